@@ -1,0 +1,64 @@
+"""Airflow DAGs straight from meltano.yml: every Meltano job becomes a DAG at parse time.
+
+A DAG file of three lines is all it takes; see `dags/` in the repository. Airflow is imported only
+when the functions here are called.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dag_factory.errors import Problem, ProjectError, Severity, in_order
+from dag_factory.plan import plan_project
+from dag_factory.project import read_project
+from dag_factory.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+__all__ = ["build_airflow_dags", "raise_project_problems"]
+
+
+def build_airflow_dags(project_root: Path | None = None) -> dict[str, DAG]:
+    """Return a DAG for each job of the Meltano project that can run, by DAG id.
+
+    Jobs that cannot run are left out; `raise_project_problems` names them.
+
+    Args:
+        project_root: Where the project lies, when `MELTANO_PROJECT_ROOT` does not say.
+
+    Raises:
+        SettingsError: There is no project there.
+    """
+    return _build(read_settings(project_root))[0]
+
+
+def raise_project_problems(project_root: Path | None = None) -> None:
+    """Raise one error that lists everything that keeps a job from running.
+
+    Called in a DAG file of its own, it shows as that file's import error in Airflow's UI while
+    the good DAGs live on: an error in their own file would take them all offline.
+
+    Args:
+        project_root: Where the project lies, when `MELTANO_PROJECT_ROOT` does not say.
+
+    Raises:
+        ProjectError: Something does; the message has a line `file:line: what` for each.
+        SettingsError: There is no project there.
+    """
+    settings = read_settings(project_root)
+    problems = [each for each in _build(settings)[1] if each.severity is not Severity.WARNING]
+    if problems:
+        raise ProjectError(problems, settings.project_root)
+
+
+def _build(settings: Settings) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
+    from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow begins there
+
+    project, problems = read_project(settings.project_root)
+    if project is None:
+        return {}, problems
+    plans, unplanned = plan_project(project, settings)
+    dags, unbuilt = build_dags(plans, settings.project_root)
+    return dags, in_order((*problems, *unplanned, *unbuilt))

@@ -1,0 +1,74 @@
+"""From plans to Airflow DAGs. One bad DAG never reaches Airflow, and never hurts a good one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from airflow.sdk import DAG, get_parsing_context
+from airflow.serialization.serialized_objects import DagSerialization
+
+from dag_factory.errors import Code, Location, Problem
+from dag_factory.plan import DagPlan
+from dag_factory.runners.local import make_task
+from dag_factory.schedules import timetable
+
+
+def build_dags(
+    plans: Iterable[DagPlan], project_root: Path
+) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
+    """Build a DAG for each plan.
+
+    A worker that runs a task needs one DAG only, and says which by Airflow's parsing context
+    (https://airflow.apache.org/docs/apache-airflow/stable/howto/dynamic-dag-generation.html).
+
+    Returns:
+        The DAGs by their ids, and a problem for each that Airflow would refuse: a DAG that fails
+        to serialise takes every DAG of its file offline.
+    """
+    wanted = get_parsing_context().dag_id
+    dags: dict[str, DAG] = {}
+    problems = []
+    for plan in plans:
+        if wanted not in (None, plan.dag_id):
+            continue
+        try:
+            dag = build_dag(plan, project_root)
+            if wanted is None:
+                DagSerialization.to_dict(dag)
+        except Exception as error:  # noqa: BLE001 - any failure concerns this DAG alone
+            message = f"job {plan.job!r}: Airflow refuses its DAG: {error}"
+            location = Location(project_root / plan.file)
+            hint = "the message above is Airflow's; please report it if the job looks right"
+            problems.append(Problem(Code.DAG_NOT_BUILT, location, message, hint))
+        else:
+            dags[plan.dag_id] = dag
+    return dags, tuple(problems)
+
+
+def build_dag(plan: DagPlan, project_root: Path) -> DAG:
+    """Build one DAG."""
+    with DAG(
+        dag_id=plan.dag_id,
+        dag_display_name=plan.job,
+        description=plan.options.description,
+        doc_md=_doc(plan),
+        tags=sorted({"meltano", *plan.options.tags}),
+        schedule=timetable(plan),
+        max_active_runs=1,
+        is_paused_upon_creation=plan.options.paused,
+    ) as dag:
+        tasks = {task.task_id: make_task(plan, task, project_root) for task in plan.tasks}
+        for task in plan.tasks:
+            if task.upstream is not None:
+                tasks[task.upstream] >> tasks[task.task_id]
+    return dag
+
+
+def _doc(plan: DagPlan) -> str:
+    when = ", ".join(f"`{cron}` (UTC)" for cron in plan.crons) or "by hand"
+    return f"""
+Meltano job **{plan.job}** of `{plan.file}`, in the environment `{plan.environment}`; runs {when}.
+
+By hand: `meltano --environment={plan.environment} run {plan.job}`
+"""

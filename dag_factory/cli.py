@@ -1,0 +1,82 @@
+"""`meltano-dags`: what Airflow will see, without Airflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dag_factory.errors import Problem, SettingsError, Severity, in_order
+from dag_factory.plan import DagPlan, plan_project
+from dag_factory.project import read_project
+from dag_factory.settings import Settings, read_settings
+
+_USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 1 where a job cannot run, 2 where the call is wrong."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = read_settings(arguments.project)
+    except SettingsError as error:
+        print(f"meltano-dags: {error}", file=sys.stderr)
+        return _USAGE_ERROR
+    if arguments.environment:
+        settings = replace(settings, environment=arguments.environment)
+    plans, problems = _plan(settings)
+    for problem in problems:
+        print(problem.text(settings.project_root), file=sys.stderr)
+    if arguments.command == "list":
+        rows = [_row(plan) for plan in plans]
+        print(json.dumps(rows, indent=2) if arguments.format == "json" else _table(rows))
+    wrong = sum(problem.severity is not Severity.WARNING for problem in problems)
+    if arguments.command == "check":
+        count = "no problem" if not wrong else f"{wrong} problem{'s' * (wrong > 1)}"
+        print(f"{len(plans)} DAGs, {count}")
+    return 1 if wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="meltano-dags", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--environment", help="the Meltano environment (MELTANO_ENVIRONMENT)")
+    shared.add_argument(
+        "--project",
+        type=Path,
+        default=Path.cwd(),
+        help="the folder that holds meltano.yml, unless MELTANO_PROJECT_ROOT says (default: here)",
+    )
+    commands.add_parser("check", parents=[shared], help="say what is wrong, and where")
+    listing = commands.add_parser("list", parents=[shared], help="list the DAGs and their tasks")
+    listing.add_argument("--format", choices=["text", "json"], default="text")
+    return parser
+
+
+def _plan(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
+    project, problems = read_project(settings.project_root)
+    if project is None:
+        return (), problems
+    plans, unplanned = plan_project(project, settings)
+    return plans, in_order((*problems, *unplanned))
+
+
+def _row(plan: DagPlan) -> dict[str, Any]:
+    tasks = [
+        {"task_id": task.task_id, "argv": list(task.argv), "upstream": task.upstream}
+        for task in plan.tasks
+    ]
+    return {"dag_id": plan.dag_id, "job": plan.job, "crons": list(plan.crons), "tasks": tasks}
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        lines.append(f"{row['dag_id']}  ({', '.join(row['crons']) or 'by hand'})")
+        lines += [f"    {' '.join(task['argv'])}" for task in row["tasks"]]
+    return "\n".join(lines)

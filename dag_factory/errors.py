@@ -1,0 +1,133 @@
+"""What can be wrong, and where.
+
+    DagFactoryError      everything this package raises on purpose
+    ├── ProjectError     a project, or parts of it, cannot run; carries the problems
+    └── SettingsError    an environment variable of this deployment is unusable
+
+A mistake in a project is a value first (`Problem`) and an exception only at the edge, so that one
+report names every mistake and one bad job never hides a good one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Severity(StrEnum):
+    """How far a problem reaches. It is fixed per problem code."""
+
+    PROJECT = "project"
+    """Meltano itself would refuse every command: no job of the project can run."""
+
+    JOB = "job"
+    """One job or schedule cannot run: it is left out, the others live on."""
+
+    WARNING = "warning"
+    """Meltano tolerates it, and the job runs."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place in a file; lines and columns count from 1."""
+
+    file: Path
+    line: int = 1
+    column: int = 1
+
+    def text(self, root: Path) -> str:
+        """Return `file:line`, with the file relative to `root` where it lies below it."""
+        file = self.file.relative_to(root) if self.file.is_relative_to(root) else self.file
+        return f"{file}:{self.line}"
+
+
+class Code(StrEnum):
+    """The kinds of problem. A code keeps its meaning for ever."""
+
+    UNREADABLE_FILE = "MDF001"
+    INVALID_INCLUDE = "MDF002"
+    WRONG_SHAPE = "MDF003"
+    UNKNOWN_ENVIRONMENT = "MDF004"
+    INVALID_NAME = "MDF010"
+    DUPLICATE_NAME = "MDF011"
+    INVALID_TASKS = "MDF012"
+    UNKNOWN_PLUGIN = "MDF013"
+    NOT_A_BLOCK_SEQUENCE = "MDF014"
+    UNKNOWN_JOB = "MDF020"
+    INVALID_INTERVAL = "MDF021"
+    INVALID_SCHEDULE_ENV = "MDF022"
+    CONFLICTING_SCHEDULES = "MDF023"
+    INVALID_OPTION = "MDF030"
+    DAG_NOT_BUILT = "MDF040"
+
+    @property
+    def severity(self) -> Severity:
+        """How far a problem of this kind reaches."""
+        return _SEVERITIES.get(self, Severity.JOB)
+
+
+_SEVERITIES = {
+    Code.UNREADABLE_FILE: Severity.PROJECT,
+    Code.INVALID_INCLUDE: Severity.PROJECT,
+    Code.WRONG_SHAPE: Severity.PROJECT,
+    Code.UNKNOWN_ENVIRONMENT: Severity.PROJECT,
+    Code.DUPLICATE_NAME: Severity.WARNING,
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a project, in the words of the person who can mend it.
+
+    Attributes:
+        code: Which kind of mistake.
+        location: The value that is wrong.
+        message: What is wrong.
+        hint: What to do about it.
+    """
+
+    code: Code
+    location: Location
+    message: str
+    hint: str
+
+    @property
+    def severity(self) -> Severity:
+        """How far it reaches."""
+        return self.code.severity
+
+    def text(self, root: Path) -> str:
+        """Return the one-line form: `file:line: CODE what is wrong; what to do`."""
+        return f"{self.location.text(root)}: {self.code} {self.message}; {self.hint}"
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return each problem once, in the order of their places."""
+    return tuple(
+        sorted(
+            dict.fromkeys(problems),
+            key=lambda p: (p.location.file, p.location.line, p.location.column, p.code),
+        )
+    )
+
+
+class DagFactoryError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class ProjectError(DagFactoryError):
+    """A project, or a part of it, cannot run.
+
+    Attributes:
+        problems: Every problem found, in the order of their places.
+    """
+
+    def __init__(self, problems: Iterable[Problem], root: Path) -> None:
+        self.problems = in_order(problems)
+        super().__init__("\n".join(["", *(problem.text(root) for problem in self.problems)]))
+
+
+class SettingsError(DagFactoryError):
+    """An environment variable of this deployment is unusable; the message says what to do."""

@@ -1,0 +1,1 @@
+"""How a task is executed: each module turns a `TaskPlan` into an Airflow operator."""

@@ -1,0 +1,29 @@
+"""From cron expressions to Airflow's own timetables.
+
+Airflow's `@once` means "run once, at once" and Meltano's "only by hand", so a preset never reaches
+Airflow: the plan holds five-field crons only.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import CronTriggerTimetable, MultipleCronTriggerTimetable
+
+from dag_factory.plan import DagPlan
+
+_TIME_ZONE = "UTC"
+
+
+def timetable(
+    plan: DagPlan,
+) -> CronTriggerTimetable | MultipleCronTriggerTimetable | None:
+    """Return when Airflow starts the job; `None` for a job that is started by hand.
+
+    A new schedule waits for its next tick: a nightly job that is added at noon runs at night.
+    """
+    match plan.crons:
+        case ():
+            return None
+        case (cron,):
+            return CronTriggerTimetable(cron, timezone=_TIME_ZONE)
+        case crons:
+            return MultipleCronTriggerTimetable(*crons, timezone=_TIME_ZONE)

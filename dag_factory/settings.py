@@ -1,0 +1,48 @@
+"""How this deployment runs, from environment variables only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dag_factory.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The deployment's own settings, read once per parse.
+
+    Attributes:
+        project_root: The folder that holds `meltano.yml` (`MELTANO_PROJECT_ROOT`).
+        environment: The Meltano environment this Airflow runs (`MELTANO_ENVIRONMENT`); `None`
+            means the project's `default_environment`.
+    """
+
+    project_root: Path
+    environment: str | None = None
+
+
+def read_settings(
+    default_project_root: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        default_project_root: Where the project lies when `MELTANO_PROJECT_ROOT` does not say.
+        environ: The variables to read.
+
+    Raises:
+        SettingsError: There is no `meltano.yml` where one should be.
+    """
+    configured = environ.get("MELTANO_PROJECT_ROOT")
+    root = Path(configured).expanduser() if configured else default_project_root
+    if root is None:
+        msg = "MELTANO_PROJECT_ROOT is not set: set it to the folder that holds meltano.yml."
+        raise SettingsError(msg)
+    if not (root / "meltano.yml").is_file():
+        source = "MELTANO_PROJECT_ROOT" if configured else "the default project folder"
+        msg = f"{root} ({source}) holds no meltano.yml: set MELTANO_PROJECT_ROOT to its folder."
+        raise SettingsError(msg)
+    return Settings(root.resolve(), environ.get("MELTANO_ENVIRONMENT") or None)

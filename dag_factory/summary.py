@@ -1,0 +1,82 @@
+"""What a run of Meltano tells in its JSON log.
+
+Source: `--log-format json`, https://docs.meltano.com/reference/settings#clilog_format.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+_ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Timeout)|ERROR|CRITICAL)\b")
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One line of Meltano's log.
+
+    Attributes:
+        level: As in the logging module.
+        source: The plugin that wrote it, or `None` for Meltano itself.
+        message: Its text.
+    """
+
+    level: int
+    source: str | None
+    message: str
+
+    @property
+    def text(self) -> str:
+        """The line as a person reads it."""
+        return f"{self.source}: {self.message}" if self.source else self.message
+
+
+def read_log_line(line: str) -> LogEntry:
+    """Read one line; what is not JSON (a crash before logging is set up) is kept as it is."""
+    line = line.rstrip("\n")
+    try:
+        fields: Any = json.loads(line)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        level = logging.ERROR if _ERROR.match(line) else logging.INFO
+        return LogEntry(level, None, line)
+    level = logging.getLevelNamesMapping().get(str(fields.get("level", "")).upper(), logging.INFO)
+    source = str(fields["name"]) if "stdio" in fields else None
+    parts = [str(fields.get("event") or ""), *map(_exception_text, fields.get("exception") or ())]
+    return LogEntry(level, source, ": ".join(filter(None, dict.fromkeys(parts))))
+
+
+def _exception_text(exception: Any) -> str:
+    if not isinstance(exception, dict):
+        return str(exception)
+    value = exception.get("exc_value")
+    return f"{exception.get('exc_type')}: {value}" if value else str(exception.get("exc_type"))
+
+
+@dataclass
+class LastError:
+    """Finds the line of a failed run that says why it failed.
+
+    A plugin's own last error comes first, because Meltano reports only that a block failed. A
+    broken pipe is the echo of another plugin's death.
+    """
+
+    _plugins: dict[str, str] = field(default_factory=dict)
+    _meltano: str | None = None
+
+    def note(self, entry: LogEntry) -> None:
+        """Take one more line into account."""
+        if entry.source is None:
+            if entry.level >= logging.ERROR and entry.message:
+                self._meltano = entry.message
+        elif _ERROR.match(entry.message) and not entry.message.startswith("BrokenPipeError"):
+            self._plugins[entry.source] = entry.text
+
+    @property
+    def text(self) -> str | None:
+        """The reason, or `None` where the log holds no error."""
+        return next(iter(self._plugins.values()), self._meltano)
