@@ -289,7 +289,7 @@ class _ProjectReader:
         interval = entry.get("interval")
         if interval is None or interval == "":
             return None, True
-        if interval in _INTERVALS:
+        if isinstance(interval, str) and interval in _INTERVALS:
             return _INTERVALS[interval], True
         wrong = _wrong_cron(interval)
         if wrong:

@@ -271,6 +271,7 @@ def _included_files(root: Path, main: YamlMap) -> tuple[list[Path], list[Problem
                 message = f"{pattern!r} matches {file}, which is no file of this project"
                 hint = "narrow the pattern"
                 problems.append(Problem(Code.INVALID_INCLUDE, location, message, hint))
+                continue
             files[file] = None
     return list(files), problems
 

@@ -1,0 +1,38 @@
+# make up      install, start Airflow, run a first pipeline, show what came of it   (PORT=8080)
+# make down    stop Airflow
+# make clean   stop Airflow and forget its state, the warehouse and .venv
+# make test    install, lint, type-check and run all tests
+# make lint    the quick part of that
+# make lock    renew requirements.lock and the plugins' lock files
+
+.PHONY: up down clean test lint lock install
+PORT ?= 8080
+LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet --upgrade
+
+up: install
+	@.venv/bin/python deploy/local/platform_cli.py up --port $(PORT)
+
+down: install
+	@.venv/bin/python deploy/local/platform_cli.py down
+
+clean: install
+	@.venv/bin/python deploy/local/platform_cli.py clean
+	@rm -rf .venv
+
+test: lint
+	@.venv/bin/pytest
+
+lint: install
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/meltano-dags check --project meltano
+
+lock: install
+	@$(LOCK) setup.cfg --all-extras --no-emit-package meltano-dag-factory -o requirements.lock
+	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
+
+install:
+	@deploy/local/install

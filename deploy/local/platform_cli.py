@@ -1,0 +1,225 @@
+"""The platform on one machine: `make up`, `make down`, `make clean`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+from airflow_server import LocalAirflow, LocalError
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from dag_factory.errors import SettingsError
+from dag_factory.plan import DagPlan, plan_project
+from dag_factory.project import read_project
+from dag_factory.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+FIRST_JOB = "reference_data"
+_FINISHED = ("success", "failed")
+_NEWS_SECONDS = 10
+
+
+def say(text: str = "") -> None:
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def wait_for(what: Callable[[], str | None], limit: float) -> None:
+    """Wait until `what` returns nothing more to wait for; report what is left meanwhile.
+
+    Raises:
+        LocalError: It took longer than `limit` seconds.
+    """
+    started = time.monotonic()
+    last = ("", 0.0)
+
+    def look() -> str | None:
+        nonlocal last
+        left = what()
+        seconds = time.monotonic() - started
+        if left and (left != last[0] or seconds - last[1] >= _NEWS_SECONDS):
+            say(f"    waiting for {left} ({seconds:.0f} s)")
+            last = (left, seconds)
+        return left
+
+    try:
+        Retrying(retry=retry_if_result(bool), stop=stop_after_delay(limit), wait=wait_fixed(1))(
+            look
+        )
+    except RetryError:
+        log = LocalAirflow(CHECKOUT).log_file
+        raise LocalError(f"gave up waiting for {last[0]} after {limit:.0f} s; see {log}") from None
+
+
+def install_plugins(airflow: LocalAirflow) -> None:
+    """Install the Meltano project's plugins, unless their definitions are unchanged."""
+    project = CHECKOUT / "meltano"
+    sources = sorted([*project.rglob("*.meltano.yml"), *project.rglob("*.lock")])
+    wanted = "\n".join([str(CHECKOUT), *(file.read_text() for file in sources)])
+    stamp = project / ".meltano" / "installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        say("Meltano's plugins are installed.")
+        return
+    say("Installing Meltano's plugins ...")
+    airflow.state.mkdir(exist_ok=True)
+    log = airflow.state / "meltano-install.log"
+    with log.open("wb") as output:
+        command = ["meltano", "--environment=dev", "install", "--clean"]
+        done = subprocess.run(
+            command, cwd=project, env=airflow.environ, stdout=output, stderr=output, check=False
+        )
+    if done.returncode:
+        tail = "\n".join(log.read_text().splitlines()[-5:])
+        raise LocalError(f"`meltano install` failed, see {log}; it ends with:\n{tail}")
+    stamp.write_text(wanted)
+
+
+def start(airflow: LocalAirflow, port: int) -> None:
+    """Start Airflow, unless it runs, and wait until all of it is healthy."""
+    if airflow.process() is not None and not airflow.unhealthy():
+        say(f"Airflow is running at {airflow.url}")
+        return
+    if airflow.process() is None:
+        airflow.configure(port)
+        say(f"Starting Airflow at {airflow.url}")
+        airflow.start()
+
+    def unhealthy() -> str | None:
+        if airflow.process() is None:
+            tail = "\n".join(airflow.log_file.read_text().splitlines()[-5:])
+            raise LocalError(f"Airflow ended, see {airflow.log_file}; it ends with:\n{tail}")
+        return ", ".join(airflow.unhealthy())
+
+    wait_for(unhealthy, limit=300)
+
+
+def planned_dags() -> tuple[DagPlan, ...]:
+    """Return what meltano.yml says; print what is wrong with it."""
+    settings = Settings(CHECKOUT / "meltano")
+    project, problems = read_project(settings.project_root)
+    plans, unplanned = plan_project(project, settings) if project else ((), ())
+    for problem in (*problems, *unplanned):
+        say(f"    {problem.text(settings.project_root)}")
+    return plans
+
+
+def show_dags(api: httpx.Client) -> None:
+    """Wait until Airflow has a DAG for every job, and list them."""
+    plans = planned_dags()
+
+    def missing() -> str | None:
+        shown = {dag["dag_id"] for dag in _get(api, "dags", limit=1000)["dags"]}
+        left = [plan.dag_id for plan in plans if plan.dag_id not in shown]
+        return f"the DAGs {', '.join(left)}" if left else None
+
+    wait_for(missing, limit=180)
+    say("DAGs, one per job of meltano/meltano.yml:")
+    for plan in plans:
+        when = ", ".join(plan.crons) or "by hand"
+        say(f"    {plan.dag_id:<20} {when:<16} {len(plan.tasks)} task(s)")
+
+
+def first_run(api: httpx.Client, dag_id: str) -> None:
+    """Have the scheduler run a DAG, unless it has succeeded before.
+
+    Raises:
+        LocalError: The run failed.
+    """
+    if _get(api, f"dags/{dag_id}/dagRuns", state="success", limit=1)["dag_runs"]:
+        say(f"{dag_id} has run before.")
+        return
+    run = api.post(f"dags/{dag_id}/dagRuns", json={"logical_date": None}).raise_for_status().json()
+    path = f"dags/{dag_id}/dagRuns/{run['dag_run_id']}"
+    state = ""
+
+    def unfinished() -> str | None:
+        nonlocal state
+        state = _get(api, path)["state"]
+        return None if state in _FINISHED else f"the run of {dag_id} ({state})"
+
+    wait_for(unfinished, limit=300)
+    url = f"{api.base_url.copy_with(path='/')}dags/{dag_id}/runs/{run['dag_run_id']}"
+    if state != "success":
+        raise LocalError(f"the run of {dag_id} failed; its log is at {url}")
+    say(f"{dag_id} ran to success: {url}")
+
+
+def show_rows() -> None:
+    """Print the tables of the local warehouse, and how many rows each holds."""
+    file = CHECKOUT / "meltano" / "output" / "warehouse.duckdb"
+    opened = Retrying(stop=stop_after_delay(60), wait=wait_fixed(1), reraise=True)(
+        duckdb.connect, str(file), read_only=True
+    )
+    with opened as warehouse:
+        tables = warehouse.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables ORDER BY ALL"
+        ).fetchall()
+        counts = " UNION ALL ".join(
+            f'SELECT \'{schema}.{name}\' AS "table", count(*) AS "rows" FROM "{schema}"."{name}"'  # noqa: S608
+            for schema, name in tables
+        )
+        say(f"Rows in {file.relative_to(CHECKOUT)}:")
+        say(str(warehouse.sql(counts)))
+
+
+def up(airflow: LocalAirflow, port: int) -> None:
+    """Show the whole point of the project on this machine."""
+    install_plugins(airflow)
+    start(airflow, port)
+    with airflow.api() as api:
+        show_dags(api)
+        first_run(api, FIRST_JOB)
+    show_rows()
+    say(f"Open {airflow.url} and log in as admin, password {airflow.passwords['admin']}")
+    say(
+        "Add a job and a schedule to meltano/meltano.yml, and watch its DAG appear. Stop: make down"
+    )
+
+
+def down(airflow: LocalAirflow) -> None:
+    """Stop Airflow; its history and the warehouse stay."""
+    say("Airflow is stopped." if airflow.stop() else "Airflow was not running.")
+
+
+def clean(airflow: LocalAirflow) -> None:
+    """Stop Airflow and forget everything that `make up` made, but for meltano/.env and .venv."""
+    down(airflow)
+    for folder in (airflow.state, CHECKOUT / "meltano/.meltano", CHECKOUT / "meltano/output"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _get(api: httpx.Client, path: str, **params: Any) -> dict[str, Any]:
+    return dict(api.get(path, params=params).raise_for_status().json())
+
+
+def main() -> int:
+    """Run one command; a problem is one clear line and exit code 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "clean"])
+    parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (default: 8080)")
+    arguments = parser.parse_args()
+    airflow = LocalAirflow(CHECKOUT)
+    try:
+        if arguments.command == "up":
+            up(airflow, arguments.port)
+        else:
+            {"down": down, "clean": clean}[arguments.command](airflow)
+    except (LocalError, SettingsError, OSError, httpx.HTTPError, duckdb.Error) as error:
+        say(f"make {arguments.command}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"make {arguments.command}: interrupted; run it again to carry on")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+PLUGINS = """
+plugins:
+  extractors: [{name: tap-a}, {name: tap-b}]
+  loaders: [{name: target-x}]
+  mappers: [{name: mapper, mappings: [{name: hide, config: {}}]}]
+  utilities: [{name: dbt}]
+environments: [{name: dev}, {name: prod}]
+default_environment: dev
+"""
+
+WriteProject = Callable[..., Path]
+
+
+@pytest.fixture
+def write_project(tmp_path: Path) -> WriteProject:
+    """Write a project with some plugins, the given jobs and schedules, and other files."""
+
+    def write(text: str = "", plugins: str = PLUGINS, **files: str) -> Path:
+        (tmp_path / "meltano.yml").write_text(dedent(text) + plugins, encoding="utf-8")
+        for name, content in files.items():
+            (tmp_path / f"{name}.yml").write_text(dedent(content), encoding="utf-8")
+        return tmp_path
+
+    return write

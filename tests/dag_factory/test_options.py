@@ -1,0 +1,69 @@
+from datetime import timedelta
+
+import pytest
+
+from dag_factory.errors import Code
+from dag_factory.options import Options, layer, parse_duration
+from dag_factory.project import read_project
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("6m", 360), ("2h", 7200), ("1d", 86400), ("PT1H30M", 5400), ("P1DT1S", 86401)],
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "6", "6 m", "m", "-1h", "P", "PT", "0s", "1w", 5, None, "1.5h"]
+)
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="is no duration"):
+        parse_duration(text)
+
+
+def test_a_job_overrides_the_project_and_tags_add_up():
+    options = layer(
+        [{"retries": 1, "tags": ("a",), "owner": "x"}, {"retries": 5, "tags": ("b", "a")}]
+    )
+    assert options == Options(retries=5, tags=("a", "b"), owner="x")
+
+
+def test_the_retry_delay_outlasts_meltanos_lock_of_a_killed_run():
+    assert Options().retry_delay > timedelta(minutes=5)
+
+
+def test_a_misspelt_option_leaves_the_job_out_and_names_the_right_word(write_project):
+    root = write_project(
+        """
+        jobs:
+        - name: j
+          tasks: [dbt]
+          annotations:
+            airflow:
+              retry_dealy: 5m
+        """
+    )
+    project, (problem,) = read_project(root)
+    assert problem.location.line == 7
+    assert "did you mean retry_delay?" in problem.message
+    assert not project.jobs
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["retries: -1", "retries: true", "retries: two", "tags: x", "tags: [1]", "paused: 'no'",
+     "owner: ''", "execution_timeout: 5", "retry_delay: 99999999999999999999d"],
+)  # fmt: skip
+def test_a_value_of_the_wrong_kind_is_a_problem(write_project, option):
+    root = write_project(
+        f"jobs: [{{name: j, tasks: [dbt], annotations: {{airflow: {{{option}}}}}}}]\n"
+    )
+    (problem,) = read_project(root)[1]
+    assert problem.code is Code.INVALID_OPTION
+
+
+def test_other_tools_annotations_are_none_of_our_business(write_project):
+    root = write_project("annotations: {meltano.cloud: {retrys: 1}, x: 3}\n")
+    assert read_project(root)[1] == ()

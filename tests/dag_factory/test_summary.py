@@ -1,0 +1,72 @@
+import json
+import logging
+
+from dag_factory.summary import LastError, read_log_line
+
+
+def plugin(event, name="tap-a", level="info"):
+    return json.dumps({"stdio": "stderr", "name": name, "event": event, "level": level})
+
+
+def meltano(event, level="error", **fields):
+    return json.dumps({"event": event, "level": level, **fields})
+
+
+def last_error(*lines):
+    error = LastError()
+    for line in lines:
+        error.note(read_log_line(line))
+    return error.text
+
+
+def test_a_line_of_a_plugin_names_the_plugin():
+    entry = read_log_line(plugin("Beginning sync", level="debug") + "\n")
+    assert (entry.text, entry.level) == ("tap-a: Beginning sync", logging.DEBUG)
+
+
+def test_an_exception_of_meltano_is_told_in_one_line():
+    line = meltano("", exception=[{"exc_type": "OSError", "exc_value": "disk full"}])
+    assert read_log_line(line).text == "OSError: disk full"
+
+
+def test_what_is_not_json_is_kept():
+    assert read_log_line("Error: Block nope not found\n").level == logging.ERROR
+    assert read_log_line("[1]").text == "[1]"
+    assert read_log_line("hello").level == logging.INFO
+
+
+def test_the_plugins_own_error_comes_before_meltanos():
+    assert (
+        last_error(
+            plugin("  File x"),
+            plugin("requests.exceptions.HTTPError: 401 Unauthorized"),
+            meltano("Block run completed"),
+            meltano("Run invocation could not be completed as block failed: Extractor failed"),
+        )
+        == "tap-a: requests.exceptions.HTTPError: 401 Unauthorized"
+    )
+
+
+def test_the_last_exception_of_a_chain_counts():
+    assert last_error(plugin("KeyError: 'x'"), plugin("ConfigError: no x")).endswith("no x")
+
+
+def test_a_broken_pipe_is_the_echo_of_another_error():
+    assert (
+        last_error(
+            plugin("BrokenPipeError: [Errno 32] Broken pipe"),
+            plugin("duckdb.IOException: no space", name="target-x"),
+            meltano("", exception=[{"exc_type": "BrokenPipeError", "exc_value": ""}]),
+        )
+        == "target-x: duckdb.IOException: no space"
+    )
+
+
+def test_without_a_plugins_error_meltanos_own_last_one_counts():
+    assert (
+        last_error(meltano("first"), meltano("second"), meltano("more", level="info")) == "second"
+    )
+
+
+def test_a_log_without_error_has_none():
+    assert last_error(plugin("all is well")) is None
