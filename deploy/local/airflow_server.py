@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import socket
 import string
 import subprocess
@@ -21,7 +20,15 @@ import dotenv
 import httpx
 import psutil
 
-COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+# `airflow standalone` would start the same four, but its log servers listen on every interface, and
+# no setting binds them to loopback. On one machine logs are read from disk.
+COMPONENTS = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+_REPORTED = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _STOP_SECONDS = 20
 
 
@@ -49,10 +56,9 @@ class LocalAirflow:
         """AIRFLOW_HOME."""
         return self.state / "airflow"
 
-    @property
-    def log_file(self) -> Path:
-        """What `airflow standalone` prints."""
-        return self.state / "airflow.log"
+    def log_file(self, component: str) -> Path:
+        """What a component prints."""
+        return self.state / f"{component}.log"
 
     @property
     def passwords_file(self) -> Path:
@@ -87,14 +93,15 @@ class LocalAirflow:
         path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
         return kept | {"AIRFLOW_HOME": str(self.home), "PATH": path}
 
-    def process(self) -> psutil.Process | None:
-        """Return the running server, if it is still the one that was started here."""
-        record = self._record
-        with suppress(psutil.NoSuchProcess, KeyError):
-            process = psutil.Process(record["pid"])
-            if process.create_time() == record["started"] and process.is_running():
-                return process
-        return None
+    def processes(self) -> dict[str, psutil.Process]:
+        """Return the components that run, if they are still those that were started here."""
+        running = {}
+        for name, (pid, started) in self._record.get("processes", {}).items():
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if process.create_time() == started and process.status() != psutil.STATUS_ZOMBIE:
+                    running[name] = process
+        return running
 
     def configure(self, port: int) -> None:
         """Write the configuration, and what tap-airflow needs into meltano/.env.
@@ -115,8 +122,6 @@ class LocalAirflow:
             dags=self.checkout / "dags",
             passwords=self.passwords_file,
             port=port,
-            worker_log_port=_any_free_port(),
-            trigger_log_port=_any_free_port(),
             **self._keys,
         )
         _write_private(self.home / "airflow.cfg", config)
@@ -147,10 +152,27 @@ class LocalAirflow:
                 dotenv.set_key(file, name, value)
 
     def start(self) -> None:
-        """Start `airflow standalone` in a session of its own."""
-        with self.log_file.open("ab") as log:
-            process = subprocess.Popen(
-                ["airflow", "standalone"],  # noqa: S607 - found on the PATH of `environ`
+        """Bring the database up to date, and start the components that do not run.
+
+        Raises:
+            LocalError: The database cannot be brought up to date.
+        """
+        migration = self._airflow("db", ("db", "migrate"))
+        if migration.wait():
+            msg = f"`airflow db migrate` failed; it ends with:\n{self.log_tail('db')}"
+            raise LocalError(msg)
+        running = self.processes()
+        for name, command in COMPONENTS.items():
+            if name not in running:
+                running[name] = psutil.Process(self._airflow(name, command).pid)
+        processes = {name: (each.pid, each.create_time()) for name, each in running.items()}
+        record = {"url": self.url, "processes": processes}
+        _write_private(self._record_file, json.dumps(record))
+
+    def _airflow(self, name: str, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
+        with self.log_file(name).open("ab") as log:
+            return subprocess.Popen(
+                ["airflow", *command],  # noqa: S607 - found on the PATH of `environ`
                 cwd=self.checkout,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
@@ -158,30 +180,28 @@ class LocalAirflow:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        started = psutil.Process(process.pid).create_time()
-        record = {"url": self.url, "pid": process.pid, "started": started}
-        _write_private(self._record_file, json.dumps(record))
+
+    def log_tail(self, component: str) -> str:
+        """Return the last lines that a component printed."""
+        return "\n".join(self.log_file(component).read_text().splitlines()[-5:])
 
     def stop(self) -> bool:
-        """Stop the server and all that it started; return whether it ran.
+        """Stop the components and all that they started; return whether any ran.
 
-        A signal to `airflow standalone` alone would orphan its components, and running tasks have
-        process groups of their own.
+        Running tasks have process groups of their own, so each descendant is asked by itself.
         """
-        server = self.process()
-        if server is None:
-            return False
-        family = [server, *server.children(recursive=True)]
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=_STOP_SECONDS)
+        family = set(self.processes().values())
+        for component in tuple(family):
+            family.update(component.children(recursive=True))
+        alive = list(family)
         for stop in (psutil.Process.terminate, psutil.Process.kill):
             for process in alive:
                 with suppress(psutil.NoSuchProcess):
                     stop(process)
             _, alive = psutil.wait_procs(alive, timeout=_STOP_SECONDS)
-        _write_private(self._record_file, json.dumps({"url": self.url}))
-        return True
+        if family:
+            _write_private(self._record_file, json.dumps({"url": self.url}))
+        return bool(family)
 
     def unhealthy(self) -> list[str]:
         """Return the components that do not answer yet."""
@@ -189,7 +209,7 @@ class LocalAirflow:
             health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
         except (httpx.HTTPError, ValueError):
             return ["web server"]
-        return [name for name in COMPONENTS if health.get(name, {}).get("status") != "healthy"]
+        return [name for name in _REPORTED if health.get(name, {}).get("status") != "healthy"]
 
     def api(self) -> httpx.Client:
         """Return a client of the REST API that is logged in as admin."""
@@ -212,9 +232,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _any_free_port() -> int:
-    with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
-        return int(candidate.getsockname()[1])

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import httpx
-from airflow_server import LocalAirflow, LocalError
+from airflow_server import COMPONENTS, LocalAirflow, LocalError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from dag_factory.errors import SettingsError
@@ -55,14 +55,16 @@ def wait_for(what: Callable[[], str | None], limit: float) -> None:
             look
         )
     except RetryError:
-        log = LocalAirflow(CHECKOUT).log_file
-        raise LocalError(f"gave up waiting for {last[0]} after {limit:.0f} s; see {log}") from None
+        logs = LocalAirflow(CHECKOUT).log_file("*")
+        raise LocalError(f"gave up waiting for {last[0]} after {limit:.0f} s; see {logs}") from None
 
 
 def install_plugins(airflow: LocalAirflow) -> None:
     """Install the Meltano project's plugins, unless their definitions are unchanged."""
     project = CHECKOUT / "meltano"
-    sources = sorted([*project.rglob("*.meltano.yml"), *project.rglob("*.lock")])
+    patterns = ["requirements.lock", "extractors/*/pyproject.toml", "meltano/*.yml"]
+    patterns += ["meltano/extract/*.*", "meltano/load/*.*", "meltano/load/*/pyproject.toml"]
+    sources = sorted(file for pattern in patterns for file in CHECKOUT.glob(pattern))
     wanted = "\n".join([str(CHECKOUT), *(file.read_text() for file in sources)])
     stamp = project / ".meltano" / "installed"
     if stamp.is_file() and stamp.read_text() == wanted:
@@ -84,18 +86,19 @@ def install_plugins(airflow: LocalAirflow) -> None:
 
 def start(airflow: LocalAirflow, port: int) -> None:
     """Start Airflow, unless it runs, and wait until all of it is healthy."""
-    if airflow.process() is not None and not airflow.unhealthy():
+    running = airflow.processes()
+    if len(running) == len(COMPONENTS) and not airflow.unhealthy():
         say(f"Airflow is running at {airflow.url}")
         return
-    if airflow.process() is None:
+    if not running:
         airflow.configure(port)
-        say(f"Starting Airflow at {airflow.url}")
-        airflow.start()
+    say(f"Starting Airflow at {airflow.url}")
+    airflow.start()
 
     def unhealthy() -> str | None:
-        if airflow.process() is None:
-            tail = "\n".join(airflow.log_file.read_text().splitlines()[-5:])
-            raise LocalError(f"Airflow ended, see {airflow.log_file}; it ends with:\n{tail}")
+        for name in COMPONENTS.keys() - airflow.processes().keys():
+            tail = airflow.log_tail(name)
+            raise LocalError(f"Airflow's {name} ended; it printed last:\n{tail}")
         return ", ".join(airflow.unhealthy())
 
     wait_for(unhealthy, limit=300)

@@ -1,0 +1,27 @@
+"""One real Airflow for the whole run, started as `make up` starts it, in a copy of the checkout."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from running import RunningAirflow, copy_checkout, free_port
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+    """A real Airflow that has run `reference_data` once."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("checkout"))
+    running = RunningAirflow(checkout, "")
+    try:
+        done = running.run_command("up", port=free_port())
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield RunningAirflow(checkout, done.stdout)
+    finally:
+        running.run_command("down")
+
+
+@pytest.fixture(scope="session")
+def api(airflow: RunningAirflow) -> Iterator[httpx.Client]:
+    """A client of the running Airflow's REST API."""
+    with airflow.local.api() as client:
+        yield client

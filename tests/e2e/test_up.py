@@ -1,0 +1,91 @@
+"""`make up` shows the whole point of the project on one machine."""
+
+import socket
+import stat
+
+import duckdb
+from running import wait_until
+
+
+def count(warehouse, table):
+    """Count the rows of a table as soon as no load holds the file."""
+
+    def look():
+        try:
+            with duckdb.connect(str(warehouse), read_only=True) as connection:
+                return connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+        except duckdb.IOException:
+            return None
+
+    return wait_until(look, 60, f"a look into {table}")[0]
+
+
+def test_it_shows_the_dags_the_run_the_rows_and_the_login(airflow):
+    for words in (
+        "waiting for web server",
+        "reference_data       0 0 * * *",
+        "reference_data ran to success",
+        "tap_spreadsheets.time_zones │   312",
+        f"Open {airflow.url} and log in as admin, password {airflow.password}",
+    ):
+        assert words in airflow.output
+
+
+def test_a_second_time_changes_nothing(airflow, api):
+    def runs():
+        return api.get("dags/reference_data/dagRuns").json()["total_entries"]
+
+    before = runs(), airflow.local.processes()
+    again = airflow.run_command("up")
+    assert again.returncode == 0
+    assert "Airflow is running" in again.stdout
+    assert (runs(), airflow.local.processes()) == before
+
+
+def test_a_port_in_use_is_one_clear_line(airflow, tmp_path):
+    from running import RunningAirflow, copy_checkout  # noqa: PLC0415
+
+    other = copy_checkout(tmp_path)
+    (other / "meltano/.meltano").symlink_to(airflow.checkout / "meltano/.meltano")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = RunningAirflow(other, "").run_command("up", port=port)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == (
+        f"make up: port {port} is in use by another program; choose one: make up PORT={port + 1}"
+    )
+
+
+def test_every_server_listens_on_loopback_only(airflow):
+    servers = list(airflow.local.processes().values())
+    family = servers + [child for each in servers for child in each.children(recursive=True)]
+    listening = {
+        connection.laddr.ip
+        for process in family
+        for connection in process.net_connections()
+        if connection.status == "LISTEN"
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_the_api_wants_a_login_and_secrets_are_private(airflow):
+    import httpx  # noqa: PLC0415
+
+    assert httpx.get(f"{airflow.url}/api/v2/dags").status_code == 401
+    for name in (".local/passwords.json", ".local/airflow/airflow.cfg", "meltano/.env"):
+        assert stat.S_IMODE((airflow.checkout / name).stat().st_mode) == 0o600
+
+
+def test_the_platforms_own_history_is_loaded(airflow, api, trigger):
+    run = trigger("airflow_history")
+    state = wait_until(lambda: finished(api, run), 180, "airflow_history")
+    assert state == "success"
+    ours = api.get("dags/~/dagRuns", params={"state": "success"}).json()["total_entries"]
+    loaded = count(airflow.warehouse, "tap_airflow.dag_runs WHERE state = 'success'")
+    assert 1 <= loaded <= ours
+    assert count(airflow.warehouse, "tap_airflow.dags") == api.get("dags").json()["total_entries"]
+
+
+def finished(api, run):
+    state = api.get(run).json()["state"]
+    return state if state in ("success", "failed") else None

@@ -1,0 +1,85 @@
+"""What tests of the running platform share."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_server import LocalAirflow
+
+CHECKOUT = Path(__file__).parents[2]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunningAirflow:
+    """A running Airflow, and the copy of the checkout that it serves."""
+
+    checkout: Path
+    output: str
+
+    @property
+    def local(self) -> LocalAirflow:
+        return LocalAirflow(self.checkout)
+
+    @property
+    def home(self) -> Path:
+        return self.local.home
+
+    @property
+    def url(self) -> str:
+        return self.local.url
+
+    username = "admin"
+
+    @property
+    def password(self) -> str:
+        return self.local.passwords[self.username]
+
+    @property
+    def warehouse(self) -> Path:
+        return self.checkout / "meltano/output/warehouse.duckdb"
+
+    def run_command(self, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run what `make COMMAND` runs."""
+        script = self.checkout / "deploy/local/platform_cli.py"
+        argv = [sys.executable, str(script), command]
+        for name, value in options.items():
+            argv += [f"--{name}", str(value)]
+        return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def wait_until(look: Callable[[], T | None], limit: float, what: str) -> T:
+    """Return what `look` finds as soon as it finds something."""
+    end = time.monotonic() + limit
+    while not (found := look()):
+        assert time.monotonic() < end, f"{what}: not within {limit} s"
+        time.sleep(0.5)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as candidate:
+        candidate.bind(("127.0.0.1", 0))
+        return int(candidate.getsockname()[1])
+
+
+def copy_checkout(target: Path) -> Path:
+    """Copy what git would commit, so that nothing on this machine is taken for granted."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (CHECKOUT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, target / name)
+    return target
