@@ -151,20 +151,22 @@ class LocalAirflow:
             if written.get(name) != value:
                 dotenv.set_key(file, name, value)
 
-    def start(self) -> None:
-        """Bring the database up to date, and start the components that do not run.
+    def migrate(self) -> None:
+        """Bring the database up to date.
 
         Raises:
-            LocalError: The database cannot be brought up to date.
+            LocalError: It cannot be.
         """
-        migration = self._airflow("db", ("db", "migrate"))
-        if migration.wait():
-            msg = f"`airflow db migrate` failed; it ends with:\n{self.log_tail('db')}"
+        if self._airflow("db", ("db", "migrate")).wait():
+            msg = f"`airflow db migrate` failed; it printed last:\n{self.log_tail('db')}"
             raise LocalError(msg)
+
+    def start(self, *names: str) -> None:
+        """Start components, unless they run."""
         running = self.processes()
-        for name, command in COMPONENTS.items():
+        for name in names:
             if name not in running:
-                running[name] = psutil.Process(self._airflow(name, command).pid)
+                running[name] = psutil.Process(self._airflow(name, COMPONENTS[name]).pid)
         processes = {name: (each.pid, each.create_time()) for name, each in running.items()}
         record = {"url": self.url, "processes": processes}
         _write_private(self._record_file, json.dumps(record))
@@ -208,7 +210,7 @@ class LocalAirflow:
         try:
             health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
         except (httpx.HTTPError, ValueError):
-            return ["web server"]
+            return ["api-server"]
         return [name for name in _REPORTED if health.get(name, {}).get("status") != "healthy"]
 
     def api(self) -> httpx.Client:

@@ -93,15 +93,21 @@ def start(airflow: LocalAirflow, port: int) -> None:
     if not running:
         airflow.configure(port)
     say(f"Starting Airflow at {airflow.url}")
-    airflow.start()
+    airflow.migrate()
 
-    def unhealthy() -> str | None:
-        for name in COMPONENTS.keys() - airflow.processes().keys():
-            tail = airflow.log_tail(name)
-            raise LocalError(f"Airflow's {name} ended; it printed last:\n{tail}")
+    def unhealthy(*started: str) -> str:
+        for name in started:
+            if name not in airflow.processes():
+                raise LocalError(
+                    f"Airflow's {name} ended; it printed last:\n{airflow.log_tail(name)}"
+                )
         return ", ".join(airflow.unhealthy())
 
-    wait_for(unhealthy, limit=300)
+    # A scheduler that starts before the API server answers loses the tasks that are due.
+    airflow.start("api-server")
+    wait_for(lambda: "api-server" if "api-server" in unhealthy("api-server") else None, limit=300)
+    airflow.start(*COMPONENTS)
+    wait_for(lambda: unhealthy(*COMPONENTS), limit=300)
 
 
 def planned_dags() -> tuple[DagPlan, ...]:

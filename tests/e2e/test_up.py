@@ -22,7 +22,7 @@ def count(warehouse, table):
 
 def test_it_shows_the_dags_the_run_the_rows_and_the_login(airflow):
     for words in (
-        "waiting for web server",
+        "waiting for api-server",
         "reference_data       0 0 * * *",
         "reference_data ran to success",
         "tap_spreadsheets.time_zones │   312",

@@ -449,6 +449,12 @@ def test_the_bookmark_is_the_moment_the_first_page_was_asked_for(config, server)
     assert read_at == {bookmark}
 
 
+def test_the_bookmark_is_on_the_clock_of_the_server(config, server, monkeypatch):
+    monkeypatch.setattr(_Handler, "date_time_string", lambda *_: "Sun, 22 Nov 2026 10:00:00 GMT")
+    messages = sync(config, only="dag_runs")
+    assert records(messages, "dag_runs")[0]["read_at"].startswith("2026-11-22T09:59:59")
+
+
 def test_nothing_new_leaves_the_bookmark(config, server):
     server.rows["dag_runs"] = []
     assert last_state(sync(config, only="dag_runs", state=READ_AT_16)) == READ_AT_16

@@ -1,0 +1,1 @@
+"""Singer tap that reads run history from Airflow's REST API."""
