@@ -46,8 +46,11 @@ def read_log_line(line: str) -> LogEntry:
         return LogEntry(level, None, line)
     level = logging.getLevelNamesMapping().get(str(fields.get("level", "")).upper(), logging.INFO)
     source = str(fields["name"]) if "stdio" in fields else None
-    parts = [str(fields.get("event") or ""), *map(_exception_text, fields.get("exception") or ())]
-    return LogEntry(level, source, ": ".join(filter(None, dict.fromkeys(parts))))
+    parts = [fields.get("event"), fields.get("err")]
+    if "metric_info" in fields:
+        parts.append(json.dumps(fields["metric_info"]))
+    parts += map(_exception_text, fields.get("exception") or ())
+    return LogEntry(level, source, ": ".join(dict.fromkeys(str(part) for part in parts if part)))
 
 
 def _exception_text(exception: Any) -> str:
@@ -73,7 +76,9 @@ class LastError:
         if entry.source is None:
             if entry.level >= logging.ERROR and entry.message:
                 self._meltano = entry.message
-        elif _ERROR.match(entry.message) and not entry.message.startswith("BrokenPipeError"):
+        elif entry.message.startswith("BrokenPipeError"):
+            return
+        elif entry.level >= logging.ERROR or _ERROR.match(entry.message):
             self._plugins[entry.source] = entry.text
 
     @property

@@ -47,6 +47,26 @@ def test_the_plugins_own_error_comes_before_meltanos():
     )
 
 
+def test_a_plugin_with_structured_logs_is_believed_by_its_level():
+    assert (
+        last_error(
+            plugin("An unhandled error occurred", level="error"),
+            plugin("the password is wrong", level="critical"),
+            plugin("0 records"),
+            meltano("Block run completed", err="Extractor failed"),
+        )
+        == "tap-a: the password is wrong"
+    )
+
+
+def test_a_metric_keeps_its_value():
+    metric = {"metric": "record_count", "value": 249}
+    line = json.dumps(
+        {"stdio": "stderr", "name": "tap-a", "event": "METRIC", "metric_info": metric}
+    )
+    assert read_log_line(line).message == 'METRIC: {"metric": "record_count", "value": 249}'
+
+
 def test_the_last_exception_of_a_chain_counts():
     assert last_error(plugin("KeyError: 'x'"), plugin("ConfigError: no x")).endswith("no x")
 

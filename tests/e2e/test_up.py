@@ -3,21 +3,8 @@
 import socket
 import stat
 
-import duckdb
-from running import wait_until
-
-
-def count(warehouse, table):
-    """Count the rows of a table as soon as no load holds the file."""
-
-    def look():
-        try:
-            with duckdb.connect(str(warehouse), read_only=True) as connection:
-                return connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-        except duckdb.IOException:
-            return None
-
-    return wait_until(look, 60, f"a look into {table}")[0]
+import httpx
+from running import RunningAirflow, copy_checkout, count, finished, wait_until
 
 
 def test_it_shows_the_dags_the_run_the_rows_and_the_login(airflow):
@@ -43,8 +30,6 @@ def test_a_second_time_changes_nothing(airflow, api):
 
 
 def test_a_port_in_use_is_one_clear_line(airflow, tmp_path):
-    from running import RunningAirflow, copy_checkout  # noqa: PLC0415
-
     other = copy_checkout(tmp_path)
     (other / "meltano/.meltano").symlink_to(airflow.checkout / "meltano/.meltano")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -69,8 +54,6 @@ def test_every_server_listens_on_loopback_only(airflow):
 
 
 def test_the_api_wants_a_login_and_secrets_are_private(airflow):
-    import httpx  # noqa: PLC0415
-
     assert httpx.get(f"{airflow.url}/api/v2/dags").status_code == 401
     for name in (".local/passwords.json", ".local/airflow/airflow.cfg", "meltano/.env"):
         assert stat.S_IMODE((airflow.checkout / name).stat().st_mode) == 0o600
@@ -84,8 +67,3 @@ def test_the_platforms_own_history_is_loaded(airflow, api, trigger):
     loaded = count(airflow.warehouse, "tap_airflow.dag_runs WHERE state = 'success'")
     assert 1 <= loaded <= ours
     assert count(airflow.warehouse, "tap_airflow.dags") == api.get("dags").json()["total_entries"]
-
-
-def finished(api, run):
-    state = api.get(run).json()["state"]
-    return state if state in ("success", "failed") else None

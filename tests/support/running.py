@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import duckdb
+import httpx
 from airflow_server import LocalAirflow
 
 CHECKOUT = Path(__file__).parents[2]
@@ -83,3 +85,28 @@ def copy_checkout(target: Path) -> Path:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(CHECKOUT / name, target / name)
     return target
+
+
+def count(warehouse: Path, table: str) -> int:
+    """Count the rows of a table as soon as no load holds the file."""
+
+    def look() -> tuple[int] | None:
+        try:
+            with duckdb.connect(str(warehouse), read_only=True) as connection:
+                return connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+        except duckdb.IOException:
+            return None
+
+    return wait_until(look, 60, f"a look into {table}")[0]
+
+
+def finished(api: httpx.Client, run: str) -> str | None:
+    """Return the final state of a run, or None while it has none."""
+    state = str(api.get(run).raise_for_status().json()["state"])
+    return state if state in ("success", "failed") else None
+
+
+def shown(api: httpx.Client, dag_id: str) -> dict[str, Any] | None:
+    """Return a DAG that the list shows, or None."""
+    dags = api.get("dags").raise_for_status().json()["dags"]
+    return next((dag for dag in dags if dag["dag_id"] == dag_id), None)

@@ -1,0 +1,69 @@
+"""The promise: edit meltano.yml and nothing else, and Airflow runs it."""
+
+import time
+
+from running import count, finished, shown, wait_until
+
+BAD = {"name": "broken", "tasks": ["tap-spredsheets target-duckdb"]}
+PLUGIN = {
+    "name": "tap-rivers",
+    "inherit_from": "tap-spreadsheets",
+    "load_schema": "geography",
+    "config": {
+        "files": [
+            {
+                "path": "extract/rivers.csv",
+                "format": "csv",
+                "table_name": "rivers",
+                "primary_keys": ["river"],
+            }
+        ]
+    },
+}
+JOB = {"name": "rivers", "tasks": ["tap-rivers target-duckdb"]}
+SCHEDULE = {"name": "rivers_minutely", "job": "rivers", "interval": "* * * * *"}
+
+
+def add_rivers(data):
+    data["plugins"] = {"extractors": [PLUGIN]}
+    data["jobs"].append(JOB)
+    data["schedules"].append(SCHEDULE)
+
+
+def test_a_job_and_a_schedule_become_a_dag_that_runs_and_go_again(airflow, api, edit):
+    rivers = airflow.checkout / "meltano/extract/rivers.csv"
+    rivers.write_text("river,km\nDanube,2850\nRhine,1233\n")
+    start = time.monotonic()
+    edit(add_rivers)
+
+    dag = wait_until(lambda: shown(api, "rivers"), 60, "the DAG")
+    assert dag["is_paused"] is False
+    assert dag["timetable_description"] == "Every minute"
+
+    path = "dags/rivers/dagRuns"
+    runs = wait_until(lambda: api.get(path).json()["dag_runs"], 120, "a scheduled run")
+    assert runs[0]["run_type"] == "scheduled"
+    run = f"{path}/{runs[0]['dag_run_id']}"
+    assert wait_until(lambda: finished(api, run), 120, "its end") == "success"
+    assert count(airflow.warehouse, "geography.rivers") == 2
+    print(f"From the edit to the rows: {time.monotonic() - start:.0f} s")
+
+    edit(lambda _: None)
+    wait_until(lambda: shown(api, "rivers") is None, 180, "the DAG's end")
+
+
+def test_a_bad_job_is_named_with_its_line_and_hurts_no_other(airflow, api, edit):
+    edit(lambda data: data["jobs"].append(BAD))
+    (error,) = wait_until(lambda: import_errors(api), 60, "the import error")
+    assert error["filename"].endswith("meltano_problems.py")
+    assert "meltano.yml:" in error["stack_trace"]
+    assert "did you mean 'tap-spreadsheets'?" in error["stack_trace"]
+    assert shown(api, "reference_data")
+    assert shown(api, "broken") is None
+
+    edit(lambda _: None)
+    wait_until(lambda: not import_errors(api), 60, "the import error's end")
+
+
+def import_errors(api):
+    return api.get("importErrors").raise_for_status().json()["import_errors"]
