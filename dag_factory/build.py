@@ -35,6 +35,7 @@ def build_dags(
         try:
             dag = build_dag(plan, project_root)
             if wanted is None:
+                dag.validate()
                 DagSerialization.to_dict(dag)
         except Exception as error:  # noqa: BLE001 - any failure concerns this DAG alone
             message = f"job {plan.job!r}: Airflow refuses its DAG: {error}"

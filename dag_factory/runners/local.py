@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,9 @@ from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.summary import LastError, read_log_line
 
 _AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
-_GRACE_SECONDS = 60
+# Airflow kills a task's process five seconds after asking it to stop; then nobody would be left to
+# kill a Meltano that does not heed SIGTERM.
+_KILL_SECONDS = 4
 _SCHEDULED = ("scheduled", "backfill")
 
 
@@ -27,8 +30,8 @@ class MeltanoOperator(BaseOperator):
     """Runs one Meltano command, streams its log, and fails with Meltano's own last error.
 
     The process inherits the worker's environment without Airflow's own variables, which hold
-    connections and keys. On a kill it gets SIGTERM, upon which Meltano stops its plugins and marks
-    its run as failed (https://docs.meltano.com/reference/command-line-interface#run).
+    connections and keys. On a kill, Meltano and its plugins get SIGTERM, upon which Meltano marks
+    its run as failed; SIGKILL follows four seconds later.
 
     Args:
         argv: The command; no shell sees it.
@@ -106,9 +109,12 @@ class MeltanoOperator(BaseOperator):
         }
 
     def on_kill(self) -> None:
-        """Ask Meltano to stop; `execute` goes on reading its log until it has."""
+        """Ask Meltano to stop, and soon force it; `execute` goes on reading its log until then."""
         if self._process is not None:
-            self._process.terminate()
+            _signal_group(self._process, signal.SIGTERM)
+            force = threading.Timer(_KILL_SECONDS, _signal_group, [self._process, signal.SIGKILL])
+            force.daemon = True
+            force.start()
 
 
 def _executable(name: str) -> str:
@@ -124,11 +130,16 @@ def _executable(name: str) -> str:
 def _end(process: subprocess.Popen[str]) -> None:
     """Leave no process behind, however `execute` ended."""
     if process.poll() is None:
-        process.terminate()
+        _signal_group(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=_GRACE_SECONDS)
+            process.communicate(timeout=_KILL_SECONDS)
+    _signal_group(process, signal.SIGKILL)
+
+
+def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Signal Meltano and its plugins: Meltano 4.4 alone waits for ever for a plugin to end."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)
 
 
 def _outcome(returncode: int) -> str:

@@ -1,0 +1,5 @@
+"""Runs the target: `python -m target_duckdb`."""
+
+from target_duckdb.target import TargetDuckDB
+
+TargetDuckDB.cli()
