@@ -48,7 +48,11 @@ def build_dags(
 
 
 def build_dag(plan: DagPlan, project_root: Path) -> DAG:
-    """Build one DAG."""
+    """Build one DAG.
+
+    Airflow finds it by its name in the DAG file, not by its construction: the file that only looks
+    for problems builds it too.
+    """
     with DAG(
         dag_id=plan.dag_id,
         dag_display_name=plan.job,
@@ -58,6 +62,7 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
         schedule=timetable(plan),
         max_active_runs=1,
         is_paused_upon_creation=plan.options.paused,
+        auto_register=False,
     ) as dag:
         tasks = {task.task_id: make_task(plan, task, project_root) for task in plan.tasks}
         for task in plan.tasks:

@@ -1,10 +1,20 @@
 """One real Airflow for the whole run, started as `make up` starts it, in a copy of the checkout."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from running import RunningAirflow, copy_checkout, free_port
+
+# Tests that import Airflow write its configuration here, not into the home of whoever runs them.
+_AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
+os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
+
+
+def pytest_unconfigure() -> None:
+    _AIRFLOW_HOME.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,31 @@
+"""The DAGs of this repository, as Airflow's dag processor loads them."""
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from running import CHECKOUT
+
+
+@pytest.fixture(scope="module")
+def dagbag():
+    return DagBag(CHECKOUT / "dags")
+
+
+def test_every_file_loads(dagbag):
+    assert dagbag.import_errors == {}
+
+
+def test_every_job_has_its_dag(dagbag):
+    assert set(dagbag.dags) == {"reference_data", "airflow_history"}
+
+
+def test_every_task_is_owned_and_tried_again(dagbag):
+    tasks = [task for dag in dagbag.dags.values() for task in dag.tasks]
+    assert {task.owner for task in tasks} == {"data-platform"}
+    assert min(task.retries for task in tasks) > 0
+
+
+def test_airflow_does_not_skip_a_file_for_want_of_its_words():
+    for file in (CHECKOUT / "dags").glob("*.py"):
+        text = file.read_text().lower()
+        assert "airflow" in text, file
+        assert "dag" in text, file
