@@ -3,9 +3,10 @@
 # make clean   stop Airflow and forget its state, the warehouse and .venv
 # make test    install, lint, type-check and run all tests
 # make lint    the quick part of that
-# make lock    renew requirements.lock and the plugins' lock files
+# make lock    renew the lock files
+# make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 
-.PHONY: up down clean test lint lock install
+.PHONY: up down clean test lint lock screenshots install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet --upgrade
@@ -32,7 +33,13 @@ lint: install
 
 lock: install
 	@$(LOCK) setup.cfg --all-extras --no-emit-package meltano-dag-factory -o requirements.lock
+	@echo playwright | $(LOCK) - -o docs/screenshots.lock
 	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
+
+screenshots: install
+	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python \
+		--target .local/screenshots -r docs/screenshots.lock
+	@PYTHONPATH=.local/screenshots:deploy/local .venv/bin/python docs/screenshots.py
 
 install:
 	@deploy/local/install

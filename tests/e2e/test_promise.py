@@ -65,5 +65,11 @@ def test_a_bad_job_is_named_with_its_line_and_hurts_no_other(airflow, api, edit)
     wait_until(lambda: not import_errors(api), 60, "the import error's end")
 
 
+def test_no_edit_of_another_job_makes_a_new_version_of_a_dag(api):
+    """`reference_data` has run, so any change of it would have made one."""
+    versions = api.get("dags/reference_data/dagVersions").raise_for_status().json()
+    assert versions["total_entries"] == 1
+
+
 def import_errors(api):
     return api.get("importErrors").raise_for_status().json()["import_errors"]

@@ -27,9 +27,11 @@ def test_a_failed_task_says_what_the_tap_said(api, edit, trigger, read_log):
 
 
 def test_a_task_that_is_marked_failed_takes_meltano_and_the_tap_with_it(
-    airflow, api, edit, trigger, read_log
+    airflow, api, edit, trigger, request
 ):
-    os.mkfifo(airflow.checkout / "meltano/extract/never.csv")
+    endless = airflow.checkout / "meltano/extract/never.csv"
+    os.mkfifo(endless)
+    request.addfinalizer(endless.unlink)
     file = {"path": "extract/never.csv", "format": "csv", "table_name": "never"}
     tap = {"name": "tap-never", "inherit_from": "tap-spreadsheets", "config": {"files": [file]}}
     edit(add_job("never", tap, retries=0))

@@ -1,0 +1,36 @@
+"""Makes the pictures of the docs from the Airflow that `make up` started: `make screenshots`."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from airflow_server import LocalAirflow
+from playwright.sync_api import sync_playwright
+
+DOCS = Path(__file__).parent
+AIRFLOW = LocalAirflow(DOCS.parent)
+PAGES = {"dags.png": "/dags", "airflow_history.png": "/dags/airflow_history"}
+
+
+def main() -> int:
+    """Log in, and save a picture of each page."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        print("make screenshots: needs Chromium: apt-get install chromium")
+        return 1
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 640})
+        page.goto(AIRFLOW.url)
+        page.get_by_label("Username").fill("admin")
+        page.get_by_label("Password").fill(AIRFLOW.passwords["admin"])
+        page.get_by_role("button", name="Sign in").click()
+        for name, path in PAGES.items():
+            page.goto(AIRFLOW.url + path, wait_until="networkidle")
+            page.screenshot(path=str(DOCS / name))
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
