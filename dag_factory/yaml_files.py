@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dag_factory.errors import Code, Location, Problem
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+_MAX_DEPTH = 200
 
 
 class YamlMap(dict[Any, Any]):
@@ -94,6 +96,13 @@ def _float(text: str) -> float:
     return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
+def _depth_at_most(text: str) -> int:
+    """Return a bound of the nesting, cheap enough for every parse: brackets and indentation."""
+    brackets = accumulate(1 if each in "[{" else -1 for each in re.findall(r"[\[\]{}]", text))
+    indents = map(len, re.findall(r"^[ ?:-]+", text, re.MULTILINE))
+    return max(brackets, default=0) + max(indents, default=0)
+
+
 class _Reader:
     """Turns the nodes of one file into plain values with places."""
 
@@ -102,16 +111,17 @@ class _Reader:
         self.done: dict[int, Any] = {}
         self.open: set[int] = set()
 
-    def location(self, mark: yaml.Mark | None) -> Location:
+    def location(self, mark: Any) -> Location:
         return Location(self.file, mark.line + 1, mark.column + 1) if mark else Location(self.file)
 
-    def refuse(self, mark: yaml.Mark | None, message: str, hint: str) -> _UnreadableError:
+    def refuse(self, mark: Any, message: str, hint: str) -> _UnreadableError:
         return _UnreadableError(Problem(Code.UNREADABLE_FILE, self.location(mark), message, hint))
 
     def read(self) -> Any:
         try:
             with self.file.open(encoding="utf-8-sig", newline="") as stream:
-                loader = _Yaml12Loader(stream.read())
+                text = stream.read()
+            loader = _Yaml12Loader(text)
         except (OSError, UnicodeDecodeError) as error:
             raise _UnreadableError(
                 Problem(
@@ -124,12 +134,25 @@ class _Reader:
         except yaml.YAMLError as error:
             raise self.syntax(error) from error
         try:
+            self.refuse_depth(text)
             node = loader.get_single_node()
             return None if node is None else self.value(loader, node)
         except yaml.YAMLError as error:
             raise self.syntax(error) from error
         finally:
             loader.dispose()
+
+    def refuse_depth(self, text: str) -> None:
+        """Refuse what would exhaust the stack of libyaml's composer and end the process."""
+        if _depth_at_most(text) <= _MAX_DEPTH:
+            return
+        depth = 0
+        for event in yaml.parse(text, _Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH:
+                message = f"is nested deeper than {_MAX_DEPTH} levels"
+                raise self.refuse(event.start_mark, message, "flatten it")
 
     def syntax(self, error: yaml.YAMLError) -> _UnreadableError:
         mark = getattr(error, "problem_mark", None)

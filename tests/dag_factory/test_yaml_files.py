@@ -77,6 +77,19 @@ def test_bytes_that_are_no_text_are_a_problem(tmp_path, content):
     assert read_yaml_file(tmp_path / "a.yml")[1]
 
 
+@pytest.mark.parametrize("start", ["[", "{a: ", "- ", "? ", "[{a: "])
+def test_nesting_without_end_is_a_problem_and_not_the_end_of_the_process(tmp_path, start):
+    data, (problem,) = read(tmp_path / "a.yml", start * 200_000)
+    assert data is None
+    assert "nested deeper than" in problem.message
+
+
+def test_deep_but_sane_nesting_is_read(tmp_path):
+    data, problems = read(tmp_path / "a.yml", "a: " + "[" * 150 + "]" * 150 + "\n" + " " * 300)
+    assert not problems
+    assert data["a"]
+
+
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path):
     assert read(tmp_path / "a.yml", "\ufeffa: 1\r\nb: x\r\n")[0] == {"a": 1, "b": "x"}
 
