@@ -14,11 +14,12 @@ LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-has
 up: install
 	@.venv/bin/python deploy/local/platform_cli.py up --port $(PORT)
 
-down: install
-	@.venv/bin/python deploy/local/platform_cli.py down
+down:
+	@if [ -d .local ]; then .venv/bin/python deploy/local/platform_cli.py down; \
+	else echo "Airflow was not running."; fi
 
-clean: install
-	@.venv/bin/python deploy/local/platform_cli.py clean
+clean:
+	@if [ -x .venv/bin/meltano-dags ]; then .venv/bin/python deploy/local/platform_cli.py clean; fi
 	@rm -rf .venv
 
 test: lint

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 1 where a job cannot run, 2 where the call is wrong."""
     arguments = _parser().parse_args(argv)
     try:
-        settings = read_settings(arguments.project)
+        settings = _settings(arguments)
     except SettingsError as error:
         print(f"meltano-dags: {error}", file=sys.stderr)
         return _USAGE_ERROR
-    if arguments.environment:
-        settings = replace(settings, environment=arguments.environment)
     plans, problems = _plan(settings)
     for problem in problems:
         print(problem.text(settings.project_root), file=sys.stderr)
@@ -49,13 +48,21 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "--project",
         type=Path,
-        default=Path.cwd(),
-        help="the folder that holds meltano.yml, unless MELTANO_PROJECT_ROOT says (default: here)",
+        help="the folder that holds meltano.yml (default: MELTANO_PROJECT_ROOT, or here)",
     )
     commands.add_parser("check", parents=[shared], help="say what is wrong, and where")
     listing = commands.add_parser("list", parents=[shared], help="list the DAGs and their tasks")
     listing.add_argument("--format", choices=["text", "json"], default="text")
     return parser
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    chosen = {
+        "MELTANO_ENVIRONMENT": arguments.environment,
+        "MELTANO_PROJECT_ROOT": arguments.project,
+    }
+    given = {name: str(value) for name, value in chosen.items() if value}
+    return read_settings(Path.cwd(), os.environ | given)
 
 
 def _plan(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
@@ -78,5 +85,5 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         lines.append(f"{row['dag_id']}  ({', '.join(row['crons']) or 'by hand'})")
-        lines += [f"    {' '.join(task['argv'])}" for task in row["tasks"]]
+        lines += [f"    {shlex.join(task['argv'])}" for task in row["tasks"]]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -122,7 +123,7 @@ def read_options(holder: YamlMap) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         try:
             options[key] = reader(value)
         except (ValueError, OverflowError) as error:
-            problems.append(_problem(written.at(key), f"{key}: {value!r} {error}"))
+            problems.append(_problem(written.at(key), f"{key}: {reprlib.repr(value)} {error}"))
     return options, tuple(problems)
 
 

@@ -13,13 +13,20 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 
 from dag_factory.errors import Code, Location, Problem, in_order
 from dag_factory.options import Options, layer
-from dag_factory.project import Job, Project, Schedule
+from dag_factory.project import Job, Plugin, Project, Schedule
 from dag_factory.settings import Settings
 
 _AIRFLOW_ID = re.compile(r"[\w.-]{1,250}", re.ASCII)
+_DIGEST = re.compile(r"\.[0-9a-f]{8}$")
+# meltano/core/plugin/base.py: PluginType; a name is looked up in this order.
+_PLUGIN_TYPES = (
+    *("extractors", "loaders", "transforms", "orchestrators"),
+    *("transformers", "files", "utilities", "mappers"),
+)
 _TASK_COMMAND = ("meltano", "run", "--no-install")
 
 
@@ -86,7 +93,7 @@ def plan_project(
     plans: list[DagPlan] = []
     problems: list[Problem] = []
     for job in project.jobs:
-        schedules = [each for each in project.schedules if each.job == job.name]
+        schedules = [each for each in project.schedules if each.job == job.name and each.cron]
         tasks, wrong = grammar.tasks(job)
         wrong = (*wrong, *_conflicts(schedules))
         problems.extend(wrong)
@@ -108,7 +115,7 @@ def plan_project(
 
 def legal_id(name: str) -> str:
     """Return `name` where Airflow takes it as an id, else a readable and unique form of it."""
-    if _AIRFLOW_ID.fullmatch(name):
+    if _AIRFLOW_ID.fullmatch(name) and not _DIGEST.search(name):
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)[:200].strip("_") + f".{digest}"
@@ -123,6 +130,11 @@ def _conflicts(schedules: Sequence[Schedule]) -> Iterator[Problem]:
             yield Problem(Code.CONFLICTING_SCHEDULES, schedule.location, message, hint)
 
 
+def _search_order(plugin: Plugin) -> int:
+    known = plugin.type in _PLUGIN_TYPES
+    return _PLUGIN_TYPES.index(plugin.type) if known else len(_PLUGIN_TYPES)
+
+
 class _Grammar:
     """Which blocks make a complete sequence.
 
@@ -131,9 +143,12 @@ class _Grammar:
     """
 
     def __init__(self, project: Project) -> None:
-        self.roles = {plugin.name: plugin.type for plugin in project.plugins}
-        for plugin in project.plugins:
-            self.roles.update(dict.fromkeys(plugin.mappings, "mappings"))
+        self.jobs = frozenset(job.name for job in project.jobs)
+        self.roles: dict[str, str] = {}
+        for plugin in sorted(project.plugins, key=_search_order):
+            self.roles.setdefault(plugin.name, plugin.type)
+            for mapping in plugin.mappings:
+                self.roles.setdefault(mapping, "mappings")
 
     def role(self, block: str) -> str | None:
         name, _, command = block.partition(":")
@@ -146,7 +161,7 @@ class _Grammar:
         if unknown:
             return (), unknown
         tasks: list[TaskPlan] = []
-        used: dict[str, int] = {}
+        used: set[str] = set()
         waiting: list[str] = []
         inside = False
         for blocks, location in zip(job.items, job.locations, strict=True):
@@ -166,7 +181,10 @@ class _Grammar:
     def unknown(self, job: Job) -> Iterator[Problem]:
         for blocks, location in zip(job.items, job.locations, strict=True):
             for block in blocks:
-                if self.role(block) is None:
+                if self.role(block) is not None and block in self.jobs:
+                    message = f"job {job.name!r}: {block!r} is a plugin and a job"
+                    yield Problem(Code.UNKNOWN_PLUGIN, location, message, "rename the job")
+                elif self.role(block) is None:
                     near = difflib.get_close_matches(block.partition(":")[0], self.roles, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else "add the plugin to the project"
                     message = f"job {job.name!r}: there is no plugin or mapping {block!r}"
@@ -183,9 +201,9 @@ class _Grammar:
         return Problem(Code.NOT_A_BLOCK_SEQUENCE, location, f"job {job.name!r}: {what}", hint)
 
 
-def _task(blocks: Sequence[str], used: dict[str, int], upstream: str | None) -> TaskPlan:
-    task_id = legal_id("-to-".join(blocks).replace(":", "-"))
-    used[task_id] = used.get(task_id, 0) + 1
-    if used[task_id] > 1:
-        task_id = f"{task_id}.{used[task_id]}"
+def _task(blocks: Sequence[str], used: set[str], upstream: str | None) -> TaskPlan:
+    base = legal_id("-to-".join(blocks).replace(":", "-"))
+    later = (f"{base}.{number}" for number in count(2))
+    task_id = next(each for each in chain([base], later) if each not in used)
+    used.add(task_id)
     return TaskPlan(task_id, (*_TASK_COMMAND, *blocks), upstream)

@@ -7,8 +7,11 @@ refuse a part, that part is left out and a problem says so.
 from __future__ import annotations
 
 import difflib
+import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,9 @@ from dag_factory.options import read_options
 from dag_factory.yaml_files import YamlList, YamlMap, read_project_files
 
 _CRON_FIELDS = 5
+_RANDOM = re.compile(r"\b[RH]\b", re.IGNORECASE)
+_SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
+_ENVIRONMENT_KEYS = frozenset({"name", "config", "env", "state_id_suffix", "annotations"})
 
 # meltano/core/schedule.py: CRON_INTERVALS. "@once" means "only by hand" to Meltano.
 _INTERVALS: Mapping[str, str | None] = {
@@ -147,8 +153,8 @@ class _ProjectReader:
             default_environment=default if isinstance(default, str) else None,
             environments=tuple(self.environments()),
             plugins=tuple(self.plugins()),
-            jobs=self.unique("job", self.jobs()),
-            schedules=self.unique("schedule", self.schedules(defined)),
+            jobs=tuple(self.jobs()),
+            schedules=tuple(self.schedules(defined)),
             options=options,
         )
 
@@ -174,19 +180,38 @@ class _ProjectReader:
             else:
                 yield value
 
-    def unique(self, kind: str, items: Iterator[Any]) -> tuple[Any, ...]:
-        found: dict[str, Any] = {}
-        for item in items:
-            if item.name in found:
-                first = found[item.name].location.text(self.root)
-                message = f"{kind} {item.name!r} is defined again; Meltano uses {first}"
-                self.report(Code.DUPLICATE_NAME, item.location, message, "rename or remove one")
-            else:
-                found[item.name] = item
-        return tuple(found.values())
+    def first_entries(self, key: str) -> Iterator[YamlMap]:
+        """Yield the entries of a list; of those with one name the first, as Meltano does."""
+        found: dict[str, Location] = {}
+        for entry in self.entries(self.data, key):
+            name = entry["name"]
+            if name not in found:
+                found[name] = entry.location
+                yield entry
+                continue
+            message = f"{name!r} stands in {key} again; Meltano uses {found[name].text(self.root)}"
+            self.report(Code.DUPLICATE_NAME, entry.location, message, "rename or remove one")
+
+    def misplaced_options(self, kind: str, entry: YamlMap) -> bool:
+        """Report options where none are read, and return whether there are any."""
+        annotations = entry.get("annotations")
+        if not isinstance(annotations, YamlMap) or "airflow" not in annotations:
+            return False
+        message = f"{kind} {entry['name']!r} has options for airflow"
+        hint = "put them on a job, or at the top level of meltano.yml"
+        self.report(Code.INVALID_OPTION, annotations.at("airflow"), message, hint)
+        return True
 
     def environments(self) -> Iterator[Environment]:
         for entry in self.entries(self.data, "environments"):
+            unknown = sorted(set(map(str, entry)) - _ENVIRONMENT_KEYS)
+            if unknown:
+                message = f"environment {entry['name']!r} has {', '.join(unknown)}"
+                hint = "Meltano refuses every command; an environment has " + ", ".join(
+                    sorted(_ENVIRONMENT_KEYS)
+                )
+                self.report(Code.WRONG_SHAPE, entry.at(unknown[0]), message, hint)
+            self.misplaced_options("environment", entry)
             yield Environment(entry["name"], entry.location)
 
     def plugins(self) -> Iterator[Plugin]:
@@ -200,10 +225,11 @@ class _ProjectReader:
         for plugin_type in types:
             for entry in self.entries(types, plugin_type):
                 mappings = tuple(each["name"] for each in self.entries(entry, "mappings"))
+                self.misplaced_options("plugin", entry)
                 yield Plugin(plugin_type, entry["name"], mappings)
 
     def jobs(self) -> Iterator[Job]:
-        for entry in self.entries(self.data, "jobs"):
+        for entry in self.first_entries("jobs"):
             name = entry["name"]
             unknown = sorted(set(map(str, entry)) - {"name", "tasks", "annotations"})
             if unknown:
@@ -239,14 +265,14 @@ class _ProjectReader:
                 return None
             blocks = tuple(block for word in words for block in word.split(" "))
             if not all(blocks):
-                message = f"job {name!r} has a task with a space too many: {task!r}"
+                message = f"job {name!r} has a task with a space too many: {reprlib.repr(task)}"
                 self.report(Code.INVALID_TASKS, location, message, "put one space between blocks")
                 return None
             items.append((blocks, location))
         return items
 
     def schedules(self, jobs: frozenset[str]) -> Iterator[Schedule]:
-        for entry in self.entries(self.data, "schedules"):
+        for entry in self.first_entries("schedules"):
             name, job = entry["name"], entry.get("job")
             if not isinstance(job, str) or not job:
                 message = f"schedule {name!r} names no job"
@@ -265,7 +291,8 @@ class _ProjectReader:
                 continue
             env = self.schedule_env(name, entry)
             cron, known = self.cron(name, entry)
-            if env is not None and known:
+            misplaced = self.misplaced_options("schedule", entry)
+            if env is not None and known and not misplaced:
                 yield Schedule(name, job, cron, env, entry.location)
 
     def schedule_env(self, name: str, entry: YamlMap) -> Mapping[str, str] | None:
@@ -276,7 +303,11 @@ class _ProjectReader:
             message = f"schedule {name!r}: env is no mapping"
             self.report(Code.INVALID_SCHEDULE_ENV, entry.at("env"), message, "write NAME: value")
             return None
-        wrong = [key for key, value in env.items() if not isinstance(value, str)]
+        wrong = [
+            key
+            for key, value in env.items()
+            if not isinstance(key, str) or not isinstance(value, str)
+        ]
         for key in wrong:
             message = f"schedule {name!r}: env {key} is no text, so `meltano schedule run` fails"
             self.report(
@@ -293,7 +324,8 @@ class _ProjectReader:
             return _INTERVALS[interval], True
         wrong = _wrong_cron(interval)
         if wrong:
-            message = f"schedule {name!r}: interval {interval!r} cannot be understood: {wrong}"
+            said = reprlib.repr(interval)
+            message = f"schedule {name!r}: interval {said} cannot be understood: {wrong}"
             hint = "write five cron fields, or one of " + ", ".join(_INTERVALS)
             self.report(Code.INVALID_INTERVAL, entry.at("interval"), message, hint)
         return interval, not wrong
@@ -303,8 +335,12 @@ def _wrong_cron(expression: Any) -> str | None:
     """Return why Airflow, which uses croniter too, would refuse a cron expression."""
     if not isinstance(expression, str) or len(expression.split()) != _CRON_FIELDS:
         return "a cron expression has five fields"
+    if _RANDOM.search(expression):
+        return "R and H are random, and not Meltano's"
     try:
-        croniter(expression)
+        ticks = croniter(expression, _SOME_DAY)
+        ticks.get_next()
+        ticks.get_prev()
     except CroniterError as error:
         return str(error)
     return None

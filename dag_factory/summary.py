@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 _ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Timeout)|ERROR|CRITICAL)\b")
@@ -39,23 +39,24 @@ def read_log_line(line: str) -> LogEntry:
     line = line.rstrip("\n")
     try:
         fields: Any = json.loads(line)
-    except ValueError:
+    except (RecursionError, ValueError):
         fields = None
     if not isinstance(fields, dict):
         level = logging.ERROR if _ERROR.match(line) else logging.INFO
         return LogEntry(level, None, line)
     level = logging.getLevelNamesMapping().get(str(fields.get("level", "")).upper(), logging.INFO)
-    source = str(fields["name"]) if "stdio" in fields else None
+    source = str(fields.get("name")) if "stdio" in fields else None
     parts = [fields.get("event"), fields.get("err")]
     if "metric_info" in fields:
         parts.append(json.dumps(fields["metric_info"]))
-    parts += map(_exception_text, fields.get("exception") or ())
+    exceptions = fields.get("exception")
+    parts += map(_exception_text, exceptions if isinstance(exceptions, list) else [exceptions])
     return LogEntry(level, source, ": ".join(dict.fromkeys(str(part) for part in parts if part)))
 
 
 def _exception_text(exception: Any) -> str:
     if not isinstance(exception, dict):
-        return str(exception)
+        return str(exception or "")
     value = exception.get("exc_value")
     return f"{exception.get('exc_type')}: {value}" if value else str(exception.get("exc_type"))
 
@@ -64,11 +65,11 @@ def _exception_text(exception: Any) -> str:
 class LastError:
     """Finds the line of a failed run that says why it failed.
 
-    A plugin's own last error comes first, because Meltano reports only that a block failed. A
+    The last error of a plugin comes before Meltano's, which reports only that a block failed. A
     broken pipe is the echo of another plugin's death.
     """
 
-    _plugins: dict[str, str] = field(default_factory=dict)
+    _plugin: str | None = None
     _meltano: str | None = None
 
     def note(self, entry: LogEntry) -> None:
@@ -79,9 +80,9 @@ class LastError:
         elif entry.message.startswith("BrokenPipeError"):
             return
         elif entry.level >= logging.ERROR or _ERROR.match(entry.message):
-            self._plugins[entry.source] = entry.text
+            self._plugin = entry.text
 
     @property
     def text(self) -> str | None:
         """The reason, or `None` where the log holds no error."""
-        return next(iter(self._plugins.values()), self._meltano)
+        return self._plugin or self._meltano

@@ -12,7 +12,8 @@ Meltano takes them in the order of the file system.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+import reprlib
+from collections.abc import Hashable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from dag_factory.errors import Code, Location, Problem
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _MAX_DEPTH = 200
+_INCLUDED = {"plugins": dict, "schedules": list, "environments": list, "jobs": list}
 
 
 class YamlMap(dict[Any, Any]):
@@ -224,8 +226,8 @@ class _Reader:
                     return node.value.lower() == "true"
                 case "timestamp":
                     return loader.construct_yaml_timestamp(node)
-        except (ValueError, TypeError) as error:
-            message = f"{node.value!r} is no {node.tag.removeprefix(_TAG)}: {error}"
+        except (AttributeError, TypeError, ValueError) as error:
+            message = f"{reprlib.repr(node.value)} is no {node.tag.removeprefix(_TAG)}: {error}"
             raise self.refuse(node.start_mark, message, "quote it to make it a string") from error
         return node.value
 
@@ -257,6 +259,7 @@ def read_project_files(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]
         hint = "start it with `meltano init`, or write the keys of a project into it"
         return None, (Problem(Code.UNREADABLE_FILE, Location(main_file), what, hint),)
     files, found = _included_files(root, main)
+    names: dict[tuple[str, ...], Location] = {}
     for file in files:
         included, unreadable = read_yaml_file(file)
         found.extend(unreadable)
@@ -266,8 +269,37 @@ def read_project_files(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]
             hint = "fill it, or take it out of include_paths"
             found.append(Problem(Code.UNREADABLE_FILE, Location(file), "is no mapping", hint))
             continue
+        found.extend(_misfits(main, included))
+        found.extend(_repeated(included, names))
         _merge(main, included)
     return (None if found else main), tuple(found)
+
+
+def _misfits(main: YamlMap, included: YamlMap) -> Iterator[Problem]:
+    """Yield the lists and mappings of an included file that Meltano cannot merge."""
+    for key, kind in _INCLUDED.items():
+        both = [holder for holder in (main, included) if key in holder]
+        for holder in both if included in both else ():
+            if not isinstance(holder[key], kind):
+                hint = "write items there, or remove the key"
+                message = f"{key} cannot be merged with the {key} of another file"
+                yield Problem(Code.WRONG_SHAPE, holder.at(key), message, hint)
+
+
+def _repeated(included: YamlMap, names: dict[tuple[str, ...], Location]) -> Iterator[Problem]:
+    """Yield the names that stand in included files already, which Meltano refuses."""
+    plugins = included.get("plugins")
+    lists = [(f"plugins {kind}", plugins[kind]) for kind in plugins] if plugins else []
+    lists += [(key, included.get(key)) for key in ("jobs", "schedules", "environments")]
+    for key, entries in lists:
+        for entry in entries if isinstance(entries, YamlList) else ():
+            if not isinstance(entry, YamlMap) or not isinstance(entry.get("name"), str):
+                continue
+            place = entry.at("name")
+            first = names.setdefault((key, entry["name"]), place)
+            if first is not place:
+                message = f"{entry['name']!r} stands in {key} of {first.file.name}:{first.line} too"
+                yield Problem(Code.WRONG_SHAPE, place, message, "rename or remove one")
 
 
 def _included_files(root: Path, main: YamlMap) -> tuple[list[Path], list[Problem]]:

@@ -11,6 +11,8 @@ from running import RunningAirflow, copy_checkout, free_port
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
+for name in [each for each in os.environ if each.startswith("MELTANO_")]:
+    del os.environ[name]
 
 
 def pytest_unconfigure() -> None:
@@ -27,7 +29,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow
         assert done.returncode == 0, done.stdout + done.stderr
         yield RunningAirflow(checkout, done.stdout)
     finally:
-        running.run_command("down")
+        down = running.run_command("down")
+    assert down.returncode == 0, down.stdout + down.stderr
 
 
 @pytest.fixture(scope="session")

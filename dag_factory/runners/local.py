@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -56,6 +57,7 @@ class MeltanoOperator(BaseOperator):
         self.environment = environment
         self.schedule_env = dict(schedule_env)
         self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
 
     def execute(self, context: Any) -> None:
         """Run the command to its end.
@@ -65,7 +67,7 @@ class MeltanoOperator(BaseOperator):
             AirflowException: The command failed; the message is its last error.
         """
         last_error = LastError()
-        self.log.info("Running %s in %s", " ".join(self.argv), self.project_root)
+        self.log.info("Running %s in %s", shlex.join(self.argv), self.project_root)
         with (
             subprocess.Popen(  # noqa: S603 - an argv list from the plan; no shell
                 [_executable(self.argv[0]), *self.argv[1:]],
@@ -80,6 +82,8 @@ class MeltanoOperator(BaseOperator):
             ) as process
         ):
             self._process = process
+            if self._stopped:
+                self.on_kill()
             try:
                 for line in process.stdout or ():
                     entry = read_log_line(line)
@@ -110,6 +114,7 @@ class MeltanoOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Ask Meltano to stop, and soon force it; `execute` goes on reading its log until then."""
+        self._stopped = True
         if self._process is not None:
             _signal_group(self._process, signal.SIGTERM)
             force = threading.Timer(_KILL_SECONDS, _signal_group, [self._process, signal.SIGKILL])
@@ -160,7 +165,7 @@ def make_task(plan: DagPlan, task: TaskPlan, project_root: Path) -> MeltanoOpera
         project_root=str(project_root),
         environment=plan.environment,
         schedule_env=plan.schedule_env,
-        doc_md=f"`{' '.join(task.argv)}`",
+        doc_md=f"`{shlex.join(task.argv)}`",
         retries=options.retries,
         retry_delay=options.retry_delay,
         execution_timeout=options.execution_timeout,

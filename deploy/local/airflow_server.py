@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -88,10 +89,13 @@ class LocalAirflow:
     @property
     def environ(self) -> dict[str, str]:
         """The variables for `airflow` commands."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW_")}
+        others = ("AIRFLOW_", "MELTANO_")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)  # Airflow would take 12-20 s to import, not 3
         path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-        return kept | {"AIRFLOW_HOME": str(self.home), "PATH": path}
+        loopback = ",".join(filter(None, [kept.get("NO_PROXY"), "127.0.0.1,localhost"]))
+        proxies = {"NO_PROXY": loopback, "no_proxy": loopback}
+        return kept | proxies | {"AIRFLOW_HOME": str(self.home), "PATH": path}
 
     def processes(self) -> dict[str, psutil.Process]:
         """Return the components that run, if they are still those that were started here."""
@@ -107,11 +111,9 @@ class LocalAirflow:
         """Write the configuration, and what tap-airflow needs into meltano/.env.
 
         Raises:
-            LocalError: Another program uses the port.
+            LocalError: The port is no port, or cannot be had.
         """
-        if not _is_free(port):
-            msg = f"port {port} is in use by another program; choose one: make up PORT={port + 1}"
-            raise LocalError(msg)
+        _check_port(port)
         self.home.mkdir(parents=True, exist_ok=True)
         if not self.passwords_file.exists():
             passwords = {user: secrets.token_urlsafe(12) for user in ("admin", "meltano")}
@@ -208,7 +210,8 @@ class LocalAirflow:
     def unhealthy(self) -> list[str]:
         """Return the components that do not answer yet."""
         try:
-            health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+            url = f"{self.url}/api/v2/monitor/health"
+            health = httpx.get(url, timeout=5, trust_env=False).json()
         except (httpx.HTTPError, ValueError):
             return ["api-server"]
         return [name for name in _REPORTED if health.get(name, {}).get("status") != "healthy"]
@@ -216,21 +219,28 @@ class LocalAirflow:
     def api(self) -> httpx.Client:
         """Return a client of the REST API that is logged in as admin."""
         login = {"username": "admin", "password": self.passwords["admin"]}
-        answer = httpx.post(f"{self.url}/auth/token", json=login, timeout=30).raise_for_status()
-        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-        return httpx.Client(base_url=f"{self.url}/api/v2", headers=headers, timeout=30)
+        client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30, trust_env=False)
+        answer = client.post(f"{self.url}/auth/token", json=login).raise_for_status()
+        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return client
 
 
 def _write_private(file: Path, text: str) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+    """Write a file for its owner only, whole or not at all."""
+    part = file.with_suffix(".part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
         stream.write(text)
+    part.replace(file)
 
 
-def _is_free(port: int) -> bool:
+def _check_port(port: int) -> None:
     with socket.socket() as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+        except (OSError, OverflowError) as error:
+            taken = getattr(error, "errno", None) == errno.EADDRINUSE
+            why = "is in use by another program" if taken else f"cannot be had: {error}"
+            other = port + 1 if taken else 8081
+            msg = f"port {port} {why}; choose one: make up PORT={other}"
+            raise LocalError(msg) from None

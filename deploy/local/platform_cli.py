@@ -89,6 +89,8 @@ def start(airflow: LocalAirflow, port: int) -> None:
     running = airflow.processes()
     if len(running) == len(COMPONENTS) and not airflow.unhealthy():
         say(f"Airflow is running at {airflow.url}")
+        if not airflow.url.endswith(f":{port}"):
+            say(f"    to have it at port {port}: make down, then make up PORT={port}")
         return
     if not running:
         airflow.configure(port)
@@ -125,8 +127,7 @@ def show_dags(api: httpx.Client) -> None:
     plans = planned_dags()
 
     def missing() -> str | None:
-        shown = {dag["dag_id"] for dag in _get(api, "dags", limit=1000)["dags"]}
-        left = [plan.dag_id for plan in plans if plan.dag_id not in shown]
+        left = [each.dag_id for each in plans if api.get(f"dags/{each.dag_id}").is_error]
         return f"the DAGs {', '.join(left)}" if left else None
 
     wait_for(missing, limit=180)
@@ -202,7 +203,8 @@ def clean(airflow: LocalAirflow) -> None:
     """Stop Airflow and forget everything that `make up` made, but for meltano/.env and .venv."""
     down(airflow)
     for folder in (airflow.state, CHECKOUT / "meltano/.meltano", CHECKOUT / "meltano/output"):
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _get(api: httpx.Client, path: str, **params: Any) -> dict[str, Any]:

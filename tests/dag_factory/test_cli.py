@@ -38,6 +38,14 @@ def test_no_project_is_a_usage_error(tmp_path, capsys):
     assert "holds no meltano.yml" in capsys.readouterr().err
 
 
+def test_an_explicit_project_beats_the_environment(write_project, capsys, monkeypatch):
+    monkeypatch.setenv("MELTANO_PROJECT_ROOT", "/nowhere")
+    root = write_project("jobs: [{name: j, tasks: [dbt]}]\n")
+    assert main(["check", "--project", str(root)]) == 0
+    assert main(["check"]) == 2
+    assert "/nowhere" in capsys.readouterr().err
+
+
 def test_list_as_json(write_project, capsys):
     root = write_project("jobs: [{name: j, tasks: [dbt]}]\n")
     assert main(["list", "--format", "json", "--project", str(root)]) == 0

@@ -60,6 +60,46 @@ def test_a_bad_job_does_not_hurt_a_good_one(write_project):
     assert len(problems) == 1
 
 
+def test_a_block_that_is_a_plugin_and_a_job_is_ambiguous_to_meltano(write_project):
+    root = write_project("jobs: [{name: dbt, tasks: [dbt:run]}, {name: j, tasks: [dbt]}]\n")
+    plans, (problem,) = plan(root)
+    assert [each.job for each in plans] == ["dbt"]
+    assert "is a plugin and a job" in problem.message
+
+
+def test_a_name_is_looked_up_in_meltanos_order_of_plugin_types(write_project):
+    plugins = """
+environments: [{name: dev}]
+default_environment: dev
+plugins:
+  transforms: [{name: tap-a}]
+  loaders: [{name: target-x}]
+  extractors: [{name: tap-a}]
+"""
+    root = write_project("jobs: [{name: j, tasks: [tap-a target-x]}]\n", plugins=plugins)
+    assert plan(root)[1] == ()
+
+
+def test_the_env_of_a_schedule_that_never_fires_is_of_no_account(write_project):
+    root = write_project(
+        """
+        jobs: [{name: j, tasks: [dbt]}]
+        schedules:
+        - {name: by_hand, job: j, interval: '@once', env: {FULL: '1'}}
+        - {name: nightly, job: j, interval: '@daily'}
+        """
+    )
+    (dag,), _ = plan(root)
+    assert (dag.crons, dag.schedule_env) == (("0 0 * * *",), {})
+
+
+def test_no_plugins_name_takes_the_id_of_a_repeated_task(write_project):
+    plugins = "environments: [{name: dev}]\nplugins: {utilities: [{name: d}, {name: d.2}]}\n"
+    root = write_project("jobs: [{name: j, tasks: [d, d.2, d]}]\n", plugins=plugins)
+    (dag,), _ = plan(root, environment="dev")
+    assert [task.task_id for task in dag.tasks] == ["d", "d.2", "d.3"]
+
+
 def test_task_ids_come_from_the_command_and_stay_unique(write_project):
     (dag,), _ = plan_tasks(write_project, "[tap-a target-x, dbt:run, tap-a target-x]")
     assert [task.task_id for task in dag.tasks] == [
@@ -124,7 +164,18 @@ def test_a_plan_depends_on_its_own_job_only(write_project):
 
 
 def test_names_that_airflow_refuses_get_a_legal_and_unique_id():
-    names = ["a", "a b", "a/b", "données été/1", "x:y", "", "..", "a" * 300, "a" * 301]
+    names = [
+        "a",
+        "a b",
+        legal_id("a b"),
+        "a/b",
+        "données été/1",
+        "x:y",
+        "",
+        "..",
+        "a" * 300,
+        "a" * 301,
+    ]
     ids = [legal_id(name) for name in names]
     assert len(set(ids)) == len(names)
     assert ids[0] == "a"

@@ -56,7 +56,18 @@ def test_an_interval_means_what_meltano_means(write_project, interval, cron):
 
 @pytest.mark.parametrize(
     "interval",
-    ["'61 * * * *'", "every day", "5", "'* * * * * *'", "'@Daily'", "[1]", "'0 0 31 2 x'"],
+    [
+        "'61 * * * *'",
+        "every day",
+        "5",
+        "'* * * * * *'",
+        "'@Daily'",
+        "[1]",
+        "'0 0 31 2 x'",
+        "'0 0 31 2 *'",
+        "'R R * * *'",
+        "'H 0 * * *'",
+    ],
 )
 def test_an_interval_that_airflow_would_refuse_leaves_the_schedule_out(write_project, interval):
     root = write_project(
@@ -117,6 +128,49 @@ def test_the_first_of_two_equal_names_wins_with_a_warning(write_project):
     project, (problem,) = read_project(root)
     assert problem.severity is Severity.WARNING
     assert project.jobs[0].items == (("tap-a", "target-x"),)
+
+
+def test_the_first_of_two_equal_names_counts_even_where_it_is_wrong(write_project):
+    root = write_project(
+        """
+        jobs:
+        - {name: j, tasks: tap-a}
+        - {name: j, tasks: [tap-b target-x]}
+        """
+    )
+    project, _ = read_project(root)
+    assert not project.jobs
+    assert codes(root) == [Code.INVALID_TASKS, Code.DUPLICATE_NAME]
+
+
+@pytest.mark.parametrize(
+    ("main", "included"),
+    [
+        ("jobs: [{name: a, tasks: [dbt]}]\n", "jobs:\n"),
+        ("jobs:\n", "jobs: [{name: a, tasks: [dbt]}]\n"),
+        ("jobs: [{name: a, tasks: [dbt]}]\n", "jobs: {name: b}\n"),
+        ("", "plugins: {loaders: [{name: x}, {name: x}]}\n"),
+    ],
+)
+def test_what_meltano_cannot_merge_is_a_problem_of_the_project(write_project, main, included):
+    root = write_project(f"include_paths: [more.yml]\n{main}", more=included)
+    project, (problem,) = read_project(root)
+    assert project is None
+    assert problem.code is Code.WRONG_SHAPE
+
+
+def test_an_extra_key_of_an_environment_is_fatal_to_meltano_and_said_so(write_project):
+    root = write_project(plugins="environments: [{name: dev, schedules: []}]\n")
+    assert codes(root) == [Code.WRONG_SHAPE]
+
+
+@pytest.mark.parametrize("holder", ["schedules", "environments"])
+def test_options_where_none_are_read_are_not_ignored_in_silence(write_project, holder):
+    entry = "{name: x, job: j, interval: '@daily', annotations: {airflow: {retries: 1}}}"
+    if holder == "environments":
+        entry = "{name: x, annotations: {airflow: {retries: 1}}}"
+    text = f"{holder}: [{entry}]\njobs: [{{name: j, tasks: [dbt]}}]\n"
+    assert codes(write_project(text, plugins="")) == [Code.INVALID_OPTION]
 
 
 def test_an_unknown_job_gets_a_guess(write_project):

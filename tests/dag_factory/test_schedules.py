@@ -1,7 +1,12 @@
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 from plans import PLAN
 
+from dag_factory.build import build_dag
 from dag_factory.schedules import timetable
 
 
@@ -12,6 +17,18 @@ def test_without_a_cron_only_a_person_starts_the_job():
 def test_one_cron_is_airflows_own_timetable():
     found = timetable(replace(PLAN, crons=("0 6 * * *",)))
     assert type(found).__name__ == "CronTriggerTimetable"
+
+
+def test_a_new_schedule_waits_for_its_next_tick_in_utc():
+    dag = DagSerialization.from_dict(
+        DagSerialization.to_dict(build_dag(replace(PLAN, crons=("0 6 * * *",)), Path()))
+    )
+    restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
+    first = dag.timetable.next_dagrun_info(
+        last_automated_data_interval=None, restriction=restriction
+    )
+    assert first.run_after > datetime.now(UTC)
+    assert (first.run_after.hour, first.run_after.utcoffset()) == (6, timedelta())
 
 
 def test_several_crons_are_one_timetable_of_airflow():

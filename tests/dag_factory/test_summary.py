@@ -1,6 +1,8 @@
 import json
 import logging
 
+import pytest
+
 from dag_factory.summary import LastError, read_log_line
 
 
@@ -86,6 +88,25 @@ def test_without_a_plugins_error_meltanos_own_last_one_counts():
     assert (
         last_error(meltano("first"), meltano("second"), meltano("more", level="info")) == "second"
     )
+
+
+def test_an_error_that_a_plugin_got_over_is_not_the_reason():
+    assert (
+        last_error(
+            plugin("ERROR 503, trying again"),
+            plugin("duckdb.IOException: no space left", name="target-x"),
+        )
+        == "target-x: duckdb.IOException: no space left"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"event": "x", "exception": true}', '{"stdio": 1}', "[" * 100_000, '{"level": 3}', "{}", "",
+     '{"event": ["x"], "exception": [3]}', '{"exception": "Traceback"}'],
+)  # fmt: skip
+def test_no_line_of_a_log_can_fail_a_task(line):
+    assert read_log_line(line).level == logging.INFO
 
 
 def test_a_log_without_error_has_none():

@@ -62,6 +62,7 @@ def test_unknown_tags_are_tolerated(tmp_path):
         ("a:\n  <<: 3\n", 2, "no mapping"),
         ("a: 2026-13-45\n", 1, "quote it"),
         ("a: -_\n", 1, "quote it"),
+        ("a: !!timestamp foo\n", 1, "quote it"),
     ],
 )
 def test_what_meltano_cannot_read_is_a_problem_with_a_line(tmp_path, text, line, says):

@@ -99,6 +99,13 @@ def test_a_kill_reaches_meltano_and_the_tap_and_is_told(project):
         os.kill(int(pid_file.read_text()), signal.SIGCONT)
 
 
+def test_a_kill_that_comes_before_the_process_is_not_lost(project):
+    operator = make_operator(project, argv=["sleep", "600"])
+    operator.on_kill()
+    with pytest.raises(AirflowException, match="Meltano was stopped"):
+        operator.execute(context())
+
+
 def test_a_meltano_that_does_not_heed_sigterm_is_killed(project):
     ready = project / "ready"
     argv = ["sh", "-c", "trap '' TERM; touch ready; while :; do :; done"]

@@ -2,19 +2,19 @@
 
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
-from singer_sdk.testing import get_target_test_class
+from singer_sdk.testing import TargetTestRunner, get_target_test_class
 from target_duckdb.target import TargetDuckDB
 
-
-@pytest.fixture(scope="class")
-def resource(tmp_path_factory):
-    # The suite takes its settings before there is a tmp_path: it is given the folder here.
-    CONFIG["path"] = str(tmp_path_factory.mktemp("standard") / "warehouse.duckdb")
+StandardTests = get_target_test_class(TargetDuckDB, config={"path": ":memory:"})
 
 
-CONFIG: dict = {"path": "set by the fixture", "add_record_metadata": True}
+class TestStandard(StandardTests):
+    """The SDK's own tests, which want their settings before there is a folder for the file."""
 
-TestStandard = get_target_test_class(TargetDuckDB, config=CONFIG)
+    @pytest.fixture
+    def runner(self, tmp_path):
+        config = {"path": str(tmp_path / "warehouse.duckdb"), "add_record_metadata": True}
+        return TargetTestRunner(TargetDuckDB, config=config)
 
 
 def test_without_a_path_the_settings_are_refused():
