@@ -1,35 +1,46 @@
 """What the docs claim about the code."""
 
 import re
+import shutil
 
 import pytest
 from running import CHECKOUT
 
 from dag_factory.errors import Code
-from dag_factory.options import Options, read_options
-from dag_factory.yaml_files import read_yaml_file
+from dag_factory.options import Options
+from dag_factory.plan import plan_project
+from dag_factory.project import read_project
+from dag_factory.settings import Settings
 
+NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
 PAGE = (CHECKOUT / "docs/meltano-yml.md").read_text()
 
 
 def test_every_problem_code_is_documented_with_its_reach():
-    rows = dict(re.findall(r"^\| `(MDF\d+)` \| (\w+) \|", PAGE, re.M))
+    rows = dict(re.findall(r"^\| `(MDF\d+)` \| (\w+) \|", PAGE, re.MULTILINE))
     assert rows == {str(code): str(code.severity) for code in Code}
 
 
 def test_every_option_is_documented():
     section = PAGE.split("## Options")[1].split("## Problems")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", section, re.M)) == set(Options.__dataclass_fields__)
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(
+        Options.__dataclass_fields__
+    )
 
 
-def test_the_pipeline_of_the_readme_is_a_valid_one(tmp_path):
-    (example,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.S)
-    (tmp_path / "a.yml").write_text(example)
-    data, problems = read_yaml_file(tmp_path / "a.yml")
-    assert not problems
-    options, problems = read_options(data["jobs"][0])
-    assert not problems
-    assert options["retries"] == 3
+def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
+    (example,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    shutil.copytree(CHECKOUT / "meltano", tmp_path, dirs_exist_ok=True, ignore=NOT_IN_GIT)
+    (tmp_path / "example.yml").write_text(example)
+    project = (tmp_path / "meltano.yml").read_text()
+    including = project.replace("include_paths:\n", "include_paths:\n  - ./example.yml\n")
+    (tmp_path / "meltano.yml").write_text(including)
+
+    project, problems = read_project(tmp_path)
+    plans, unplanned = plan_project(project, Settings(tmp_path))
+    assert (*problems, *unplanned) == ()
+    (rivers,) = [plan for plan in plans if plan.job == "rivers"]
+    assert (rivers.crons, rivers.options.retries) == (("0 3 * * *",), 3)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/how-it-works.md", "docs/local.md"])

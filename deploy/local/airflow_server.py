@@ -219,10 +219,11 @@ class LocalAirflow:
     def api(self) -> httpx.Client:
         """Return a client of the REST API that is logged in as admin."""
         login = {"username": "admin", "password": self.passwords["admin"]}
-        client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30, trust_env=False)
-        answer = client.post(f"{self.url}/auth/token", json=login).raise_for_status()
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        return client
+        url = f"{self.url}/auth/token"
+        answer = httpx.post(url, json=login, timeout=30, trust_env=False).raise_for_status()
+        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        base_url = f"{self.url}/api/v2"
+        return httpx.Client(base_url=base_url, headers=headers, timeout=30, trust_env=False)
 
 
 def _write_private(file: Path, text: str) -> None:
@@ -234,6 +235,8 @@ def _write_private(file: Path, text: str) -> None:
 
 
 def _check_port(port: int) -> None:
+    if not port:
+        raise LocalError("port 0 is none to remember; choose one: make up PORT=8081")
     with socket.socket() as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -19,16 +19,24 @@ def test_one_cron_is_airflows_own_timetable():
     assert type(found).__name__ == "CronTriggerTimetable"
 
 
-def test_a_new_schedule_waits_for_its_next_tick_in_utc():
-    dag = DagSerialization.from_dict(
-        DagSerialization.to_dict(build_dag(replace(PLAN, crons=("0 6 * * *",)), Path()))
-    )
+def first_tick(hours_from_now):
+    hour = (datetime.now(UTC) + timedelta(hours=hours_from_now)).hour
+    dag = build_dag(replace(PLAN, crons=(f"0 {hour} * * *",)), Path())
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
-    first = dag.timetable.next_dagrun_info(
+    info = stored.timetable.next_dagrun_info(
         last_automated_data_interval=None, restriction=restriction
     )
-    assert first.run_after > datetime.now(UTC)
-    assert (first.run_after.hour, first.run_after.utcoffset()) == (6, timedelta())
+    assert (info.run_after.hour, info.run_after.utcoffset()) == (hour, timedelta())
+    return info.run_after
+
+
+def test_a_new_schedule_waits_for_its_next_tick_in_utc():
+    assert first_tick(hours_from_now=6) > datetime.now(UTC)
+
+
+def test_a_tick_that_is_just_past_is_made_up_for():
+    assert first_tick(hours_from_now=0) <= datetime.now(UTC)
 
 
 def test_several_crons_are_one_timetable_of_airflow():

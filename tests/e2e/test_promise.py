@@ -20,6 +20,7 @@ PLUGIN = {
         ]
     },
 }
+JOB_OF_TWO = ["tap-spreadsheets target-duckdb", "tap-airflow target-duckdb"]
 JOB = {"name": "rivers", "tasks": ["tap-rivers target-duckdb"]}
 SCHEDULE = {"name": "rivers_minutely", "job": "rivers", "interval": "* * * * *"}
 
@@ -65,10 +66,16 @@ def test_a_bad_job_is_named_with_its_line_and_hurts_no_other(airflow, api, edit)
     wait_until(lambda: not import_errors(api), 60, "the import error's end")
 
 
-def test_no_edit_of_another_job_makes_a_new_version_of_a_dag(api):
-    """`reference_data` has run, so any change of it would have made one."""
-    versions = api.get("dags/reference_data/dagVersions").raise_for_status().json()
-    assert versions["total_entries"] == 1
+def test_an_edit_of_another_job_makes_no_new_version_of_a_dag(api, edit):
+    """`reference_data` has run, so any change of it would make one."""
+    before = versions(api, "reference_data")
+    edit(lambda data: data["jobs"].insert(0, {"name": "other", "tasks": JOB_OF_TWO}))
+    wait_until(lambda: shown(api, "other"), 60, "the other DAG")
+    assert versions(api, "reference_data") == before == 1
+
+
+def versions(api, dag_id):
+    return api.get(f"dags/{dag_id}/dagVersions").raise_for_status().json()["total_entries"]
 
 
 def import_errors(api):

@@ -4,7 +4,9 @@ import socket
 import stat
 
 import httpx
-from running import RunningAirflow, copy_checkout, count, finished, wait_until
+import pytest
+from airflow_server import LocalAirflow, LocalError
+from running import RunningAirflow, copy_checkout, count, finished, query, wait_until
 
 
 def test_it_shows_the_dags_the_run_the_rows_and_the_login(airflow):
@@ -60,11 +62,50 @@ def test_the_api_wants_a_login_and_secrets_are_private(airflow):
 
 
 def test_the_platforms_own_history_is_loaded(airflow, api, trigger):
+    before = finished_runs(api)
     run = trigger("airflow_history")
     state = wait_until(lambda: finished(api, run), 180, "airflow_history")
     assert state == "success"
-    ours = api.get("dags/~/dagRuns", params={"state": "success"}).json()["total_entries"]
-    loaded = count(airflow.warehouse, "tap_airflow.dag_runs WHERE state = 'success'")
-    assert 1 <= loaded <= ours
+    loaded = query(airflow.warehouse, "SELECT dag_id, dag_run_id, state FROM tap_airflow.dag_runs")
+    assert before
+    assert before <= set(loaded)
     dags = api.get("dags", params={"exclude_stale": False}).json()["total_entries"]
     assert count(airflow.warehouse, "tap_airflow.dags") == dags
+
+
+def test_after_down_up_carries_on_with_the_same_history(airflow):
+    port = airflow.url.rpartition(":")[2]
+    family = airflow.local.processes().values()
+    down = airflow.run_command("down")
+    assert (down.returncode, down.stdout) == (0, "Airflow is stopped.\n")
+    assert not [process for process in family if process.is_running()]
+    assert airflow.run_command("down").stdout == "Airflow was not running.\n"
+    up = airflow.run_command("up", port=port)
+    assert up.returncode == 0, up.stdout
+    assert "reference_data has run before" in up.stdout
+
+
+def test_clean_keeps_the_secrets_and_nothing_else(tmp_path):
+    checkout = copy_checkout(tmp_path)
+    made = [".local/airflow/x", "meltano/.meltano/x", "meltano/output/warehouse.duckdb"]
+    for name in [*made, "meltano/.env"]:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("")
+    done = RunningAirflow(checkout, "").run_command("clean")
+    assert done.returncode == 0, done.stdout
+    assert not [name for name in made if (checkout / name).exists()]
+    assert (checkout / "meltano/.env").exists()
+    assert (checkout / "meltano/meltano.yml").exists()
+
+
+@pytest.mark.parametrize("port", [0, 99999, -1])
+def test_what_is_no_port_is_one_clear_line(tmp_path, port):
+    with pytest.raises(LocalError, match="choose one: make up PORT="):
+        LocalAirflow(tmp_path).configure(port)
+
+
+def finished_runs(api):
+    """Return the identity and state of every run that has ended."""
+    runs = api.get("dags/~/dagRuns", params={"limit": 100}).raise_for_status().json()["dag_runs"]
+    ended = [run for run in runs if run["state"] in ("success", "failed")]
+    return {(run["dag_id"], run["dag_run_id"], run["state"]) for run in ended}

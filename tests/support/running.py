@@ -87,17 +87,22 @@ def copy_checkout(target: Path) -> Path:
     return target
 
 
-def count(warehouse: Path, table: str) -> int:
-    """Count the rows of a table as soon as no load holds the file."""
+def query(warehouse: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the warehouse as soon as no load holds the file."""
 
-    def look() -> tuple[int] | None:
+    def look() -> list[tuple[Any, ...]] | None:
         try:
             with duckdb.connect(str(warehouse), read_only=True) as connection:
-                return connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+                return connection.execute(sql).fetchall()
         except duckdb.IOException:
             return None
 
-    return wait_until(look, 60, f"a look into {table}")[0]
+    return wait_until(look, 60, f"an answer to {sql}")
+
+
+def count(warehouse: Path, table: str) -> int:
+    """Count the rows of a table."""
+    return query(warehouse, f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
 
 
 def finished(api: httpx.Client, run: str) -> str | None:
