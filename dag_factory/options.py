@@ -11,7 +11,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -111,25 +111,26 @@ def read_options(holder: YamlMap) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         return {}, ()
     written = annotations["airflow"]
     if not isinstance(written, YamlMap):
-        return {}, (_problem(annotations.at("airflow"), "airflow is no mapping of options"),)
+        message = "airflow is no mapping of options"
+        return {}, (_problem(annotations.at("airflow"), message, "write option: value"),)
     options, problems = {}, []
     for key, value in written.items():
         reader = _READERS.get(key)
         if reader is None:
             near = difflib.get_close_matches(str(key), _READERS, n=1)
-            guess = f"; did you mean {near[0]}?" if near else ""
-            problems.append(_problem(written.at(key), f"unknown option {key!r}{guess}"))
+            hint = f"did you mean {near[0]}?" if near else f"the options are {', '.join(_READERS)}"
+            problems.append(_problem(written.at(key), f"there is no option {key!r}", hint))
             continue
         try:
             options[key] = reader(value)
         except (ValueError, OverflowError) as error:
-            problems.append(_problem(written.at(key), f"{key}: {reprlib.repr(value)} {error}"))
+            message = f"{key}: {reprlib.repr(value)} {error}"
+            problems.append(_problem(written.at(key), message, "correct it, or remove it"))
     return options, tuple(problems)
 
 
-def _problem(location: Location, message: str) -> Problem:
-    known = ", ".join(field.name for field in fields(Options))
-    return Problem(Code.INVALID_OPTION, location, message, f"the options are {known}")
+def _problem(location: Location, message: str, hint: str) -> Problem:
+    return Problem(Code.INVALID_OPTION, location, message, hint)
 
 
 def layer(levels: Iterable[Mapping[str, Any]]) -> Options:

@@ -326,7 +326,9 @@ class _ProjectReader:
         if wrong:
             said = reprlib.repr(interval)
             message = f"schedule {name!r}: interval {said} cannot be understood: {wrong}"
-            hint = "write five cron fields, or one of " + ", ".join(_INTERVALS)
+            near = difflib.get_close_matches(str(interval), _INTERVALS, n=1)
+            words = f"did you mean {near[0]}?" if near else "or one of " + ", ".join(_INTERVALS)
+            hint = f"write five cron fields, {words}"
             self.report(Code.INVALID_INTERVAL, entry.at("interval"), message, hint)
         return interval, not wrong
 

@@ -18,8 +18,8 @@ def timetable(
 ) -> CronTriggerTimetable | MultipleCronTriggerTimetable | None:
     """Return when Airflow starts the job; `None` for a job that is started by hand.
 
-    A nightly job that is added at noon waits for the night. Airflow runs a new schedule at once only
-    where its last tick is just past: by a tenth of the interval, or five minutes.
+    A nightly job that is added at noon waits for the night. Airflow runs a new schedule at once
+    only where its last tick is just past: by a tenth of the interval, or five minutes.
     """
     match plan.crons:
         case ():

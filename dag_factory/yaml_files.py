@@ -159,7 +159,7 @@ class _Reader:
     def syntax(self, error: yaml.YAMLError) -> _UnreadableError:
         mark = getattr(error, "problem_mark", None)
         message = f"is not valid YAML: {getattr(error, 'problem', None) or error}"
-        hint = "correct the syntax; quote values that begin with @ or *"
+        hint = "indent with spaces, close what is open, quote values that begin with @ or *"
         return self.refuse(mark, message, hint)
 
     def value(self, loader: Any, node: Any) -> Any:

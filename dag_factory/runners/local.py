@@ -149,7 +149,7 @@ def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> Non
 
 def _outcome(returncode: int) -> str:
     if returncode in (-signal.SIGTERM, 128 + signal.SIGTERM):
-        return "Meltano was stopped"
+        return "Meltano was stopped (Airflow shut down, or somebody ended the task)"
     if returncode < 0:
         return f"Meltano was killed by {signal.Signals(-returncode).name}"
     return f"Meltano failed with exit code {returncode}"

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +122,8 @@ def planned_dags() -> tuple[DagPlan, ...]:
     return plans
 
 
-def show_dags(api: httpx.Client) -> None:
+def show_dags(api: httpx.Client, plans: Sequence[DagPlan]) -> None:
     """Wait until Airflow has a DAG for every job, and list them."""
-    plans = planned_dags()
 
     def missing() -> str | None:
         left = [each.dag_id for each in plans if api.get(f"dags/{each.dag_id}").is_error]
@@ -182,10 +181,13 @@ def show_rows() -> None:
 
 def up(airflow: LocalAirflow, port: int) -> None:
     """Show the whole point of the project on this machine."""
+    plans = planned_dags()
+    if not plans:
+        raise LocalError("no job of meltano/meltano.yml can run")
     install_plugins(airflow)
     start(airflow, port)
     with airflow.api() as api:
-        show_dags(api)
+        show_dags(api, plans)
         first_run(api, FIRST_JOB)
     show_rows()
     say(f"Open {airflow.url} and log in as admin, password {airflow.passwords['admin']}")
@@ -205,6 +207,8 @@ def clean(airflow: LocalAirflow) -> None:
     for folder in (airflow.state, CHECKOUT / "meltano/.meltano", CHECKOUT / "meltano/output"):
         if folder.exists():
             shutil.rmtree(folder)
+            say(f"Removed {folder}")
+    say("meltano/.env is kept: it may hold secrets of yours.")
 
 
 def _get(api: httpx.Client, path: str, **params: Any) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """`deploy/local/install` on machines that lack something; each time one clear line."""
 
 import os
+import signal
 import subprocess
 
 import pytest
-from running import CHECKOUT, copy_checkout
+from running import CHECKOUT, copy_checkout, wait_until
 
 
 @pytest.fixture
@@ -52,8 +53,12 @@ def test_without_disk_it_says_how_much_is_needed(checkout, tmp_path):
 
 
 def test_an_interrupted_install_carries_on(checkout):
-    (checkout / ".venv/bin").mkdir(parents=True)
-    (checkout / ".venv/bin/python").write_text("half a file")
+    argv = ["/bin/sh", str(checkout / "deploy/local/install")]
+    first = subprocess.Popen(argv, start_new_session=True, stderr=subprocess.DEVNULL)
+    wait_until((checkout / ".venv/bin/uv").exists, 60, "half of uv")
+    os.killpg(first.pid, signal.SIGINT)
+    assert first.wait(60) != 0
+    (checkout / ".venv/bin/uv").write_text("half a file")
     done = install(checkout)
     assert done.returncode == 0, done.stderr
     assert (checkout / ".venv/bin/meltano-dags").exists()
@@ -61,7 +66,10 @@ def test_an_interrupted_install_carries_on(checkout):
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
-def test_the_lock_names_versions_and_hashes_and_no_addresses():
-    lines = (CHECKOUT / "requirements.lock").read_text().splitlines()
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "docs/screenshots.lock", "meltano/extract/tap-spreadsheets.lock"]
+)
+def test_a_lock_names_versions_and_hashes_and_no_addresses(lock):
+    lines = (CHECKOUT / lock).read_text().splitlines()
     assert not [line for line in lines if "://" in line or line.startswith("--index")]
     assert all("==" in line for line in lines if line[:1].isalpha())

@@ -175,12 +175,12 @@ def test_activating_a_version_deletes_what_it_does_not_hold(warehouse, hard, lef
 # Changing schemas
 
 
-def test_new_columns_are_added_and_missing_ones_stay_and_become_null(warehouse):
+def test_new_columns_are_added_and_missing_ones_keep_their_values(warehouse):
     warehouse.load(schema({"id": INTEGER, "old": STRING}), record(id=1, old="a"))
     warehouse.load(schema({"id": INTEGER, "new": STRING}), record(id=2, new="b"))
     assert warehouse.query() == [(1, "a", None), (2, None, "b")]
     warehouse.load(schema({"id": INTEGER, "new": STRING}), record(id=1, new="c"))
-    assert warehouse.query() == [(1, None, "c"), (2, None, "b")]
+    assert warehouse.query() == [(1, "a", "c"), (2, None, "b")]
 
 
 def test_rows_before_a_schema_change_do_not_replace_rows_after_it(warehouse):

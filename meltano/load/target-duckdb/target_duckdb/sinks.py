@@ -136,7 +136,12 @@ class DuckDBSink(SQLSink[DuckDBConnector]):
         line = quote(max(columns, key=len) + "#")
         loaded = {name.lower() for name in columns}
         updates = [f"{column} = batch.{column}" for column in columns.values()]
-        updates += [f"{quote(name)} = NULL" for name in table if name.lower() not in loaded]
+        # A row that comes again is not deleted any more. Other columns are left as they are.
+        updates += [
+            f"{quote(name)} = NULL"
+            for name in table
+            if name == "_sdc_deleted_at" and name not in loaded
+        ]
         return f"""
             MERGE INTO {self.full_table_name} AS loaded
             USING (
