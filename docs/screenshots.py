@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 
 DOCS = Path(__file__).parent
 AIRFLOW = LocalAirflow(DOCS.parent)
-PAGES = {"dags.png": "/dags", "airflow_history.png": "/dags/airflow_history"}
+PAGES = {"dags.png": "/dags"}
 
 
 def main() -> int:
