@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag_factory.errors import Problem, ProjectError, Severity, in_order
-from dag_factory.plan import plan_project
-from dag_factory.project import read_project
+from dag_factory.plan import read_plans
 from dag_factory.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -56,9 +55,6 @@ def raise_project_problems(project_root: Path | None = None) -> None:
 def _build(settings: Settings) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
     from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow begins there
 
-    project, problems = read_project(settings.project_root)
-    if project is None:
-        return {}, problems
-    plans, unplanned = plan_project(project, settings)
+    plans, problems = read_plans(settings)
     dags, unbuilt = build_dags(plans, settings.project_root)
-    return dags, in_order((*problems, *unplanned, *unbuilt))
+    return dags, in_order((*problems, *unbuilt))

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dag_factory.errors import Problem, SettingsError, Severity, in_order
-from dag_factory.plan import DagPlan, plan_project
-from dag_factory.project import read_project
+from dag_factory.errors import SettingsError, Severity
+from dag_factory.plan import DagPlan, read_plans
 from dag_factory.settings import Settings, read_settings
 
 _USAGE_ERROR = 2
@@ -27,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"meltano-dags: {error}", file=sys.stderr)
         return _USAGE_ERROR
-    plans, problems = _plan(settings)
+    plans, problems = read_plans(settings)
     for problem in problems:
         print(problem.text(settings.project_root), file=sys.stderr)
     if arguments.command == "list":
@@ -63,14 +62,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     }
     given = {name: str(value) for name, value in chosen.items() if value}
     return read_settings(Path.cwd(), os.environ | given)
-
-
-def _plan(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
-    project, problems = read_project(settings.project_root)
-    if project is None:
-        return (), problems
-    plans, unplanned = plan_project(project, settings)
-    return plans, in_order((*problems, *unplanned))
 
 
 def _row(plan: DagPlan) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from itertools import chain, count
 
 from dag_factory.errors import Code, Location, Problem, in_order
 from dag_factory.options import Options, layer
-from dag_factory.project import Job, Plugin, Project, Schedule
+from dag_factory.project import Job, Plugin, Project, Schedule, read_project
 from dag_factory.settings import Settings
 
 _AIRFLOW_ID = re.compile(r"[\w.-]{1,250}", re.ASCII)
@@ -68,6 +68,19 @@ class DagPlan:
     schedule_env: Mapping[str, str]
     options: Options
     tasks: tuple[TaskPlan, ...]
+
+
+def read_plans(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
+    """Read the project of a deployment and plan its jobs.
+
+    Returns:
+        A plan for each job that can run, and all problems in the order of their places.
+    """
+    project, problems = read_project(settings.project_root)
+    if project is None:
+        return (), problems
+    plans, unplanned = plan_project(project, settings)
+    return plans, in_order((*problems, *unplanned))
 
 
 def plan_project(

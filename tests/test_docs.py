@@ -8,8 +8,7 @@ from running import CHECKOUT
 
 from dag_factory.errors import Code
 from dag_factory.options import Options
-from dag_factory.plan import plan_project
-from dag_factory.project import read_project
+from dag_factory.plan import read_plans
 from dag_factory.settings import Settings
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
@@ -36,9 +35,8 @@ def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
     including = project.replace("include_paths:\n", "include_paths:\n  - ./example.yml\n")
     (tmp_path / "meltano.yml").write_text(including)
 
-    project, problems = read_project(tmp_path)
-    plans, unplanned = plan_project(project, Settings(tmp_path))
-    assert (*problems, *unplanned) == ()
+    plans, problems = read_plans(Settings(tmp_path))
+    assert problems == ()
     (rivers,) = [plan for plan in plans if plan.job == "rivers"]
     assert (rivers.crons, rivers.options.retries) == (("0 3 * * *",), 3)
 

@@ -17,8 +17,7 @@ from airflow_server import COMPONENTS, LocalAirflow, LocalError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from dag_factory.errors import SettingsError
-from dag_factory.plan import DagPlan, plan_project
-from dag_factory.project import read_project
+from dag_factory.plan import DagPlan, read_plans
 from dag_factory.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -115,9 +114,8 @@ def start(airflow: LocalAirflow, port: int) -> None:
 def planned_dags() -> tuple[DagPlan, ...]:
     """Return what meltano.yml says; print what is wrong with it."""
     settings = Settings(CHECKOUT / "meltano")
-    project, problems = read_project(settings.project_root)
-    plans, unplanned = plan_project(project, settings) if project else ((), ())
-    for problem in (*problems, *unplanned):
+    plans, problems = read_plans(settings)
+    for problem in problems:
         say(f"    {problem.text(settings.project_root)}")
     return plans
 
