@@ -34,9 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(rows, indent=2) if arguments.format == "json" else _table(rows))
     wrong = sum(problem.severity is not Severity.WARNING for problem in problems)
     if arguments.command == "check":
-        count = "no problem" if not wrong else f"{wrong} problem{'s' * (wrong > 1)}"
-        print(f"{len(plans)} DAGs, {count}")
+        counts = {"DAG": len(plans), "problem": wrong, "warning": len(problems) - wrong}
+        print(", ".join(_count(number, noun) for noun, number in counts.items()))
     return 1 if wrong else 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def _parser() -> argparse.ArgumentParser:

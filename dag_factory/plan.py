@@ -123,6 +123,7 @@ def plan_project(
                     tasks=tasks,
                 )
             )
+    problems.extend(grammar.shared_states(project))
     return tuple(plans), in_order(problems)
 
 
@@ -190,6 +191,22 @@ class _Grammar:
         if waiting:
             return (), (self.broken(job, job.locations[-1], None, inside),)
         return tuple(tasks), ()
+
+    def shared_states(self, project: Project) -> Iterator[Problem]:
+        """Yield the jobs that run an extractor and loader which an earlier job runs too."""
+        users: dict[tuple[str, str], str] = {}
+        for job in project.jobs:
+            extractor = ""
+            for blocks, location in zip(job.items, job.locations, strict=True):
+                for block in blocks:
+                    if self.role(block) == "extractors":
+                        extractor = block
+                    elif self.role(block) == "loaders":
+                        other = users.setdefault((extractor, block), job.name)
+                        if other != job.name:
+                            message = f"job {job.name!r} shares the state and lock of job {other!r}"
+                            hint = f"give it an extractor of its own: inherit_from: {extractor}"
+                            yield Problem(Code.SHARED_STATE, location, message, hint)
 
     def unknown(self, job: Job) -> Iterator[Problem]:
         for blocks, location in zip(job.items, job.locations, strict=True):

@@ -16,7 +16,13 @@ def _no_settings(monkeypatch):
 def test_check_passes_a_good_project(write_project, capsys):
     root = write_project("jobs: [{name: j, tasks: [dbt]}]\n")
     assert main(["check", "--project", str(root)]) == 0
-    assert capsys.readouterr().out == "1 DAGs, no problem\n"
+    assert capsys.readouterr().out == "1 DAG, no problems, no warnings\n"
+
+
+def test_check_passes_a_project_with_a_warning_and_counts_it(write_project, capsys):
+    root = write_project("jobs: [{name: j, tasks: [dbt]}, {name: j, tasks: [dbt]}]\n")
+    assert main(["check", "--project", str(root)]) == 0
+    assert capsys.readouterr().out == "1 DAG, no problems, 1 warning\n"
 
 
 def test_check_tells_file_line_and_what_to_do(write_project, capsys):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from dag_factory.errors import Code
+from dag_factory.errors import Code, Severity
 from dag_factory.plan import legal_id, plan_project
 from dag_factory.project import read_project
 from dag_factory.settings import Settings
@@ -98,6 +98,21 @@ def test_no_plugins_name_takes_the_id_of_a_repeated_task(write_project):
     root = write_project("jobs: [{name: j, tasks: [d, d.2, d]}]\n", plugins=plugins)
     (dag,), _ = plan(root, environment="dev")
     assert [task.task_id for task in dag.tasks] == ["d", "d.2", "d.3"]
+
+
+def test_two_jobs_that_share_a_state_run_with_a_warning(write_project):
+    root = write_project(
+        """
+        jobs:
+        - {name: a, tasks: [tap-a target-x, tap-b target-x]}
+        - {name: b, tasks: [tap-a hide target-x]}
+        - {name: c, tasks: [dbt]}
+        """
+    )
+    plans, (problem,) = plan(root)
+    assert [each.job for each in plans] == ["a", "b", "c"]
+    assert (problem.code, problem.location.line) == (Code.SHARED_STATE, 4)
+    assert problem.severity is Severity.WARNING
 
 
 def test_task_ids_come_from_the_command_and_stay_unique(write_project):
