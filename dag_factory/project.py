@@ -223,6 +223,10 @@ class _ProjectReader:
             self.report(Code.WRONG_SHAPE, self.data.at("plugins"), message, "group plugins by type")
             return
         for plugin_type in types:
+            if types[plugin_type] is None:
+                message = f"plugins: {plugin_type} has no plugins, which Meltano refuses"
+                hint = "remove the key, or write []"
+                self.report(Code.WRONG_SHAPE, types.at(plugin_type), message, hint)
             for entry in self.entries(types, plugin_type):
                 mappings = tuple(each["name"] for each in self.entries(entry, "mappings"))
                 self.misplaced_options("plugin", entry)

@@ -164,6 +164,12 @@ def test_an_extra_key_of_an_environment_is_fatal_to_meltano_and_said_so(write_pr
     assert codes(root) == [Code.WRONG_SHAPE]
 
 
+def test_a_plugin_type_without_plugins_is_fatal_to_meltano_and_said_so(write_project):
+    root = write_project(plugins="plugins:\n  extractors:\n")
+    (problem,) = read_project(root)[1]
+    assert (problem.code, problem.location.line) == (Code.WRONG_SHAPE, 2)
+
+
 @pytest.mark.parametrize("holder", ["schedules", "environments"])
 def test_options_where_none_are_read_are_not_ignored_in_silence(write_project, holder):
     entry = "{name: x, job: j, interval: '@daily', annotations: {airflow: {retries: 1}}}"
