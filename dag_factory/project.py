@@ -24,7 +24,8 @@ from dag_factory.yaml_files import YamlList, YamlMap, read_project_files
 _CRON_FIELDS = 5
 _RANDOM = re.compile(r"\b[RH]\b", re.IGNORECASE)
 _SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
-_ENVIRONMENT_KEYS = frozenset({"name", "config", "env", "state_id_suffix", "annotations"})
+_ENVIRONMENT_KEYS = ("name", "config", "env", "state_id_suffix", "annotations")
+_JOB_KEYS = ("name", "tasks", "annotations")
 
 # meltano/core/schedule.py: CRON_INTERVALS. "@once" means "only by hand" to Meltano.
 _INTERVALS: Mapping[str, str | None] = {
@@ -192,6 +193,17 @@ class _ProjectReader:
             message = f"{name!r} stands in {key} again; Meltano uses {found[name].text(self.root)}"
             self.report(Code.DUPLICATE_NAME, entry.location, message, "rename or remove one")
 
+    def unknown_keys(
+        self, kind: str, entry: YamlMap, known: tuple[str, ...], hint: str
+    ) -> list[Any]:
+        """Report the keys at which Meltano refuses every command, and return them."""
+        unknown = [key for key in entry if key not in known]
+        if unknown:
+            keys = ", ".join(map(str, unknown))
+            message = f"{kind} {entry['name']!r} has {keys}, at which Meltano refuses every command"
+            self.report(Code.WRONG_SHAPE, entry.at(unknown[0]), message, hint)
+        return unknown
+
     def misplaced_options(self, kind: str, entry: YamlMap) -> bool:
         """Report options where none are read, and return whether there are any."""
         annotations = entry.get("annotations")
@@ -204,13 +216,8 @@ class _ProjectReader:
 
     def environments(self) -> Iterator[Environment]:
         for entry in self.entries(self.data, "environments"):
-            unknown = sorted(set(map(str, entry)) - _ENVIRONMENT_KEYS)
-            if unknown:
-                message = f"environment {entry['name']!r} has {', '.join(unknown)}"
-                hint = "Meltano refuses every command; an environment has " + ", ".join(
-                    sorted(_ENVIRONMENT_KEYS)
-                )
-                self.report(Code.WRONG_SHAPE, entry.at(unknown[0]), message, hint)
+            hint = f"an environment has {', '.join(_ENVIRONMENT_KEYS)}"
+            self.unknown_keys("environment", entry, _ENVIRONMENT_KEYS, hint)
             self.misplaced_options("environment", entry)
             yield Environment(entry["name"], entry.location)
 
@@ -235,15 +242,8 @@ class _ProjectReader:
     def jobs(self) -> Iterator[Job]:
         for entry in self.first_entries("jobs"):
             name = entry["name"]
-            unknown = sorted(set(map(str, entry)) - {"name", "tasks", "annotations"})
-            if unknown:
-                message = (
-                    f"job {name!r} has {', '.join(unknown)}, which Meltano refuses for every job"
-                )
-                hint = (
-                    "a job has name, tasks and annotations; options go to annotations: {airflow: }"
-                )
-                self.report(Code.WRONG_SHAPE, entry.at(unknown[0]), message, hint)
+            hint = f"a job has {', '.join(_JOB_KEYS)}; options go to annotations: {{airflow: }}"
+            if self.unknown_keys("job", entry, _JOB_KEYS, hint):
                 continue
             items = self.items(name, entry)
             options, problems = read_options(entry)

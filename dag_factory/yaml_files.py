@@ -278,9 +278,8 @@ def read_project_files(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]
 def _misfits(main: YamlMap, included: YamlMap) -> Iterator[Problem]:
     """Yield the lists and mappings of an included file that Meltano cannot merge."""
     for key, kind in _INCLUDED.items():
-        both = [holder for holder in (main, included) if key in holder]
-        for holder in both if included in both else ():
-            if not isinstance(holder[key], kind):
+        for holder in (main, included) if key in included else ():
+            if key in holder and not isinstance(holder[key], kind):
                 hint = "write items there, or remove the key"
                 message = f"{key} cannot be merged with the {key} of another file"
                 yield Problem(Code.WRONG_SHAPE, holder.at(key), message, hint)
@@ -289,9 +288,10 @@ def _misfits(main: YamlMap, included: YamlMap) -> Iterator[Problem]:
 def _repeated(included: YamlMap, names: dict[tuple[str, ...], Location]) -> Iterator[Problem]:
     """Yield the names that stand in included files already, which Meltano refuses."""
     plugins = included.get("plugins")
-    lists = [(f"plugins {kind}", plugins[kind]) for kind in plugins] if plugins else []
-    lists += [(key, included.get(key)) for key in ("jobs", "schedules", "environments")]
-    for key, entries in lists:
+    by_type = plugins if isinstance(plugins, YamlMap) else {}
+    lists = {f"plugins {kind}": entries for kind, entries in by_type.items()}
+    lists |= {key: included.get(key) for key in ("jobs", "schedules", "environments")}
+    for key, entries in lists.items():
         for entry in entries if isinstance(entries, YamlList) else ():
             if not isinstance(entry, YamlMap) or not isinstance(entry.get("name"), str):
                 continue

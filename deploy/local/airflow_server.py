@@ -1,4 +1,4 @@
-"""One Airflow on this machine: its files, its process, its health, its API."""
+"""One Airflow on this machine: its files, its processes, its health, its API."""
 
 from __future__ import annotations
 

@@ -150,6 +150,8 @@ def test_the_first_of_two_equal_names_counts_even_where_it_is_wrong(write_projec
         ("jobs:\n", "jobs: [{name: a, tasks: [dbt]}]\n"),
         ("jobs: [{name: a, tasks: [dbt]}]\n", "jobs: {name: b}\n"),
         ("", "plugins: {loaders: [{name: x}, {name: x}]}\n"),
+        ("", "plugins: [{name: x}]\n"),
+        ("", "plugins: loaders\n"),
     ],
 )
 def test_what_meltano_cannot_merge_is_a_problem_of_the_project(write_project, main, included):
