@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag_factory.errors import Problem, ProjectError, Severity, in_order
-from dag_factory.plan import read_plans
+from dag_factory.planner import read_plans
 from dag_factory.settings import Settings, read_settings
 
 if TYPE_CHECKING:

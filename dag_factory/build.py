@@ -72,7 +72,7 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
 
 
 def _doc(plan: DagPlan) -> str:
-    when = ", ".join(f"`{cron}` (UTC)" for cron in plan.crons) or "by hand"
+    when = ", ".join(f"`{cron}` ({plan.timezone})" for cron in plan.crons) or "by hand"
     return f"""
 Meltano job **{plan.job}** of `{plan.file}`, in the environment `{plan.environment}`; runs {when}.
 

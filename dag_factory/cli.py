@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dag_factory.errors import SettingsError, Severity
-from dag_factory.plan import DagPlan, read_plans
+from dag_factory.plan import DagPlan
+from dag_factory.planner import read_plans
 from dag_factory.settings import Settings, read_settings
 
 _USAGE_ERROR = 2

@@ -2,7 +2,7 @@
 
 `annotations` is Meltano's own place for other tools' metadata
 (https://docs.meltano.com/concepts/project#annotations). Options stand at the top level of
-meltano.yml, where they are defaults, and on jobs, which override them; `tags` add up.
+meltano.yml, where they are defaults, on jobs, which override them, and on schedules; `tags` add up.
 """
 
 from __future__ import annotations
@@ -13,13 +13,26 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dag_factory.errors import Code, Location, Problem
 from dag_factory.yaml_files import YamlMap
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_DURATION = r"^(\d+[smhd]|P(\d+D)?(T(\d+H)?(\d+M)?(\d+S)?)?)$"
+
+
+class Level(StrEnum):
+    """Where annotations stand."""
+
+    PROJECT = "the top level"
+    ENVIRONMENT = "an environment"
+    PLUGIN = "a plugin"
+    JOB = "a job"
+    SCHEDULE = "a schedule"
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,8 @@ class Options:
             Meltano holds the lock of a run that was killed.
         execution_timeout: After which a task is stopped; `None` means never.
         paused: Whether a new DAG waits for somebody to switch it on.
+        timezone: That of its schedules.
+        environments: The Meltano environments that have it; `None` means all.
     """
 
     owner: str | None = None
@@ -44,6 +59,8 @@ class Options:
     retry_delay: timedelta = timedelta(minutes=6)
     execution_timeout: timedelta | None = None
     paused: bool = False
+    timezone: str = "UTC"
+    environments: tuple[str, ...] | None = None
 
 
 def _text(value: Any) -> str:
@@ -70,6 +87,13 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _timezone(value: Any) -> str:
+    try:
+        return ZoneInfo(_text(value)).key
+    except (KeyError, ValueError, OSError):
+        raise ValueError("is no time zone such as Europe/Prague") from None
+
+
 def parse_duration(value: Any) -> timedelta:
     """Read a duration: `90s`, `6m`, `2h`, `1d`, or ISO 8601 such as `PT1H30M`.
 
@@ -89,19 +113,55 @@ def parse_duration(value: Any) -> timedelta:
     return duration
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "owner": _text,
-    "tags": _texts,
-    "description": _text,
-    "retries": _count,
-    "retry_delay": parse_duration,
-    "execution_timeout": parse_duration,
-    "paused": _flag,
+@dataclass(frozen=True)
+class _Option:
+    """One option: how it is read, where it may stand, and its JSON Schema."""
+
+    read: Callable[[Any], Any]
+    levels: tuple[Level, ...]
+    schema: Mapping[str, Any]
+
+
+_DEFAULTED = (Level.PROJECT, Level.JOB)
+_NAMES = {"type": "array", "items": {"type": "string", "minLength": 1}}
+_OPTIONS: Mapping[str, _Option] = {
+    "owner": _Option(_text, _DEFAULTED, {"type": "string", "minLength": 1}),
+    "tags": _Option(_texts, _DEFAULTED, _NAMES),
+    "description": _Option(_text, _DEFAULTED, {"type": "string", "minLength": 1}),
+    "retries": _Option(_count, _DEFAULTED, {"type": "integer", "minimum": 0}),
+    "retry_delay": _Option(parse_duration, _DEFAULTED, {"type": "string", "pattern": _DURATION}),
+    "execution_timeout": _Option(
+        parse_duration, _DEFAULTED, {"type": "string", "pattern": _DURATION}
+    ),
+    "paused": _Option(_flag, _DEFAULTED, {"type": "boolean"}),
+    "timezone": _Option(_timezone, (*_DEFAULTED, Level.SCHEDULE), {"type": "string"}),
+    "environments": _Option(_texts, (Level.JOB, Level.SCHEDULE), _NAMES),
 }
 
 
-def read_options(holder: YamlMap) -> tuple[dict[str, Any], tuple[Problem, ...]]:
-    """Read the options that stand in the `annotations` of a project or job.
+def option_schema(level: Level) -> dict[str, Any]:
+    """Return the JSON Schema of the options that may stand at a level."""
+    known = {name: option for name, option in _OPTIONS.items() if level in option.levels}
+    described = _descriptions()
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            name: {**option.schema, "description": described[name]}
+            for name, option in known.items()
+        },
+    }
+
+
+def _descriptions() -> dict[str, str]:
+    """Return what the docstring of `Options` says of each."""
+    attributes = (Options.__doc__ or "").split("Attributes:")[1]
+    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", attributes, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+def read_options(holder: YamlMap, level: Level) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """Read the options that stand in the `annotations` of a part of the project.
 
     Returns:
         The options that are set and right, and a problem for each that is not.
@@ -115,18 +175,27 @@ def read_options(holder: YamlMap) -> tuple[dict[str, Any], tuple[Problem, ...]]:
         return {}, (_problem(annotations.at("airflow"), message, "write option: value"),)
     options, problems = {}, []
     for key, value in written.items():
-        reader = _READERS.get(key)
-        if reader is None:
-            near = difflib.get_close_matches(str(key), _READERS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the options are {', '.join(_READERS)}"
-            problems.append(_problem(written.at(key), f"there is no option {key!r}", hint))
+        option = _OPTIONS.get(key)
+        if option is None or level not in option.levels:
+            problems.append(_unknown(written.at(key), key, option, level))
             continue
         try:
-            options[key] = reader(value)
+            options[key] = option.read(value)
         except (ValueError, OverflowError) as error:
             message = f"{key}: {reprlib.repr(value)} {error}"
             problems.append(_problem(written.at(key), message, "correct it, or remove it"))
     return options, tuple(problems)
+
+
+def _unknown(place: Location, key: Any, option: _Option | None, level: Level) -> Problem:
+    if option is not None:
+        message = f"{key} is no option of {level}"
+        return _problem(place, message, f"put it on {' or '.join(option.levels)}")
+    known = [name for name, each in _OPTIONS.items() if level in each.levels]
+    near = difflib.get_close_matches(str(key), known, n=1)
+    message = f"there is no option {key!r} for {level}"
+    some = f"the options are {', '.join(known)}" if known else "options go to a job"
+    return _problem(place, message, f"did you mean {near[0]}?" if near else some)
 
 
 def _problem(location: Location, message: str, hint: str) -> Problem:

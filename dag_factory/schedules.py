@@ -10,8 +10,6 @@ from airflow.sdk import CronTriggerTimetable, MultipleCronTriggerTimetable
 
 from dag_factory.plan import DagPlan
 
-_TIME_ZONE = "UTC"
-
 
 def timetable(
     plan: DagPlan,
@@ -25,6 +23,6 @@ def timetable(
         case ():
             return None
         case (cron,):
-            return CronTriggerTimetable(cron, timezone=_TIME_ZONE)
+            return CronTriggerTimetable(cron, timezone=plan.timezone)
         case crons:
-            return MultipleCronTriggerTimetable(*crons, timezone=_TIME_ZONE)
+            return MultipleCronTriggerTimetable(*crons, timezone=plan.timezone)

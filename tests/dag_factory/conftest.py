@@ -3,16 +3,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-
-PLUGINS = """
-plugins:
-  extractors: [{name: tap-a}, {name: tap-b}]
-  loaders: [{name: target-x}]
-  mappers: [{name: mapper, mappings: [{name: hide, config: {}}]}]
-  utilities: [{name: dbt}]
-environments: [{name: dev}, {name: prod}]
-default_environment: dev
-"""
+from small_project import PLUGINS
 
 WriteProject = Callable[..., Path]
 

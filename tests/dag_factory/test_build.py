@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
-from plans import PLAN
+from plans import PLAN, schedules
 
 import dag_factory
 from dag_factory import build_airflow_dags, raise_project_problems
@@ -48,7 +48,7 @@ def test_runs_of_one_job_never_overlap(tmp_path):
 
 
 def test_a_dag_built_twice_is_the_same_to_the_byte(tmp_path):
-    plan = replace(PLAN, crons=("0 1 * * *",), options=Options(tags=("z", "y", "x")))
+    plan = replace(PLAN, schedules=schedules("0 1 * * *"), options=Options(tags=tuple("zyx")))
     first, second = (
         json.dumps(DagSerialization.to_dict(build_dag(plan, tmp_path))) for _ in range(2)
     )

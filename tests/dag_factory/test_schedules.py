@@ -4,7 +4,7 @@ from pathlib import Path
 
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
-from plans import PLAN
+from plans import PLAN, schedules
 
 from dag_factory.build import build_dag
 from dag_factory.schedules import timetable
@@ -15,13 +15,13 @@ def test_without_a_cron_only_a_person_starts_the_job():
 
 
 def test_one_cron_is_airflows_own_timetable():
-    found = timetable(replace(PLAN, crons=("0 6 * * *",)))
+    found = timetable(replace(PLAN, schedules=schedules("0 6 * * *")))
     assert type(found).__name__ == "CronTriggerTimetable"
 
 
 def first_tick(hours_from_now):
     hour = (datetime.now(UTC) + timedelta(hours=hours_from_now)).hour
-    dag = build_dag(replace(PLAN, crons=(f"0 {hour} * * *",)), Path())
+    dag = build_dag(replace(PLAN, schedules=schedules(f"0 {hour} * * *")), Path())
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
     info = stored.timetable.next_dagrun_info(
@@ -40,5 +40,5 @@ def test_a_tick_that_is_just_past_is_made_up_for():
 
 
 def test_several_crons_are_one_timetable_of_airflow():
-    found = timetable(replace(PLAN, crons=("0 6 * * *", "0 18 * * 1")))
+    found = timetable(replace(PLAN, schedules=schedules("0 6 * * *", "0 18 * * 1")))
     assert type(found).__name__ == "MultipleCronTriggerTimetable"
