@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag_factory.errors import Problem, ProjectError, Severity, in_order
-from dag_factory.planner import read_plans
 from dag_factory.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -53,8 +52,8 @@ def raise_project_problems(project_root: Path | None = None) -> None:
 
 
 def _build(settings: Settings) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
-    from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow begins there
+    from dag_factory import build, snapshot  # noqa: PLC0415 - Airflow begins there
 
-    plans, problems = read_plans(settings)
-    dags, unbuilt = build_dags(plans, settings.project_root)
-    return dags, in_order((*problems, *unbuilt))
+    plans, problems = snapshot.recall_plans(settings, keep=build.wanted_task().dag_id is None)
+    dags, unbuilt = build.build_dags(plans, settings.project_root)
+    return dags or build.stand_in(problems, settings.project_root), in_order((*problems, *unbuilt))

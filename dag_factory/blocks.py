@@ -139,7 +139,8 @@ def _items(tasks: Any) -> tuple[list[tuple[tuple[str, ...], Location]], _Fault |
     if not tasks:
         return [], (Code.INVALID_TASKS, "it has no tasks", _WRITE_TASKS)
     if not isinstance(tasks, YamlList | YamlMap):
-        return [], (Code.INVALID_TASKS, "its `tasks` are no list", _WRITE_TASKS)
+        hint = f"write `tasks: [{tasks}]`"
+        return [], (Code.INVALID_TASKS, "its `tasks` are no list", hint)
     items: list[tuple[tuple[str, ...], Location]] = []
     for task in tasks:
         place = tasks.at(task) if isinstance(tasks, YamlMap) else tasks.places[len(items)]

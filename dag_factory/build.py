@@ -6,12 +6,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk.definitions.context import AirflowParsingContext
 from airflow.serialization.serialized_objects import DagSerialization
 
-from dag_factory.errors import Code, Location, Problem
+from dag_factory.errors import Code, Location, Problem, Severity
 from dag_factory.plan import DagPlan
 from dag_factory.runners.local import make_task
+from dag_factory.runners.stand_in import StandInOperator
 from dag_factory.schedules import timetable
+
+
+def wanted_task() -> AirflowParsingContext:
+    """Return the ids of the one DAG and task that a worker needs; in the DAG processor, neither.
+
+    Source: https://airflow.apache.org/docs/apache-airflow/stable/howto/dynamic-dag-generation.html
+    """
+    return get_parsing_context()
 
 
 def build_dags(
@@ -19,14 +29,13 @@ def build_dags(
 ) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
     """Build a DAG for each plan.
 
-    A worker that runs a task needs one DAG only, and says which by Airflow's parsing context
-    (https://airflow.apache.org/docs/apache-airflow/stable/howto/dynamic-dag-generation.html).
+    A worker that runs a task needs one DAG only, and says which (`wanted_task`).
 
     Returns:
         The DAGs by their ids, and a problem for each that Airflow would refuse: a DAG that fails
         to serialise takes every DAG of its file offline.
     """
-    wanted = get_parsing_context().dag_id
+    wanted = wanted_task().dag_id
     dags: dict[str, DAG] = {}
     problems = []
     for plan in plans:
@@ -39,12 +48,28 @@ def build_dags(
                 DagSerialization.to_dict(dag)
         except Exception as error:  # noqa: BLE001 - any failure concerns this DAG alone
             message = f"job {plan.job!r}: Airflow refuses its DAG: {error}"
-            location = Location(project_root / plan.file)
+            location = Location(project_root / plan.file, plan.line)
             hint = "the message above is Airflow's; please report it if the job looks right"
             problems.append(Problem(Code.DAG_NOT_BUILT, location, message, hint))
         else:
             dags[plan.dag_id] = dag
     return dags, tuple(problems)
+
+
+def stand_in(problems: Iterable[Problem], project_root: Path) -> dict[str, DAG]:
+    """Return a DAG for a worker's task whose project cannot be read, by its id: it says why.
+
+    In the DAG processor, or for a project that can be read, there is none.
+    """
+    wanted = wanted_task()
+    fatal = [each for each in problems if each.severity is Severity.PROJECT]
+    if not (wanted.dag_id and wanted.task_id and fatal):
+        return {}
+    more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+    reason = f"{fatal[0].text(project_root)}{more}; DAG_FACTORY_STATE_DIR would keep the last plan"
+    with DAG(dag_id=wanted.dag_id, auto_register=False) as dag:
+        StandInOperator(task_id=wanted.task_id, reason=reason)
+    return {wanted.dag_id: dag}
 
 
 def build_dag(plan: DagPlan, project_root: Path) -> DAG:
@@ -66,8 +91,7 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
     ) as dag:
         tasks = {task.task_id: make_task(plan, task, project_root) for task in plan.tasks}
         for task in plan.tasks:
-            if task.upstream is not None:
-                tasks[task.upstream] >> tasks[task.task_id]
+            tasks[task.task_id].set_upstream([tasks[each] for each in task.upstream])
     return dag
 
 

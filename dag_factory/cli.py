@@ -3,50 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
-import shlex
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from dag_factory.errors import SettingsError, Severity
+from termcolor import colored
+
+from dag_factory.errors import Problem, SettingsError, Severity
+from dag_factory.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.plan import DagPlan
 from dag_factory.planner import read_plans
+from dag_factory.problems import FORMATS
+from dag_factory.project import read_project
 from dag_factory.settings import Settings, read_settings
 
+_FAILED = 1
 _USAGE_ERROR = 2
+_COLORS = {Severity.PROJECT: "red", Severity.JOB: "red", Severity.WARNING: "yellow"}
+
+
+class _UsageError(Exception):
+    """The call is wrong; the message says what to do."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 1 where a job cannot run, 2 where the call is wrong."""
     arguments = _parser().parse_args(argv)
     try:
-        settings = _settings(arguments)
-    except SettingsError as error:
+        return int(arguments.run(arguments))
+    except (_UsageError, SettingsError) as error:
         print(f"meltano-dags: {error}", file=sys.stderr)
         return _USAGE_ERROR
-    plans, problems = read_plans(settings)
-    for problem in problems:
-        print(problem.text(settings.project_root), file=sys.stderr)
-    if arguments.command == "list":
-        rows = [_row(plan) for plan in plans]
-        print(json.dumps(rows, indent=2) if arguments.format == "json" else _table(rows))
-    wrong = sum(problem.severity is not Severity.WARNING for problem in problems)
-    if arguments.command == "check":
-        counts = {"DAG": len(plans), "problem": wrong, "warning": len(problems) - wrong}
-        print(", ".join(_count(number, noun) for noun, number in counts.items()))
-    return 1 if wrong else 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="meltano-dags", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--environment", help="the Meltano environment (MELTANO_ENVIRONMENT)")
     shared.add_argument(
@@ -54,9 +53,22 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="the folder that holds meltano.yml (default: MELTANO_PROJECT_ROOT, or here)",
     )
-    commands.add_parser("check", parents=[shared], help="say what is wrong, and where")
+    check = commands.add_parser("check", parents=[shared], help="say what is wrong, and where")
+    check.add_argument("--format", choices=list(FORMATS), default="text")
+    check.set_defaults(run=_check)
     listing = commands.add_parser("list", parents=[shared], help="list the DAGs and their tasks")
-    listing.add_argument("--format", choices=["text", "json"], default="text")
+    listing.add_argument("--format", choices=["text", "json", "meltano"], default="text")
+    listing.set_defaults(run=_list)
+    show = commands.add_parser("show", parents=[shared], help="tell everything about one job")
+    show.add_argument("job", help="the name of the job, or its DAG id")
+    show.set_defaults(run=_show)
+    schema = commands.add_parser("schema", help="print the JSON Schema of meltano.yml, for editors")
+    schema.set_defaults(run=_schema)
+    graph = commands.add_parser("graph", parents=[shared], help="draw what runs after what")
+    graph.add_argument("job", nargs="?", help="one job (default: all)")
+    graph.add_argument("--format", choices=["mermaid", "svg", "png"], default="mermaid")
+    graph.add_argument("--output", type=Path, help="the file to write (default: standard output)")
+    graph.set_defaults(run=_graph)
     return parser
 
 
@@ -69,17 +81,104 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return read_settings(Path.cwd(), os.environ | given)
 
 
-def _row(plan: DagPlan) -> dict[str, Any]:
-    tasks = [
-        {"task_id": task.task_id, "argv": list(task.argv), "upstream": task.upstream}
-        for task in plan.tasks
-    ]
-    return {"dag_id": plan.dag_id, "job": plan.job, "crons": list(plan.crons), "tasks": tasks}
+def _check(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    plans, problems = read_plans(settings)
+    text = arguments.format == "text"
+    for each in [[problem] for problem in problems] if text else [problems]:
+        shown = FORMATS[arguments.format](each, settings.project_root)
+        if shown:
+            print(_in_color(shown, each[0]) if text else shown)
+    wrong = _wrong(problems)
+    if text:
+        counts = {"DAG": len(plans), "problem": len(wrong), "warning": len(problems) - len(wrong)}
+        print(", ".join(_count(number, noun) for noun, number in counts.items()))
+    return _FAILED if wrong else 0
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = []
-    for row in rows:
-        lines.append(f"{row['dag_id']}  ({', '.join(row['crons']) or 'by hand'})")
-        lines += [f"    {shlex.join(task['argv'])}" for task in row["tasks"]]
-    return "\n".join(lines)
+def _in_color(shown: str, problem: Problem) -> str:
+    first, *rest = shown.split("\n")
+    code = str(problem.code)
+    painted = first.replace(code, colored(code, _COLORS[problem.severity]), 1)
+    return "\n".join([painted, *rest])
+
+
+def _wrong(problems: Sequence[Problem]) -> list[Problem]:
+    return [each for each in problems if each.severity is not Severity.WARNING]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _planned(settings: Settings) -> tuple[tuple[DagPlan, ...], bool]:
+    """Return the plans, and whether all is well; name problems beside the output."""
+    plans, problems = read_plans(settings)
+    for problem in problems:
+        print(problem.text(settings.project_root), file=sys.stderr)
+    return plans, not _wrong(problems)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    plans, good = _planned(settings)
+    if arguments.format == "text":
+        print(dag_table(plans))
+    elif arguments.format == "json":
+        print(json.dumps(dag_rows(plans), indent=2))
+    else:
+        project, _ = read_project(settings.project_root)
+        if project is not None:
+            print(json.dumps(meltano_listing(project), indent=2, default=str))
+    return 0 if good else _FAILED
+
+
+def _chosen(plans: Sequence[DagPlan], name: str, *, good: bool) -> DagPlan:
+    found = [plan for plan in plans if name in (plan.job, plan.dag_id)]
+    if found:
+        return found[0]
+    near = difflib.get_close_matches(name, [plan.job for plan in plans], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    why = "" if good else "; it may be one of those left out above"
+    raise _UsageError(f"there is no job {name!r} that can run{hint or why}")
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    plans, good = _planned(_settings(arguments))
+    print(describe_dag(_chosen(plans, arguments.job, good=good), datetime.now(UTC)))
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from dag_factory.schema import project_schema  # noqa: PLC0415 - only this command needs it
+
+    print(json.dumps(project_schema(), indent=2))
+    return 0
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    from dag_factory.graph import as_mermaid, as_picture  # noqa: PLC0415 - as above
+
+    plans, good = _planned(_settings(arguments))
+    if arguments.job:
+        plans = (_chosen(plans, arguments.job, good=good),)
+    if arguments.format == "mermaid":
+        drawn = f"{as_mermaid(plans)}\n".encode()
+    else:
+        try:
+            drawn = as_picture(plans, arguments.format)
+        except ImportError:
+            msg = "pictures need the extra: pip install 'meltano-dag-factory[graph]'"
+            raise _UsageError(msg) from None
+    if arguments.output:
+        arguments.output.write_bytes(drawn)
+    elif arguments.format == "png" and sys.stdout.isatty():
+        raise _UsageError("a PNG is no text: name a file with --output")
+    else:
+        sys.stdout.buffer.write(drawn)
+        sys.stdout.flush()
+    return 0 if good else _FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -116,8 +116,14 @@ class Problem:
         return self.code.severity
 
     def text(self, root: Path) -> str:
-        """Return the one-line form: `file:line: CODE what is wrong; what to do`."""
-        return f"{self.location.text(root)}: {self.code} {self.message}; {self.hint}"
+        """Return the one-line form: `file:line: CODE what is wrong; what to do`.
+
+        What cannot be read has no name to look for, so its column is said too.
+        """
+        place = self.location.text(root)
+        if self.code is Code.UNREADABLE_FILE:
+            place += f":{self.location.column}"
+        return f"{place}: {self.code} {self.message}; {self.hint}"
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

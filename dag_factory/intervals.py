@@ -44,7 +44,10 @@ def wrong_cron(expression: Any) -> str | None:
     Six fields (with seconds) are refused although croniter takes them: Meltano's own commands
     refuse them, and other tools disagree on where the seconds stand.
     """
-    if not isinstance(expression, str) or len(expression.split()) != _CRON_FIELDS:
+    fields = len(expression.split()) if isinstance(expression, str) else 0
+    if fields == _CRON_FIELDS + 1:
+        return "a cron expression has five fields, none of them for seconds"
+    if fields != _CRON_FIELDS:
         return "a cron expression has five fields"
     if _RANDOM.search(expression):
         return "R and H are random, and not Meltano's"

@@ -1,10 +1,18 @@
-"""What Meltano's own two listings would print."""
+"""What `meltano-dags list` and `show` print, and what Meltano's own two listings would."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
+from dag_factory.intervals import next_runs
+from dag_factory.plan import DagPlan
 from dag_factory.project import Project, Schedule
+
+_NEXT_RUNS = 5
 
 
 def meltano_listing(project: Project) -> dict[str, Any]:
@@ -56,3 +64,60 @@ def _elt_schedule(schedule: Schedule) -> dict[str, Any]:
         "last_successful_run_ended_at": None,
         "elt_args": list(schedule.elt_args),
     }
+
+
+def dag_rows(plans: Iterable[DagPlan]) -> list[dict[str, Any]]:
+    """Return the DAGs for other programs, as `meltano-dags list --format json` prints them."""
+    return [
+        {
+            "dag_id": plan.dag_id,
+            "job": plan.job,
+            "schedules": [asdict(schedule) for schedule in plan.schedules],
+            "tasks": [
+                {"task_id": task.task_id, "argv": task.argv, "upstream": task.upstream}
+                for task in plan.tasks
+            ],
+            "file": plan.file,
+            "line": plan.line,
+        }
+        for plan in plans
+    ]
+
+
+def dag_table(plans: Iterable[DagPlan]) -> str:
+    """Return the DAGs for people: when they run, and what."""
+    lines = []
+    for plan in plans:
+        lines.append(f"{plan.dag_id}  ({', '.join(plan.crons) or 'by hand'})")
+        lines += [f"    {shlex.join(task.argv)}" for task in plan.tasks]
+    return "\n".join(lines)
+
+
+def describe_dag(plan: DagPlan, now: datetime) -> str:
+    """Return everything that is known of one DAG, with its next five runs after `now`."""
+    lines = [
+        f"{plan.job}  ({plan.file}:{plan.line})",
+        f"  DAG            {plan.dag_id}",
+        f"  environment    {plan.environment}",
+    ]
+    for schedule in plan.schedules:
+        when = f"{schedule.cron} ({schedule.timezone})" if schedule.cron else "by hand"
+        names = f"  env: {', '.join(schedule.env)}" if schedule.env else ""
+        lines.append(f"  schedule       {schedule.name}: {when}{names}")
+    lines += [f"  next run       {when}" for when in _next_runs(plan, now)]
+    for task in plan.tasks:
+        lines += [f"  task           {task.task_id}", f"    command      {shlex.join(task.argv)}"]
+        lines += [f"    after        {each}" for each in task.upstream]
+        lines += [f"    state ID     {each}" for each in task.state_ids]
+        lines += [f"    secret       ${each}" for each in task.secrets]
+    return "\n".join(lines)
+
+
+def _next_runs(plan: DagPlan, now: datetime) -> list[str]:
+    times = {
+        time.astimezone(UTC): time
+        for schedule in plan.schedules
+        if schedule.cron
+        for time in next_runs(schedule.cron, schedule.timezone, now, _NEXT_RUNS)
+    }
+    return [times[each].strftime("%a %d %b %Y %H:%M %Z") for each in sorted(times)[:_NEXT_RUNS]]

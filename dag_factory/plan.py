@@ -20,14 +20,14 @@ class TaskPlan:
     Attributes:
         task_id: From the command, never from the position.
         argv: The command, for a process or container without a shell.
-        upstream: The task that runs before, if any.
+        upstream: The ids of the tasks that run before.
         state_ids: Under which Meltano keeps the bookmarks of its pairs, and locks them.
         secrets: The variables of its plugins' sensitive settings.
     """
 
     task_id: str
     argv: tuple[str, ...]
-    upstream: str | None
+    upstream: tuple[str, ...] = ()
     state_ids: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
 

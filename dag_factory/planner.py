@@ -38,7 +38,13 @@ def read_plans(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, 
         A plan for each job that can run, and all problems in the order of their places, without
         the warnings that a comment silences.
     """
-    project, problems = read_project(settings.project_root)
+    return plans_of(*read_project(settings.project_root), settings)
+
+
+def plans_of(
+    project: Project | None, problems: tuple[Problem, ...], settings: Settings
+) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
+    """Plan what `read_project` returned; the result is that of `read_plans`."""
     if project is None:
         return (), problems
     plans, unplanned = plan_project(project, settings)
@@ -162,7 +168,7 @@ class _Planner:
                 TaskPlan(
                     task_id=task_id,
                     argv=(*_RUN, *(each.text for each in blocks)),
-                    upstream=tasks[-1].task_id if tasks else None,
+                    upstream=tuple(each.task_id for each in tasks[-1:]),
                     state_ids=tuple(dict.fromkeys(self.state_ids(job, blocks))),
                     secrets=self.secrets(each.plugin for each in blocks),
                 )
@@ -205,7 +211,6 @@ class _Planner:
             task = TaskPlan(
                 task_id=legal_id("-to-".join(plugin.name for plugin in plugins)),
                 argv=(*_ELT, *schedule.elt_args),
-                upstream=None,
                 state_ids=(schedule.name,),
                 secrets=self.secrets(plugins),
             )

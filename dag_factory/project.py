@@ -9,11 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from dag_factory import shapes
 from dag_factory.errors import Code, Location, Problem, in_order
@@ -145,6 +142,10 @@ def _incompatible(data: YamlMap) -> Iterator[Problem]:
     required = data.get("requires_meltano")
     if not required:
         return
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 50 ms to import
+
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+
     place = data.at("requires_meltano")
     try:
         accepted = SpecifierSet(str(required))

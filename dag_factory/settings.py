@@ -18,10 +18,13 @@ class Settings:
         project_root: The folder that holds `meltano.yml` (`MELTANO_PROJECT_ROOT`).
         environment: The Meltano environment this Airflow runs (`MELTANO_ENVIRONMENT`); `None`
             means the project's `default_environment`.
+        state_dir: A folder that the DAG processor and the workers share
+            (`DAG_FACTORY_STATE_DIR`): the plan is kept there. `None` means it is not kept.
     """
 
     project_root: Path
     environment: str | None = None
+    state_dir: Path | None = None
 
 
 def read_settings(
@@ -45,4 +48,9 @@ def read_settings(
         source = "MELTANO_PROJECT_ROOT" if configured else "the default project folder"
         msg = f"{root} ({source}) holds no meltano.yml: set MELTANO_PROJECT_ROOT to its folder."
         raise SettingsError(msg)
-    return Settings(root.resolve(), environ.get("MELTANO_ENVIRONMENT") or None)
+    state_dir = environ.get("DAG_FACTORY_STATE_DIR")
+    return Settings(
+        project_root=root.resolve(),
+        environment=environ.get("MELTANO_ENVIRONMENT") or None,
+        state_dir=Path(state_dir).expanduser() if state_dir else None,
+    )

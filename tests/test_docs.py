@@ -8,7 +8,7 @@ from running import CHECKOUT
 
 from dag_factory.errors import Code
 from dag_factory.options import Options
-from dag_factory.plan import read_plans
+from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")

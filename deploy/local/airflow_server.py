@@ -57,6 +57,11 @@ class LocalAirflow:
         """AIRFLOW_HOME."""
         return self.state / "airflow"
 
+    @property
+    def plans(self) -> Path:
+        """Where the last good plan of meltano.yml is kept."""
+        return self.state / "plans"
+
     def log_file(self, component: str) -> Path:
         """What a component prints."""
         return self.state / f"{component}.log"
@@ -95,7 +100,8 @@ class LocalAirflow:
         path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
         loopback = ",".join(filter(None, [kept.get("NO_PROXY"), "127.0.0.1,localhost"]))
         proxies = {"NO_PROXY": loopback, "no_proxy": loopback}
-        return kept | proxies | {"AIRFLOW_HOME": str(self.home), "PATH": path}
+        own = {"AIRFLOW_HOME": str(self.home), "DAG_FACTORY_STATE_DIR": str(self.plans)}
+        return kept | proxies | own | {"PATH": path}
 
     def processes(self) -> dict[str, psutil.Process]:
         """Return the components that run, if they are still those that were started here."""

@@ -17,7 +17,8 @@ from airflow_server import COMPONENTS, LocalAirflow, LocalError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from dag_factory.errors import SettingsError
-from dag_factory.plan import DagPlan, read_plans
+from dag_factory.plan import DagPlan
+from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -31,7 +31,7 @@ def test_items_become_tasks_and_incomplete_ones_are_joined(write_project, tasks,
     prefix = ("meltano", "run", "--no-install")
     assert [task.argv for task in dag.tasks] == [(*prefix, *each.split()) for each in commands]
     ids = [task.task_id for task in dag.tasks]
-    assert [task.upstream for task in dag.tasks] == [None, *ids[:-1]]
+    assert [task.upstream for task in dag.tasks] == [(), *((each,) for each in ids[:-1])]
 
 
 @pytest.mark.parametrize(

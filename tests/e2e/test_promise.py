@@ -1,10 +1,17 @@
 """The promise: edit meltano.yml and nothing else, and Airflow runs it."""
 
+import re
 import time
 
 from running import count, finished, shown, wait_until
 
 BAD = {"name": "broken", "tasks": ["tap-spredsheets target-duckdb"]}
+REFUSED = {
+    "name": "refused_by_airflow",
+    "tasks": ["tap-spreadsheets target-duckdb"],
+    "annotations": {"airflow": {"tags": ["x" * 101]}},
+}
+IMPOSSIBLE = {"name": "impossible", "job": "reference_data", "interval": "61 * * * *"}
 PLUGIN = {
     "name": "tap-rivers",
     "inherit_from": "tap-spreadsheets",
@@ -53,14 +60,24 @@ def test_a_job_and_a_schedule_become_a_dag_that_runs_and_go_again(airflow, api, 
     wait_until(lambda: shown(api, "rivers") is None, 180, "the DAG's end")
 
 
-def test_a_bad_job_is_named_with_its_line_and_hurts_no_other(airflow, api, edit):
-    edit(lambda data: data["jobs"].append(BAD))
+def add_bad_ones(data):
+    data["jobs"] += [BAD, REFUSED]
+    data["schedules"].append(IMPOSSIBLE)
+
+
+def test_bad_jobs_are_named_with_their_lines_and_hurt_no_other(airflow, api, edit):
+    edit(add_bad_ones)
     (error,) = wait_until(lambda: import_errors(api), 60, "the import error")
     assert error["filename"].endswith("meltano_problems.py")
-    assert "meltano.yml:" in error["stack_trace"]
+    named = re.findall(r"^meltano.yml:\d+: (MDF\d+) .*'(\w+)'", error["stack_trace"], re.MULTILINE)
+    assert [code for code, _ in named] == ["MDF013", "MDF040", "MDF021"]
     assert "did you mean 'tap-spreadsheets'?" in error["stack_trace"]
+
+    first = last_parse(api)
+    wait_until(lambda: last_parse(api) > first, 60, "another parse of the good DAG")
     assert shown(api, "reference_data")
-    assert shown(api, "broken") is None
+    assert not shown(api, "broken")
+    assert not shown(api, "refused_by_airflow")
 
     edit(lambda _: None)
     wait_until(lambda: not import_errors(api), 60, "the import error's end")
@@ -80,3 +97,7 @@ def versions(api, dag_id):
 
 def import_errors(api):
     return api.get("importErrors").raise_for_status().json()["import_errors"]
+
+
+def last_parse(api):
+    return api.get("dags/reference_data").raise_for_status().json()["last_parsed_time"]

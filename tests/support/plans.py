@@ -14,8 +14,8 @@ PLAN = DagPlan(
     schedules=(),
     options=Options(),
     tasks=(
-        TaskPlan("tap-a-to-target-x", (*_COMMAND, "tap-a", "target-x"), None),
-        TaskPlan("dbt-run", (*_COMMAND, "dbt:run"), "tap-a-to-target-x"),
+        TaskPlan("tap-a-to-target-x", (*_COMMAND, "tap-a", "target-x")),
+        TaskPlan("dbt-run", (*_COMMAND, "dbt:run"), ("tap-a-to-target-x",)),
     ),
 )
 

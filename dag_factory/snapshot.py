@@ -1,0 +1,150 @@
+"""Plans on disk: the last ones, to save reading an unchanged project, and the last good ones.
+
+Where `DAG_FACTORY_STATE_DIR` is a folder that Airflow's DAG processor and workers share, the DAGs
+of a meltano.yml that has become unreadable stay, and their tasks find them. Files are named after
+the project's folder and the environment; they hold what the plans hold, and no secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from dag_factory.errors import Problem, Severity
+from dag_factory.plan import DagPlan
+from dag_factory.planner import plans_of, read_plans
+from dag_factory.project import read_project
+from dag_factory.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was made of a project, beside the digest of what it was made from.
+
+    Attributes:
+        code: The digest of this package: another version may plan differently.
+        include_paths: The patterns in meltano.yml, which say what else was read.
+        files: The digest of everything that was read.
+        plans: One for each DAG.
+        problems: Their places are relative to the project.
+    """
+
+    code: str
+    include_paths: tuple[str, ...]
+    files: str
+    plans: tuple[DagPlan, ...]
+    problems: tuple[Problem, ...]
+
+
+def recall_plans(
+    settings: Settings, *, keep: bool
+) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
+    """Plan a deployment's project as `read_plans` does, with what is known from before.
+
+    Args:
+        settings: Those of the deployment; without a `state_dir` this is `read_plans`.
+        keep: Whether to write down what is new. The DAG processor does; a worker may see an older
+            version of the project.
+
+    Returns:
+        The plans (those of the last good project, where Meltano would refuse the present one) and
+        the problems of the project as it is now.
+    """
+    if settings.state_dir is None:
+        return read_plans(settings)
+    name = f"{settings.project_root.name}-{settings.environment or 'default'}"
+    last, good = (settings.state_dir / f"{name}.{kind}.json" for kind in ("last", "good"))
+    snapshot = _read(last)
+    if snapshot is None or not _is_current(snapshot, settings.project_root):
+        snapshot = _take(settings)
+        if keep:
+            _write(last, snapshot)
+    is_good = all(each.severity is not Severity.PROJECT for each in snapshot.problems)
+    if is_good and keep and _read(good) != snapshot:
+        _write(good, snapshot)
+    usable = snapshot if is_good else _read(good) or snapshot
+    return usable.plans, _moved(snapshot.problems, settings.project_root)
+
+
+def _take(settings: Settings) -> Snapshot:
+    root = settings.project_root
+    project, problems = read_project(root)
+    patterns = project.data.get("include_paths") if project else None
+    include_paths = tuple(map(str, patterns)) if isinstance(patterns, list) else ()
+    files = _digest(_project_files(root, include_paths))
+    plans, problems = plans_of(project, problems, settings)
+    relative = (
+        replace(each, location=replace(each.location, file=_relative(each.location.file, root)))
+        for each in problems
+    )
+    return Snapshot(_code_digest(), include_paths, files, plans, tuple(relative))
+
+
+def _is_current(snapshot: Snapshot, root: Path) -> bool:
+    if snapshot.code != _code_digest():
+        return False
+    return snapshot.files == _digest(_project_files(root, snapshot.include_paths))
+
+
+def _project_files(root: Path, include_paths: Iterable[str]) -> Iterator[Path]:
+    """Yield everything that is read of a project: the project files, and the lock files."""
+    yield root / "meltano.yml"
+    for pattern in (*include_paths, "plugins/*/*.lock"):
+        with suppress(ValueError, NotImplementedError):
+            yield from sorted(root.glob(pattern))
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with suppress(OSError):
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            digest.update(f"{file.name}\0{content}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+@cache
+def _code_digest() -> str:
+    return _digest(sorted(Path(__file__).parent.rglob("*.py")))
+
+
+def _relative(file: Path, root: Path) -> Path:
+    return file.relative_to(root) if file.is_relative_to(root) else file
+
+
+def _moved(problems: Iterable[Problem], root: Path) -> tuple[Problem, ...]:
+    return tuple(
+        replace(each, location=replace(each.location, file=root / each.location.file))
+        for each in problems
+    )
+
+
+def _read(file: Path) -> Snapshot | None:
+    """Return what a file holds; a file that is absent or of another version holds nothing."""
+    try:
+        return msgspec.json.decode(
+            file.read_bytes(), type=Snapshot, dec_hook=lambda kind, value: kind(value)
+        )
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _write(file: Path, snapshot: Snapshot) -> None:
+    """Write a file whole or not at all; a folder that cannot be written to is no error."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as unfinished:
+            unfinished.write(msgspec.json.encode(snapshot, enc_hook=str))
+        Path(unfinished.name).replace(file)
+    except OSError as error:
+        _log.warning("DAG_FACTORY_STATE_DIR: the plan cannot be kept: %s", error)

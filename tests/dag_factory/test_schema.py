@@ -1,0 +1,52 @@
+import json
+from importlib.resources import files
+
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from running import CHECKOUT
+
+from dag_factory.options import Level, Options, option_schema
+from dag_factory.schema import MELTANO_SCHEMA, project_schema
+from dag_factory.yaml_files import read_project_files
+
+
+@pytest.fixture(scope="module")
+def validator():
+    meltano = json.loads((files("meltano.schemas") / "meltano.schema.json").read_text())
+    registry = Registry().with_resource(MELTANO_SCHEMA, Resource.from_contents(meltano))
+    Draft202012Validator.check_schema(project_schema())
+    return Draft202012Validator(project_schema(), registry=registry)
+
+
+def test_the_project_of_this_repository_fits(validator):
+    data, _ = read_project_files(CHECKOUT / "meltano")
+    assert [each.message for each in validator.iter_errors(data)] == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"annotations": {"airflow": {"retrys": 1}}},
+        {"annotations": {"airflow": {"environments": ["dev"]}}},
+        {"jobs": [{"name": "j", "tasks": [], "annotations": {"airflow": {"retries": -1}}}]},
+        {"jobs": [{"name": "j", "tasks": [], "annotations": {"airflow": {"retry_delay": "5"}}}]},
+        {"environments": [{"name": "dev", "annotations": {"airflow": {"retries": 1}}}]},
+        {"plugins": {"loaders": [{"name": "x", "annotations": {"airflow": {"tags": []}}}]}},
+        {"jobs": [{"name": "j"}]},
+    ],
+)
+def test_what_is_a_problem_to_us_or_to_meltanos_schema_does_not_fit(validator, data):
+    assert not validator.is_valid(data)
+
+
+def test_other_tools_annotations_fit(validator):
+    assert validator.is_valid({"annotations": {"another": {"x": 1}}})
+
+
+def test_every_option_is_in_it_and_described():
+    properties = {}
+    for level in Level:
+        properties |= option_schema(level)["properties"]
+    assert set(properties) == set(Options.__dataclass_fields__)
+    assert all(each["description"].endswith(".") for each in properties.values())

@@ -1,0 +1,123 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from dag_factory import snapshot
+from dag_factory.errors import Code
+from dag_factory.planner import read_plans
+from dag_factory.settings import Settings
+
+GOOD = """
+include_paths: [more/*.yml]
+annotations: {airflow: {tags: [a], execution_timeout: 90m, timezone: Europe/Prague}}
+jobs:
+- {name: j, tasks: [tap-a target-x, 'dbt:run']}
+- {name: bad, tasks: [dbtt]}
+schedules:
+- {name: s, job: j, interval: '@daily', env: {A: b}}
+"""
+
+
+@pytest.fixture
+def settings(write_project, tmp_path_factory):
+    return Settings(write_project(GOOD), state_dir=tmp_path_factory.mktemp("state") / "new")
+
+
+def recall(settings, keep=True):
+    return snapshot.recall_plans(settings, keep=keep)
+
+
+def test_what_is_recalled_is_what_would_be_read(settings):
+    fresh = read_plans(settings)
+    assert recall(settings) == fresh
+    assert recall(settings) == fresh
+    assert recall(replace(settings, state_dir=None)) == fresh
+
+
+def test_an_unchanged_project_is_not_read_again(settings, monkeypatch):
+    recall(settings)
+    monkeypatch.setattr(snapshot, "read_project", None)
+    assert recall(settings)[0]
+
+
+@pytest.mark.parametrize("file", ["meltano.yml", "more/jobs.yml", "plugins/utilities/dbt--v.lock"])
+def test_whatever_was_read_counts(settings, file):
+    root = settings.project_root
+    (root / "more").mkdir()
+    (root / "more/jobs.yml").write_text("jobs: []\n")
+    recall(settings)
+    changed = root / file
+    changed.parent.mkdir(parents=True, exist_ok=True)
+    text = changed.read_text() if changed.exists() else "{}"
+    changed.write_text(text.replace("jobs: []", "jobs: [{name: new, tasks: [dbt]}]") + "# more\n")
+    digests = [json.loads(each.read_text())["files"] for each in settings.state_dir.iterdir()]
+    assert recall(settings) == read_plans(settings)
+    assert digests != [json.loads(e.read_text())["files"] for e in settings.state_dir.iterdir()]
+
+
+def test_the_last_good_plan_stays_where_the_project_cannot_be_read(settings):
+    good, _ = recall(settings)
+    (settings.project_root / "meltano.yml").write_text("jobs:\n- {name: @j\n")
+    plans, (problem,) = recall(settings)
+    assert plans == good
+    assert (problem.code, problem.location.line) == (Code.UNREADABLE_FILE, 2)
+    assert recall(settings, keep=False)[0] == good
+
+
+def test_without_a_last_good_plan_what_can_be_read_is_used(write_project, tmp_path):
+    root = write_project("jobs: [{name: j, tasks: [dbt]}, {name: extra, tasks: [], env: {}}]\n")
+    plans, (problem,) = recall(Settings(root, state_dir=tmp_path / "state"))
+    assert [each.job for each in plans] == ["j"]
+    assert problem.code is Code.WRONG_SHAPE
+
+
+def test_a_mended_project_is_the_good_one_again(settings):
+    file = settings.project_root / "meltano.yml"
+    text = file.read_text()
+    recall(settings)
+    file.write_text("[")
+    recall(settings)
+    file.write_text(text.replace("name: j,", "name: k,").replace("job: j", "job: k"))
+    recall(settings)
+    file.write_text("[")
+    assert [each.job for each in recall(settings)[0]] == ["k"]
+
+
+def test_a_worker_writes_nothing(settings):
+    recall(settings, keep=False)
+    assert not settings.state_dir.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"plans": 1}', b"\xff"])
+def test_a_spoilt_file_is_no_plan(settings, content):
+    fresh = recall(settings)
+    for file in settings.state_dir.iterdir():
+        file.write_bytes(content)
+    assert recall(settings) == fresh
+
+
+def test_another_version_of_this_package_reads_again(settings, monkeypatch):
+    recall(settings)
+    monkeypatch.setattr(snapshot, "_code_digest", lambda: "other")
+    calls = []
+    monkeypatch.setattr(
+        snapshot,
+        "_take",
+        lambda _: calls.append(1) or snapshot._read(next(settings.state_dir.glob("*.good.json"))),
+    )
+    recall(settings)
+    assert calls
+
+
+def test_a_folder_that_cannot_be_written_to_is_no_error(settings, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    assert recall(replace(settings, state_dir=tmp_path / "file"))[0]
+    assert "DAG_FACTORY_STATE_DIR" in caplog.text
+
+
+def test_environments_do_not_mix(settings):
+    recall(settings)
+    prod = replace(settings, environment="prod")
+    assert {each.environment for each in recall(prod)[0]} == {"prod"}
+    assert {each.environment for each in recall(settings)[0]} == {"dev"}
