@@ -5,8 +5,9 @@
 # make lint    the quick part of that
 # make lock    renew the lock files
 # make screenshots   renew the picture of the README from the running platform; needs Chromium
+# make bench   what reading a project costs, against Meltano's own reading
 
-.PHONY: up down clean test lint lock screenshots install
+.PHONY: up down clean test lint lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet --upgrade
@@ -41,6 +42,9 @@ screenshots: install
 	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python \
 		--target .local/screenshots -r docs/screenshots.lock
 	@PYTHONPATH=.local/screenshots:deploy/local .venv/bin/python docs/screenshots.py
+
+bench: install
+	@.venv/bin/python tests/bench/bench_reading.py
 
 install:
 	@deploy/local/install

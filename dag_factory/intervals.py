@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -49,6 +50,11 @@ def wrong_cron(expression: Any) -> str | None:
         return "a cron expression has five fields, none of them for seconds"
     if fields != _CRON_FIELDS:
         return "a cron expression has five fields"
+    return _wrong_fields(expression)
+
+
+@lru_cache
+def _wrong_fields(expression: str) -> str | None:
     if _RANDOM.search(expression):
         return "R and H are random, and not Meltano's"
     try:

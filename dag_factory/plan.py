@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 from dag_factory.options import Options
 
-_AIRFLOW_ID = re.compile(r"[\w.-]{1,250}", re.ASCII)
+# Airflow takes 250 characters of [\w.-]; a Kubernetes label 63 that begin and end with a letter or
+# digit: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+_LEGAL_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_READABLE = 54
 _DIGEST = re.compile(r"\.[0-9a-f]{8}$")
 
 
@@ -90,8 +93,12 @@ class DagPlan:
 
 
 def legal_id(name: str) -> str:
-    """Return `name` where Airflow takes it as an id, else a readable and unique form of it."""
-    if _AIRFLOW_ID.fullmatch(name) and not _DIGEST.search(name):
+    """Return `name` where it is an id to Airflow and a label to Kubernetes, else a form that is.
+
+    That form is readable and unique: the digest of the name ends it.
+    """
+    if _LEGAL_ID.fullmatch(name) and not _DIGEST.search(name):
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)[:200].strip("_") + f".{digest}"
+    readable = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.-")[:_READABLE]
+    return f"{readable}.{digest}" if readable else f"id.{digest}"

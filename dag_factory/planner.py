@@ -160,9 +160,9 @@ class _Planner:
         tasks: list[TaskPlan] = []
         used: set[str] = set()
         for blocks in sequences:
-            base = legal_id("-to-".join(each.text for each in blocks).replace(":", "-"))
-            ids = chain([base], (f"{base}.{number}" for number in count(2)))
-            task_id = next(each for each in ids if each not in used)
+            name = "-to-".join(each.text for each in blocks).replace(":", "-")
+            names = chain([name], (f"{name}.{number}" for number in count(2)))
+            task_id = next(each for each in map(legal_id, names) if each not in used)
             used.add(task_id)
             tasks.append(
                 TaskPlan(

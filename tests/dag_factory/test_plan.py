@@ -1,13 +1,14 @@
 from dataclasses import replace
 
 import pytest
+from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
+from airflow.sdk.definitions._internal.node import validate_key
 from plans import PLAN
 
 from dag_factory.plan import legal_id
 
-
-def test_names_that_airflow_refuses_get_a_legal_and_unique_id():
-    names = [
+NAMES = [
+    *(
         "a",
         "a b",
         legal_id("a b"),
@@ -16,13 +17,22 @@ def test_names_that_airflow_refuses_get_a_legal_and_unique_id():
         "x:y",
         "",
         "..",
-        "a" * 300,
-        "a" * 301,
-    ]
-    ids = [legal_id(name) for name in names]
-    assert len(set(ids)) == len(names)
-    assert ids[0] == "a"
-    assert all(len(each) <= 250 and each.isascii() for each in ids)
+        "_",
+        "-a-",
+        "a_",
+        "\ud800",
+    ),
+    *("a" * 63, "a" * 64, "a" * 300, "a" * 301),
+]
+
+
+def test_names_that_airflow_or_kubernetes_refuses_get_a_legal_and_unique_id():
+    ids = [legal_id(name) for name in NAMES]
+    assert len(set(ids)) == len(NAMES)
+    assert (ids[0], legal_id("a" * 63)) == ("a", "a" * 63)
+    for each in ids:
+        validate_key(each)
+        assert make_safe_label_value(each) == each
 
 
 def test_a_plan_is_frozen():
