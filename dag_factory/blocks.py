@@ -110,11 +110,13 @@ class Grammar:
         name = word.partition(":")[0]
         if word in self._jobs:
             return Code.UNKNOWN_PLUGIN, f"{word!r} is a plugin and a job", "rename the job"
-        if name not in self._plugins:
+        if name not in self._plugins and len(self._mappings[name]) > 1:
             message = f"the mapping {word!r} stands in more than one mapper"
-            several = len(self._mappings[name]) > 1
-            return (Code.UNKNOWN_PLUGIN, message, "rename one of them") if several else None
-        if plugin.type == "mappers":
+            return Code.UNKNOWN_PLUGIN, message, "rename one of them"
+        if name not in self._plugins and plugin.loaded_twice:
+            message = f"Meltano loads the mapping {word!r} twice, and refuses it"
+            return Code.UNKNOWN_PLUGIN, message, "write all mappers into one file"
+        if name in self._plugins and plugin.type == "mappers":
             hint = f"name one of its mappings: {', '.join(plugin.mappings) or 'it has none'}"
             return Code.UNKNOWN_PLUGIN, f"{word!r} is a mapper, not a mapping", hint
         return None

@@ -24,6 +24,7 @@ from dag_factory.problems import without_ignored
 from dag_factory.project import Environment, Job, Project, Schedule, read_project
 from dag_factory.schedule_plans import plan_schedule, plan_schedules, runs_in
 from dag_factory.settings import Settings
+from dag_factory.shapes import STATE_ID_DELIMITER
 
 _RUN = ("meltano", "run", "--no-install")
 _ELT = ("meltano", "elt", "--no-install")
@@ -130,7 +131,7 @@ class _Planner:
         for job in self.jobs.values():
             sequences, wrong = self.grammar.sequences(job)
             self.problems.extend(wrong)
-            runs = sequences and job.name not in conflicting
+            runs = sequences and job.name not in conflicting and self.has_state_ids(sequences)
             if runs and job.options is not None and runs_in(self.environment.name, job.options):
                 tasks = self.tasks(job.name, sequences)
                 yield self.dag(job, job.options, tasks, schedules.get(job.name, ()))
@@ -186,6 +187,18 @@ class _Planner:
                 hint = "give it an extractor of its own, with inherit_from"
                 self.report(Code.SHARED_STATE, extractor.location, message, hint)
             yield state_id
+
+    def has_state_ids(self, sequences: Iterable[Blocks]) -> bool:
+        """Return whether Meltano can put the environment's suffix into the state IDs needed."""
+        suffix = self.environment.entry.get("state_id_suffix")
+        if not suffix or (isinstance(suffix, str) and STATE_ID_DELIMITER not in suffix):
+            return True
+        place = self.environment.entry.at("state_id_suffix")
+        message = (
+            f"the state_id_suffix {suffix!r} of {self.environment.name!r} is no part of a name"
+        )
+        self.report(Code.INVALID_STATE_ID, place, message, "write text without a colon")
+        return not any(True for blocks in sequences for _ in pairs(blocks))
 
     def secrets(self, plugins: Iterable[Plugin]) -> tuple[str, ...]:
         found = []

@@ -49,6 +49,8 @@ class Plugin:
         commands: The names of its commands; `None` where its definition is not in the project.
         settings: Those that it declares or inherits.
         inherits_itself: Whether its `inherit_from` leads back to it.
+        loaded_twice: Whether `meltano run` has it twice: Meltano 4.4 adds what a file includes to
+            the list of an earlier file each time that it loads the project.
         entry: What is written.
     """
 
@@ -59,6 +61,7 @@ class Plugin:
     commands: frozenset[str] | None
     settings: tuple[Setting, ...]
     inherits_itself: bool
+    loaded_twice: bool
     entry: YamlMap = field(compare=False)
 
 
@@ -115,6 +118,7 @@ class _Definitions:
             commands=frozenset(commands) if defined else None,
             settings=tuple(settings.values()),
             inherits_itself=inherits_itself,
+            loaded_twice=entry.location.file != self.types[kind].location.file,
             entry=entry,
         )
 

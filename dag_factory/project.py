@@ -195,6 +195,11 @@ class _ProjectReader:
 
     def environments(self) -> Iterator[Environment]:
         for entry in self.entries("environments", shapes.environment):
+            if not isinstance(entry["name"], str):
+                message = f"an environment has the name {entry['name']!r}, which is no text"
+                place = entry.at("name")
+                self.problems.append(Problem(Code.INVALID_NAME, place, message, "quote it"))
+                continue
             self.options(entry, Level.ENVIRONMENT)
             suffix = _text(entry.get("state_id_suffix"))
             yield Environment(entry["name"], suffix, entry, entry.location)

@@ -25,7 +25,12 @@ _SETTING_KINDS = (
     *("string", "integer", "boolean", "decimal", "date_iso8601", "email", "password"),
     *("oauth", "options", "file", "array", "object", "hidden"),
 )
-_STATE_ID_DELIMITER = ":"
+_TOP_LEVEL_KEYS = (
+    *("version", "requires_meltano", "annotations", "env"),
+    *("plugins", "schedules", "environments", "jobs"),
+)
+STATE_ID_DELIMITER = ":"
+"""What Meltano puts between the parts of a state ID, which therefore may not hold it."""
 
 _Check = Callable[[YamlMap], Iterator[Problem]]
 
@@ -37,6 +42,9 @@ def wrong_shapes(data: YamlMap) -> Iterator[Problem]:
         data: The merged project.
     """
     yield from _texts_as_keys(data, "meltano.yml")
+    for key in data:
+        if key not in _TOP_LEVEL_KEYS:
+            yield from _setting_names(data[key], key)
     yield from _plugins(data, _plugin)
     for key, check in _LISTS.items():
         yield from _entries(data, key, check)
@@ -96,6 +104,14 @@ def _texts_as_keys(entry: YamlMap, what: str) -> Iterator[Problem]:
             yield _wrong(entry.at(key), message, "quote it, or remove it")
 
 
+def _setting_names(value: Any, what: str) -> Iterator[Problem]:
+    """Check a setting of Meltano's own: it joins nested keys to one name, at any depth."""
+    if isinstance(value, YamlMap):
+        yield from _texts_as_keys(value, what)
+        for each in value.values():
+            yield from _setting_names(each, what)
+
+
 def _keys(entry: YamlMap, what: str, needed: tuple[str, ...], known: tuple[str, ...] | None = None,
           hint: str = "") -> Iterator[Problem]:  # fmt: skip
     """Check for keys that an entry lacks or, where it takes no others, has too many."""
@@ -116,9 +132,9 @@ def _named(kind: str, entry: YamlMap) -> str:
 def _state_id_part(entry: YamlMap, what: str) -> Iterator[Problem]:
     """Check a name that becomes part of state IDs."""
     name = entry.get("name")
-    if "name" in entry and not isinstance(name, str):
+    if "name" in entry and not isinstance(name, str | list | dict):
         yield _wrong(entry.at("name"), f"the name of {what} is no text", "quote it")
-    elif isinstance(name, str) and _STATE_ID_DELIMITER in name:
+    elif isinstance(name, str) and STATE_ID_DELIMITER in name:
         yield _wrong(entry.at("name"), f"the name of {what} holds a colon", "rename it")
 
 

@@ -108,7 +108,7 @@ def test_a_project_without_problems_raises_nothing(write_project):
 def test_an_unreadable_project_is_raised_with_its_line(write_project):
     root = write_project("jobs: @x\n")
     assert build_airflow_dags(root) == {}
-    with pytest.raises(ProjectError, match=r"meltano.yml:1: MDF001"):
+    with pytest.raises(ProjectError, match=r"meltano.yml:1:7: MDF001"):
         raise_project_problems(root)
 
 

@@ -357,3 +357,19 @@ def test_a_comment_on_the_line_silences_a_warning_and_nothing_else(write_project
         - {name: c, tasks: [dbtt]}  # meltano-dags: ignore MDF013
         """
     assert [each.code for each in plan(write_project(text))[1]] == [Code.UNKNOWN_PLUGIN]
+
+
+@pytest.mark.parametrize("suffix", ["a:b", "5", "[x]"])
+def test_a_suffix_that_no_state_id_can_hold_leaves_out_the_jobs_with_pairs(write_project, suffix):
+    plugins = PLUGINS.replace("{name: dev}", f"{{name: dev, state_id_suffix: {suffix}}}")
+    text = "jobs: [{name: pair, tasks: [tap-a target-x]}, {name: j, tasks: [dbt]}]\n"
+    plans, (problem,) = plan(write_project(text, plugins=plugins))
+    assert [each.job for each in plans] == ["j"]
+    assert problem.code is Code.INVALID_STATE_ID
+
+
+def test_a_mapping_that_meltano_loads_twice_is_a_problem(write_project):
+    more = "plugins: {mappers: [{name: m2, namespace: m2, mappings: [{name: far}]}]}\n"
+    text = "include_paths: [more.yml]\njobs: [{name: j, tasks: [tap-a far target-x]}]\n"
+    _, (problem,) = plan(write_project(text, more=more))
+    assert problem.hint == "write all mappers into one file"
