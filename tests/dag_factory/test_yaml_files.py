@@ -1,101 +1,96 @@
-from datetime import date
-from pathlib import Path
+"""Included files, against the code of Meltano that merges them."""
+
+import warnings
 
 import pytest
 from meltano.core import yaml as meltano_yaml
+from meltano.core.project_files import ProjectFiles
+from ruamel_values import plain
 
 from dag_factory.errors import Code
-from dag_factory.yaml_files import read_project_files, read_yaml_file
+from dag_factory.yaml_files import read_project_files
 
-SCALARS = """
-off yes no on y n true True TRUE tRUE false null Null ~ 012 0o14 0b11 0x1F 1_000 +1 -7 1:30
-190:20:30 1e3 12e03 1. .5 -.5 +.inf .NaN 1.5e-3 _1 0_ 2026-11-22 0.1.2 1__0 -0 +012 0x_F
-"""
+ALL = "include_paths: ['*.yml']\n"
+MINE = ["jobs:", "jobs: [{name: z}]", "jobs: {}", "jobs: x", "env:", "env: {A: 2, B: 3}", "env: 3"]
+MINE += ["env: [1]", "env: {A: {B: 1}}", "env: &e {A: 1}\nx: *e", "x: &e [1]\ny: *e"]
+MINE += ["x: &e {l: [1]}\ny: *e", "x: {<<: {q: [1]}, z: 2}"]
+INCLUDED = """jobs: [{name: a}]|jobs:|jobs: {}|jobs: []|jobs: x|jobs: 3|jobs: {a: 1}|jobs: [x]
+jobs: [3]|jobs: [null]|jobs: [[name]]|jobs: [{}]|jobs: [{name: }]|jobs: [{name: 3}, {name: '3'}]
+jobs: [{name: 3}, {name: 3.0}]|jobs: [{name: [x]}]|jobs: [{name: {x: 1}}]
+jobs: [{name: a}, {name: a}]|plugins:|plugins: {}|plugins: []|plugins: x|plugins: [x]
+plugins: {extractors: }|plugins: {extractors: {}}|plugins: {extractors: []}
+plugins: {extractors: {x: 1}}|plugins: {extractors: x}|plugins: {extractors: [x]}
+plugins: {extractors: [{}]}|plugins: {3: [{name: x}]}|schedules:|schedules: [{}]|environments:
+environments: [x]|env: {A: 1}|env: {}|env:|env: []|env: 5|env: [2]|env: {A: {C: 2}}|env: {A: [1]}
+env: {A: {}}|x: [2]|x: {l: [2], q: [3]}|include_paths: [b.yml]|include_paths: b|include_paths:
+include_paths: {a: 1}|[1]|x|"""
+PATTERNS = """null [] [3] [0] [true] [null] [''] ['..'] ['../*'] ['/etc/*'] ['**'] ['**/*.yml']
+['**x'] ['*/'] ['a.yml','./a.yml'] ['.*.yml'] ['['] ['[a].yml'] ['nope'] ['meltano.yml'] ['sub']
+[[a.yml]] ['sub/../a.yml'] ['~/x'] ["a\\0b"] ['a.yml/'] ['link.yml'] ['out.yml'] ['loop.yml']
+[2026-01-01]"""
 
 
-def read(path: Path, text: str):
-    path.write_bytes(text.encode())
-    return read_yaml_file(path)
+def both(root):
+    """Return what Meltano makes of a project, None where it refuses, and our value and problems."""
+    meltano_yaml.cache.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            theirs = plain(ProjectFiles(root, root / "meltano.yml").load())
+        except Exception:  # noqa: BLE001
+            theirs = None
+    return theirs, *read_project_files(root)
 
 
-@pytest.mark.parametrize("scalar", SCALARS.split())
-def test_a_scalar_is_what_it_is_to_meltano(tmp_path, scalar):
-    file = tmp_path / "a.yml"
-    data, problems = read(file, f"key: {scalar}\n")
-    theirs = meltano_yaml.load(file)["key"]
+@pytest.mark.parametrize("mine", ["", *MINE])
+def test_included_files_are_merged_or_refused_as_by_meltano(write_project, mine):
+    differences = []
+    for text in INCLUDED.replace("\n", "|").split("|"):
+        root = write_project(ALL + mine + "\n", plugins="", a=text)
+        theirs, ours, problems = both(root)
+        if repr(ours) != repr(theirs) or (ours is None and not problems):
+            differences.append((text, theirs, ours, problems))
+    assert not differences
+
+
+@pytest.mark.parametrize("patterns", PATTERNS.split())
+def test_patterns_match_what_they_match_for_meltano(write_project, tmp_path, patterns):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "c.yml").write_text("y: 2\n")
+    (tmp_path / "sub" / "up").symlink_to("..")
+    (tmp_path / "link.yml").symlink_to("sub/c.yml")
+    (tmp_path / "out.yml").symlink_to("/etc/hostname")
+    (tmp_path / "loop.yml").symlink_to("loop.yml")
+    if "**/*" in patterns:
+        (tmp_path / "out.yml").unlink()
+        (tmp_path / "loop.yml").unlink()
+        (tmp_path / "link.yml").unlink()
+    root = write_project(f"include_paths: {patterns}\n", plugins="", a="x: 1\n", **{".b": "z: 3\n"})
+    theirs, ours, problems = both(root)
+    assert repr(ours) == repr(theirs)
+    assert {problem.code for problem in problems} <= {Code.INVALID_INCLUDE}
+    assert bool(problems) is (ours is None)
+
+
+def test_files_mounted_by_links_are_not_included_twice(tmp_path):
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "meltano.yml").write_text("include_paths: ['..data/*.yml']\nx: [1]\n")
+    (tmp_path / "meltano.yml").symlink_to("..data/meltano.yml")
+    theirs, ours, problems = both(tmp_path)
     assert not problems
-    assert repr(data["key"]) == repr(_plain(theirs))
+    assert repr(ours) == repr(theirs)
 
 
-def _plain(value):
-    for kind in (bool, int, float, str, date):
-        if isinstance(value, kind):
-            return kind(value) if kind is not date else value
-    return value
+@pytest.mark.parametrize("target", ["/etc/hostname", "meltano.yml"])
+def test_a_project_file_outside_of_the_project_is_a_problem(tmp_path, target):
+    (tmp_path / "meltano.yml").symlink_to(target)
+    theirs, ours, (problem,) = both(tmp_path)
+    assert theirs is None
+    assert ours is None
+    assert problem.code is Code.UNREADABLE_FILE
 
 
-def test_every_key_and_item_has_its_line(tmp_path):
-    data, _ = read(tmp_path / "a.yml", "a: 1\nb:\n  - x\n  - y: 2\n")
-    assert data.at("b").line == 2
-    assert [place.line for place in data["b"].places] == [3, 4]
-    assert data["b"][1].at("y").line == 4
-
-
-def test_merge_keys_and_anchors_are_resolved_and_own_keys_win(tmp_path):
-    data, _ = read(tmp_path / "a.yml", "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
-    assert data["b"] == {"x": 1, "y": 3}
-
-
-def test_unknown_tags_are_tolerated(tmp_path):
-    assert read(tmp_path / "a.yml", "a: !vault secret\n") == ({"a": "secret"}, ())
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "says"),
-    [
-        ("a: 1\nb: @daily\n", 2, "is not valid YAML"),
-        ("a: 1\nb: 2\na: 3\n", 3, "stands twice"),
-        ("a: [1\n", 2, "is not valid YAML"),
-        ("a: 1\n---\nb: 2\n", 2, "is not valid YAML"),
-        ("a: &a [*a]\n", 1, "contains itself"),
-        ("? [a]\n: 1\n", 1, "key is a list"),
-        ("a:\n  <<: 3\n", 2, "no mapping"),
-        ("a: 2026-13-45\n", 1, "quote it"),
-        ("a: -_\n", 1, "quote it"),
-        ("a: !!timestamp foo\n", 1, "quote it"),
-    ],
-)
-def test_what_meltano_cannot_read_is_a_problem_with_a_line(tmp_path, text, line, says):
-    data, (problem,) = read(tmp_path / "a.yml", text)
-    assert data is None
-    assert (problem.code, problem.location.line) == (Code.UNREADABLE_FILE, line)
-    assert says in problem.text(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00", b"\x80"])
-def test_bytes_that_are_no_text_are_a_problem(tmp_path, content):
-    (tmp_path / "a.yml").write_bytes(content)
-    assert read_yaml_file(tmp_path / "a.yml")[1]
-
-
-@pytest.mark.parametrize("start", ["[", "{a: ", "- ", "? ", "[{a: "])
-def test_nesting_without_end_is_a_problem_and_not_the_end_of_the_process(tmp_path, start):
-    data, (problem,) = read(tmp_path / "a.yml", start * 200_000)
-    assert data is None
-    assert "nested deeper than" in problem.message
-
-
-def test_deep_but_sane_nesting_is_read(tmp_path):
-    data, problems = read(tmp_path / "a.yml", "a: " + "[" * 150 + "]" * 150 + "\n" + " " * 300)
-    assert not problems
-    assert data["a"]
-
-
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path):
-    assert read(tmp_path / "a.yml", "\ufeffa: 1\r\nb: x\r\n")[0] == {"a": 1, "b": "x"}
-
-
-def test_included_files_extend_lists_and_win_over_scalars(write_project):
+def test_included_values_keep_their_places(write_project):
     root = write_project(
         "include_paths: ['*.yml']\njobs: [{name: a}]\nversion: 1\n",
         plugins="",
@@ -105,12 +100,22 @@ def test_included_files_extend_lists_and_win_over_scalars(write_project):
     assert not problems
     assert [job["name"] for job in data["jobs"]] == ["a", "b"]
     assert data["version"] == 2
-    assert data["jobs"].places[1].file.name == "more.yml"
+    for place in (data["jobs"].places[1], data.at("version"), data.at("plugins")):
+        assert place.file.name == "more.yml"
+    assert data.at("jobs").file.name == "meltano.yml"
+
+
+def test_include_paths_of_an_included_file_are_a_warning(write_project):
+    root = write_project(ALL, plugins="", a="include_paths: ['sub/*.yml']\njobs: [{name: j}]\n")
+    data, (problem,) = read_project_files(root)
+    assert data["jobs"][0]["name"] == "j"
+    assert problem.code is Code.NESTED_INCLUDE
+    assert problem.location.file.name == "a.yml"
 
 
 @pytest.mark.parametrize(
     ("pattern", "says"),
-    [("'x.yml'", "no list"), ("['/etc/*.conf']", "/etc"), ("['sub']", "no file"), ("[3]", "list")],
+    [("'x.yml'", "no list"), ("['/etc/*.conf']", "/etc"), ("['sub']", "no file"), ("[3]", "3 is")],
 )
 def test_an_impossible_include_is_a_problem(write_project, tmp_path, pattern, says):
     (tmp_path / "sub").mkdir()
@@ -118,6 +123,26 @@ def test_an_impossible_include_is_a_problem(write_project, tmp_path, pattern, sa
     assert data is None
     assert problem.code is Code.INVALID_INCLUDE
     assert says in problem.text(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("jobs: [{name: j}, {nam: k}]", "an entry of jobs has no name"),
+        ("jobs: [{name: j}, {name: [k]}]", "is a list or mapping"),
+        ("jobs: [{name: j}, {name: j}]", "'j' stands in jobs of a.yml:1 too"),
+        ("jobs:", "jobs is no list"),
+        ("plugins: [x]", "plugins is no mapping"),
+        ("plugins: {loaders: }", "plugins loaders is no list"),
+        ("version: {x: 1}", "version cannot be merged with the version of a.yml:1"),
+    ],
+)
+def test_what_keeps_meltano_from_merging_is_a_problem_with_a_place(write_project, text, says):
+    root = write_project(ALL + "version: 1\n", plugins="", a=text)
+    data, (problem,) = read_project_files(root)
+    assert data is None
+    assert problem.code is Code.WRONG_SHAPE
+    assert says in problem.text(root)
 
 
 def test_several_broken_files_are_named_at_once(write_project):
