@@ -49,7 +49,7 @@ def build_dags(
         except Exception as error:  # noqa: BLE001 - any failure concerns this DAG alone
             message = f"job {plan.job!r}: Airflow refuses its DAG: {error}"
             location = Location(project_root / plan.file, plan.line)
-            hint = "the message above is Airflow's; please report it if the job looks right"
+            hint = "the reason is Airflow's own; please report it if the job looks right"
             problems.append(Problem(Code.DAG_NOT_BUILT, location, message, hint))
         else:
             dags[plan.dag_id] = dag

@@ -10,10 +10,12 @@ report names every mistake and one bad job never hides a good one.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class Severity(StrEnum):
@@ -53,6 +55,7 @@ class Code(StrEnum):
     NESTED_INCLUDE = "MDF005"
     UNKNOWN_DEFAULT = "MDF006"
     INCOMPATIBLE_MELTANO = "MDF007"
+    UNMATCHED_INCLUDE = "MDF008"
     INVALID_NAME = "MDF010"
     DUPLICATE_NAME = "MDF011"
     INVALID_TASKS = "MDF012"
@@ -68,7 +71,9 @@ class Code(StrEnum):
     INVALID_SCHEDULE_ENV = "MDF022"
     CONFLICTING_SCHEDULES = "MDF023"
     NAME_TAKEN = "MDF024"
+    MAPPING_AS_TASK = "MDF025"
     INVALID_OPTION = "MDF030"
+    UNKNOWN_ANNOTATIONS = "MDF031"
     DAG_NOT_BUILT = "MDF040"
     PLAINTEXT_SECRET = "MDF050"  # noqa: S105 - a code
     OVERRIDDEN_SECRET = "MDF051"  # noqa: S105 - a code
@@ -89,6 +94,9 @@ _SEVERITIES = {
     Code.INCOMPATIBLE_MELTANO: Severity.PROJECT,
     Code.DUPLICATE_NAME: Severity.WARNING,
     Code.SHARED_STATE: Severity.WARNING,
+    Code.UNMATCHED_INCLUDE: Severity.WARNING,
+    Code.MAPPING_AS_TASK: Severity.WARNING,
+    Code.UNKNOWN_ANNOTATIONS: Severity.WARNING,
     Code.NO_DEFINITION: Severity.WARNING,
     Code.PLAINTEXT_SECRET: Severity.WARNING,
     Code.OVERRIDDEN_SECRET: Severity.WARNING,
@@ -124,7 +132,16 @@ class Problem:
         place = self.location.text(root)
         if self.code is Code.UNREADABLE_FILE:
             place += f":{self.location.column}"
-        return f"{place}: {self.code} {self.message}; {self.hint}"
+        effect = "; until then Meltano runs nothing" if self.severity is Severity.PROJECT else ""
+        return f"{place}: {self.code} {self.message}; {self.hint}{effect}".replace("\n", " ")
+
+
+def shown(value: Any) -> str:
+    """Return a short form of a value, in the words of YAML."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    return reprlib.repr(value)
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -95,8 +95,9 @@ def _in_env(
             message = f"env {name} holds {what} in clear"
             yield Problem(Code.PLAINTEXT_SECRET, env.at(name), message, _STORE.format(name))
         elif overrides and value not in (f"${name}", f"${{{name}}}"):
-            message = f"env {name} overrides {what}, also where Meltano runs with the right one"
-            yield Problem(Code.OVERRIDDEN_SECRET, env.at(name), message, "remove it")
+            message = f"env {name} overrides {what}, even where the process has the right value"
+            hint = f"remove it, and give Meltano {name} itself where it runs"
+            yield Problem(Code.OVERRIDDEN_SECRET, env.at(name), message, hint)
 
 
 def _in_addresses(value: Any, place: Location | None = None) -> Iterator[Problem]:

@@ -10,10 +10,12 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
+from croniter import CroniterBadDateError, CroniterError, croniter
 
 _CRON_FIELDS = 5
 _RANDOM = re.compile(r"\b[RH]\b", re.IGNORECASE)
+SIX_FIELDS = "a cron expression has five fields, none of them for seconds or years"
+"""What `wrong_cron` says of six fields, which croniter and some projects take."""
 _SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 INTERVALS: Mapping[str, str | None] = {
@@ -47,7 +49,7 @@ def wrong_cron(expression: Any) -> str | None:
     """
     fields = len(expression.split()) if isinstance(expression, str) else 0
     if fields == _CRON_FIELDS + 1:
-        return "a cron expression has five fields, none of them for seconds"
+        return SIX_FIELDS
     if fields != _CRON_FIELDS:
         return "a cron expression has five fields"
     return _wrong_fields(expression)
@@ -61,6 +63,8 @@ def _wrong_fields(expression: str) -> str | None:
         ticks = croniter(expression, _SOME_DAY)
         ticks.get_next()
         ticks.get_prev()
+    except CroniterBadDateError:
+        return "there is no such day"
     except CroniterError as error:
         return str(error)
     return None

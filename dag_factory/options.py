@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import difflib
 import re
-import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dag_factory.errors import Code, Location, Problem
+from dag_factory.errors import Code, Location, Problem, shown
 from dag_factory.yaml_files import YamlMap
 
+_KEY = "airflow"
+_ALIKE = 0.8
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _DURATION = r"^(\d+[smhd]|P(\d+D)?(T(\d+H)?(\d+M)?(\d+S)?)?)$"
@@ -167,12 +168,14 @@ def read_options(holder: YamlMap, level: Level) -> tuple[dict[str, Any], tuple[P
         The options that are set and right, and a problem for each that is not.
     """
     annotations = holder.get("annotations")
-    if not isinstance(annotations, YamlMap) or "airflow" not in annotations:
+    if not isinstance(annotations, YamlMap):
         return {}, ()
-    written = annotations["airflow"]
+    if _KEY not in annotations:
+        return {}, tuple(_misspelt(annotations))
+    written = annotations[_KEY]
     if not isinstance(written, YamlMap):
         message = "airflow is no mapping of options"
-        return {}, (_problem(annotations.at("airflow"), message, "write option: value"),)
+        return {}, (_problem(annotations.at(_KEY), message, "write option: value"),)
     options, problems = {}, []
     for key, value in written.items():
         option = _OPTIONS.get(key)
@@ -182,9 +185,18 @@ def read_options(holder: YamlMap, level: Level) -> tuple[dict[str, Any], tuple[P
         try:
             options[key] = option.read(value)
         except (ValueError, OverflowError) as error:
-            message = f"{key}: {reprlib.repr(value)} {error}"
-            problems.append(_problem(written.at(key), message, "correct it, or remove it"))
+            message = f"{key}: {shown(value)} {error}"
+            as_list = isinstance(value, str) and option.schema["type"] == "array"
+            hint = f"write [{value}]" if as_list else "correct it, or remove it"
+            problems.append(_problem(written.at(key), message, hint))
     return options, tuple(problems)
+
+
+def _misspelt(annotations: YamlMap) -> Iterator[Problem]:
+    for key in difflib.get_close_matches(_KEY, map(str, annotations), cutoff=_ALIKE):
+        message = f"annotations for {key!r} are another tool's"
+        hint = f"did you mean {_KEY!r}?"
+        yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
 
 
 def _unknown(place: Location, key: Any, option: _Option | None, level: Level) -> Problem:
@@ -193,7 +205,7 @@ def _unknown(place: Location, key: Any, option: _Option | None, level: Level) ->
         return _problem(place, message, f"put it on {' or '.join(option.levels)}")
     known = [name for name, each in _OPTIONS.items() if level in each.levels]
     near = difflib.get_close_matches(str(key), known, n=1)
-    message = f"there is no option {key!r} for {level}"
+    message = f"there is no option {shown(key)} for {level}"
     some = f"the options are {', '.join(known)}" if known else "options go to a job"
     return _problem(place, message, f"did you mean {near[0]}?" if near else some)
 

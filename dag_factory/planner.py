@@ -15,7 +15,7 @@ from itertools import chain, count
 from typing import Any, TypeVar
 
 from dag_factory.blocks import Blocks, Grammar, pairs
-from dag_factory.errors import Code, Location, Problem, in_order
+from dag_factory.errors import Code, Location, Problem, in_order, shown
 from dag_factory.hygiene import wrong_secrets
 from dag_factory.options import layer
 from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan, legal_id
@@ -75,16 +75,23 @@ def _chosen_environment(
     known = {each.name: each for each in reversed(project.environments)}
     default = project.default_environment
     name = settings.environment or default
-    place = project.data.at("default_environment")
-    names = ", ".join(reversed(known)) or "one that you add under `environments`"
+    names = [*reversed(known)]
+    some = f"one of {', '.join(names)}" if names else "one that you add under `environments`"
     if name not in known:
+        if name in project.refused:
+            return None, ()
         what = f"there is no environment {name!r}" if name else "no environment is chosen"
-        hint = f"set MELTANO_ENVIRONMENT or default_environment to {names}"
-        return None, (Problem(Code.UNKNOWN_ENVIRONMENT, place, what, hint),)
+        near = difflib.get_close_matches(name or "", names, n=1)
+        hint = f"set MELTANO_ENVIRONMENT or default_environment to {some}"
+        by_default = name == default and "default_environment" in project.data
+        place = project.data.at("default_environment" if by_default else "environments")
+        guess = f"did you mean {near[0]!r}?" if near else hint
+        return None, (Problem(Code.UNKNOWN_ENVIRONMENT, place, what, guess),)
     if default in (None, *known):
         return known[name], ()
     message = f"default_environment names {default!r}, which does not exist"
-    return known[name], (Problem(Code.UNKNOWN_DEFAULT, place, message, f"set it to {names}"),)
+    place = project.data.at("default_environment")
+    return known[name], (Problem(Code.UNKNOWN_DEFAULT, place, message, f"set it to {some}"),)
 
 
 class _Planner:
@@ -109,8 +116,9 @@ class _Planner:
         for entry in entries:
             name, place = entry.name, entry.entry.at("name")
             if not isinstance(name, str):
-                message = f"an entry of {key} has the name {name!r}, which is no text"
-                self.report(Code.INVALID_NAME, place, message, "quote it")
+                message = f"an entry of {key} has the name {shown(name)}, which is no text"
+                hint = "give it a name" if name is None else "quote it"
+                self.report(Code.INVALID_NAME, place, message, hint)
             elif name in found:
                 first = found[name].text(self.project.root)
                 message = f"{name!r} stands in {key} again; Meltano uses {first}"
@@ -122,7 +130,7 @@ class _Planner:
     def plans(self) -> Iterator[DagPlan]:
         """Plan the jobs, then the schedules of the older form."""
         schedules, conflicting, problems = plan_schedules(
-            [each for each in self.schedules if each.job is not None],
+            [each for each in self.schedules if each.job and not self.is_refused(each.job)],
             self.jobs,
             self.project.options,
             self.environment.name,
@@ -138,6 +146,10 @@ class _Planner:
         for schedule in self.schedules:
             if schedule.job is None:
                 yield from self.older_schedule(schedule)
+
+    def is_refused(self, name: Any) -> bool:
+        """Return whether a name is unknown only because Meltano refuses what has it."""
+        return isinstance(name, str) and name not in self.jobs and name in self.project.refused
 
     def dag(
         self,
@@ -194,10 +206,9 @@ class _Planner:
         if not suffix or (isinstance(suffix, str) and STATE_ID_DELIMITER not in suffix):
             return True
         place = self.environment.entry.at("state_id_suffix")
-        message = (
-            f"the state_id_suffix {suffix!r} of {self.environment.name!r} is no part of a name"
-        )
-        self.report(Code.INVALID_STATE_ID, place, message, "write text without a colon")
+        message = f"the state_id_suffix {shown(suffix)} cannot be part of a state ID"
+        hint = "write text without a colon" if isinstance(suffix, str) else "quote it"
+        self.report(Code.INVALID_STATE_ID, place, message, hint)
         return not any(True for blocks in sequences for _ in pairs(blocks))
 
     def secrets(self, plugins: Iterable[Plugin]) -> tuple[str, ...]:
@@ -218,7 +229,9 @@ class _Planner:
         self.problems.extend(problems)
         if schedule.name in self.jobs:
             message = f"the schedule {schedule.name!r} has the name of a job"
-            hint = "rename it: its DAG would have the id of the job's"
+            hint = (
+                "rename it: its DAG would have the id of the job's; its name is its state ID, too"
+            )
             self.report(Code.NAME_TAKEN, schedule.entry.at("name"), message, hint)
         elif planned and plugins and runs_in(self.environment.name, schedule.options or {}):
             task = TaskPlan(
@@ -240,10 +253,13 @@ class _Planner:
                 continue
             near = difflib.get_close_matches(str(name), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "add the plugin to the project"
-            message = f"schedule {schedule.name!r}: there is no {key} {name!r}"
+            if self.is_refused(name):
+                continue
+            message = f"schedule {schedule.name!r}: there is no {key} {shown(name)}"
             self.report(Code.UNKNOWN_PLUGIN, schedule.entry.at(key), message, hint)
         if schedule.entry["transform"] not in _TRANSFORMS:
-            message = f"schedule {schedule.name!r}: transform is {schedule.entry['transform']!r}"
+            written = shown(schedule.entry["transform"])
+            message = f"schedule {schedule.name!r}: transform is {written}"
             hint = f"write one of {', '.join(_TRANSFORMS)}"
             self.report(Code.INVALID_TASKS, schedule.entry.at("transform"), message, hint)
             return ()

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from dag_factory.errors import Location
 from dag_factory.shapes import PLUGIN_TYPES
@@ -108,14 +108,15 @@ class _Definitions:
                 found = _setting(setting, tuple(prefixes))
                 settings.pop(found.name, None)
                 settings[found.name] = found
-        commands = [each for definition in chain for each in definition.get("commands") or ()]
+        commands = [definition.get("commands") for definition in chain]
+        names = [each for known in commands if isinstance(known, dict) for each in known]
         mappings = (each.get("name") for each in _mappings(entry.get("mappings")))
         return Plugin(
             type=kind,
             name=entry["name"],
             location=entry.location,
-            mappings=tuple(each for each in mappings if isinstance(each, str)),
-            commands=frozenset(commands) if defined else None,
+            mappings=tuple(filter(_is_text, mappings)),
+            commands=frozenset(filter(_is_text, names)) if defined else None,
             settings=tuple(settings.values()),
             inherits_itself=inherits_itself,
             loaded_twice=entry.location.file != self.types[kind].location.file,
@@ -152,6 +153,10 @@ class _Definitions:
             if isinstance(definition, dict):
                 return [definition]
         return []
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str)
 
 
 def _namespace(chain: list[Mapping[str, Any]]) -> str:

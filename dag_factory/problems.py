@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dag_factory.errors import Problem, Severity
+from dag_factory.errors import Code, Problem, Severity
 
 _IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore((?:[\s,]+MDF\d+)+)")
 _TAB = 4
+# Of lines that may hold a secret the name alone is printed: CI keeps logs.
+_MASKED = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET, Code.INVALID_SCHEDULE_ENV)
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
 
@@ -48,7 +50,11 @@ def as_text(problems: Iterable[Problem], root: Path) -> str:
 
 def _excerpt(problem: Problem, root: Path) -> str:
     line = _source_line(problem)
-    if not line.strip():
+    if problem.code in _MASKED:
+        before = problem.location.column - 1
+        name = re.match(r"[\w.-]*", line[before:])
+        line = f"{' ' * before}{name[0]}: ***" if name else ""
+    if problem.location.column > len(line) + 1 or not line.strip():
         return problem.text(root)
     shown = line.expandtabs(_TAB)
     indent = len(line[: problem.location.column - 1].expandtabs(_TAB))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dag_factory import shapes
-from dag_factory.errors import Code, Location, Problem, in_order
+from dag_factory.errors import Code, Location, Problem, Severity, in_order, shown
 from dag_factory.intervals import cron_interval
 from dag_factory.options import Level, read_options
 from dag_factory.plugins import Plugin, read_plugins
@@ -91,7 +91,8 @@ class Schedule:
 class Project:
     """Everything of a Meltano project that decides what Airflow runs.
 
-    Jobs and schedules stand in their order, also those whose name stands twice.
+    Jobs and schedules stand in their order, also those whose name stands twice. `refused` are the
+    names in what Meltano refuses: who names them need not hear that there is no such thing.
     """
 
     root: Path
@@ -102,6 +103,7 @@ class Project:
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
 
 
 def read_project(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
@@ -119,6 +121,8 @@ def read_project(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
     plugins = tuple(read_plugins(root, data))
     for plugin in plugins:
         reader.options(plugin.entry, Level.PLUGIN)
+    wrong = tuple(shapes.wrong_shapes(data))
+    named = [data.get(key) for key in ("plugins", "jobs", "environments") if wrong]
     project = Project(
         root=root,
         data=data,
@@ -128,9 +132,20 @@ def read_project(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
         jobs=tuple(reader.jobs()),
         schedules=tuple(reader.schedules()),
         options=reader.options(data, Level.PROJECT) or {},
+        refused=frozenset(name for part in named for name in _names(part)),
     )
-    found = (*problems, *shapes.wrong_shapes(data), *_incompatible(data), *reader.problems)
-    return project, in_order(found)
+    return project, in_order((*problems, *wrong, *_incompatible(data), *reader.problems))
+
+
+def _names(values: Any) -> Iterator[str]:
+    """Yield every name in a part of the project, at any depth."""
+    if isinstance(values, str):
+        yield values
+    for each in values if isinstance(values, YamlList) else ():
+        yield from _names(each)
+    for key, value in values.items() if isinstance(values, YamlMap) else ():
+        if key == "name" or not isinstance(value, str):
+            yield from _names(value)
 
 
 def _text(value: Any) -> str | None:
@@ -151,7 +166,7 @@ def _incompatible(data: YamlMap) -> Iterator[Problem]:
         accepted = SpecifierSet(str(required))
         installed = version("meltano")
     except InvalidSpecifier:
-        message = f"requires_meltano: {required!r} is no version specifier"
+        message = f"requires_meltano: {shown(required)} is no version specifier"
         yield Problem(Code.WRONG_SHAPE, place, message, 'write one such as ">=4.4,<5"')
     except PackageNotFoundError:
         return
@@ -173,7 +188,8 @@ class _ProjectReader:
         options, found = read_options(holder, level)
         problems = [*found, *self.unknown_environments(holder, options)]
         self.problems.extend(problems)
-        return options if level is Level.PROJECT or not problems else None
+        wrong = any(each.severity is not Severity.WARNING for each in problems)
+        return options if level is Level.PROJECT or not wrong else None
 
     def unknown_environments(
         self, holder: YamlMap, options: Mapping[str, Any]
@@ -182,7 +198,8 @@ class _ProjectReader:
         for name in options.get("environments", ()):
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"write some of {', '.join(known)}"
+                some = f"write some of {', '.join(known)}"
+                hint = f"did you mean {near[0]!r}?" if near else some
                 place = holder["annotations"]["airflow"].at("environments")
                 message = f"environments: there is no environment {name!r}"
                 yield Problem(Code.INVALID_OPTION, place, message, hint)
@@ -196,7 +213,7 @@ class _ProjectReader:
     def environments(self) -> Iterator[Environment]:
         for entry in self.entries("environments", shapes.environment):
             if not isinstance(entry["name"], str):
-                message = f"an environment has the name {entry['name']!r}, which is no text"
+                message = f"an environment has the name {shown(entry['name'])}, which is no text"
                 place = entry.at("name")
                 self.problems.append(Problem(Code.INVALID_NAME, place, message, "quote it"))
                 continue

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dag_factory.errors import Code, Problem
-from dag_factory.intervals import INTERVALS, wrong_cron
+from dag_factory.errors import Code, Problem, shown
+from dag_factory.intervals import INTERVALS, SIX_FIELDS, wrong_cron
 from dag_factory.options import layer
 from dag_factory.plan import SchedulePlan
 from dag_factory.project import Job, Schedule
@@ -80,9 +79,12 @@ def plan_schedule(
 
 
 def _unknown_job(schedule: Schedule, jobs: Mapping[str, Job]) -> Problem:
-    near = difflib.get_close_matches(str(schedule.job), jobs, n=1)
+    job = schedule.job
+    near = difflib.get_close_matches(str(job), jobs, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "define the job, or remove the schedule"
-    message = f"schedule {schedule.name!r} names the job {schedule.job!r}, which does not exist"
+    if not isinstance(job, str):
+        hint = "name one job" if isinstance(job, list | dict) else "quote it"
+    message = f"schedule {schedule.name!r} names the job {shown(job)}, which does not exist"
     return Problem(Code.UNKNOWN_JOB, schedule.entry.at("job"), message, hint)
 
 
@@ -90,24 +92,33 @@ def _wrong_env(schedule: Schedule) -> Iterator[Problem]:
     env, what = schedule.env, f"schedule {schedule.name!r}: env"
     if not isinstance(env, dict):
         place = schedule.entry.at("env")
-        yield Problem(Code.INVALID_SCHEDULE_ENV, place, f"{what} is no mapping", "write A: value")
+        message, hint = f"{what} is no mapping", "write NAME: value"
+        yield Problem(Code.INVALID_SCHEDULE_ENV, place, message, hint)
         return
     for key, value in env.items():
         if not isinstance(key, str) or not isinstance(value, str):
             message = f"{what} {key} is no text, so `meltano schedule run` fails"
+            hint = "put its value in quotes" if isinstance(key, str) else "quote the name"
+            if value is None:
+                hint = 'write "" for an empty value'
+            elif isinstance(value, list | dict):
+                hint = "write it as JSON, in quotes"
             place = schedule.entry["env"].at(key)
-            yield Problem(Code.INVALID_SCHEDULE_ENV, place, message, f'quote it: {key}: "{value}"')
+            yield Problem(Code.INVALID_SCHEDULE_ENV, place, message, hint)
 
 
 def _wrong_interval(schedule: Schedule) -> Iterator[Problem]:
     wrong = schedule.cron_interval is not None and wrong_cron(schedule.cron_interval)
     if wrong:
-        said = reprlib.repr(schedule.interval)
-        message = f"schedule {schedule.name!r}: interval {said} cannot be understood: {wrong}"
+        said = shown(schedule.interval)
+        message = f"schedule {schedule.name!r}: interval {said} cannot be used: {wrong}"
         near = difflib.get_close_matches(str(schedule.interval), INTERVALS, n=1)
-        words = f"did you mean {near[0]}?" if near else "or one of " + ", ".join(INTERVALS)
+        words = ", ".join(INTERVALS)
+        hint = f"did you mean {near[0]}?" if near else f"write five cron fields, or one of {words}"
+        if wrong == SIX_FIELDS:
+            hint = "remove the field for seconds (the first) or for years (the last)"
         place = schedule.entry.at("interval")
-        yield Problem(Code.INVALID_INTERVAL, place, message, f"write five cron fields, {words}")
+        yield Problem(Code.INVALID_INTERVAL, place, message, hint)
 
 
 def _conflict(
@@ -115,10 +126,11 @@ def _conflict(
 ) -> Problem | None:
     """Return what keeps Airflow's own timetables from combining a schedule with earlier ones."""
     for other in others:
-        same = (plan.env, plan.timezone) == (other.env, other.timezone)
-        if plan.cron and other.cron and not same:
+        differ = {"env": plan.env != other.env, "time zone": plan.timezone != other.timezone}
+        if plan.cron and other.cron and any(differ.values()):
             names = f"{other.name!r} and {plan.name!r}"
-            message = f"schedules {names} run one job with different env or time zone"
+            what = " and ".join(name for name, differs in differ.items() if differs)
+            message = f"schedules {names} run one job with different {what}"
             hint = "give them the same, or each a job of its own"
             return Problem(Code.CONFLICTING_SCHEDULES, schedule.location, message, hint)
     return None

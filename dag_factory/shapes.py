@@ -7,10 +7,11 @@ schedule.py, task_sets.py, environment.py and plugin/project_plugin.py in meltan
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dag_factory.errors import Code, Location, Problem
+from dag_factory.errors import Code, Location, Problem, shown
 from dag_factory.yaml_files import YamlList, YamlMap
 
 # meltano/core/plugin/base.py: PluginType; a name is looked up in this order.
@@ -21,6 +22,7 @@ PLUGIN_TYPES = (
 _JOB_KEYS = ("name", "tasks", "annotations")
 _ENVIRONMENT_KEYS = ("name", "config", "env", "state_id_suffix", "annotations")
 _COMMAND_KEYS = ("args", "description", "executable", "container_spec", "annotations")
+_SYNONYMS = {"cron": "interval", "schedule": "interval"}
 _SETTING_KINDS = (
     *("string", "integer", "boolean", "decimal", "date_iso8601", "email", "password"),
     *("oauth", "options", "file", "array", "object", "hidden"),
@@ -59,7 +61,7 @@ def is_wrong(entry: Any, check: _Check) -> bool:
 
 
 def _wrong(location: Location, message: str, hint: str) -> Problem:
-    return Problem(Code.WRONG_SHAPE, location, f"{message}; Meltano refuses every command", hint)
+    return Problem(Code.WRONG_SHAPE, location, message, hint)
 
 
 def _entries(holder: YamlMap, key: str, check: _Check) -> Iterator[Problem]:
@@ -74,7 +76,7 @@ def _entries(holder: YamlMap, key: str, check: _Check) -> Iterator[Problem]:
         if isinstance(value, YamlMap):
             yield from check(value)
         else:
-            hint = "give it a `name:` and what else it needs"
+            hint = f"write `- name: {value}`" if isinstance(value, str) else "write `- name: ...`"
             yield _wrong(location, f"an entry of {key} is no mapping", hint)
 
 
@@ -92,7 +94,9 @@ def _plugins(holder: YamlMap, check: _Check) -> Iterator[Problem]:
             yield _wrong(types.at(kind), message, "remove the key, or write []")
         elif plugins and kind not in PLUGIN_TYPES:
             message = f"there is no plugin type {kind!r}"
-            yield _wrong(types.at(kind), message, f"write one of {', '.join(PLUGIN_TYPES[:-1])}")
+            near = difflib.get_close_matches(str(kind), PLUGIN_TYPES, n=1)
+            some = f"write one of {', '.join(PLUGIN_TYPES[:-1])}"
+            yield _wrong(types.at(kind), message, f"did you mean {near[0]!r}?" if near else some)
         else:
             yield from _entries(types, kind, check)
 
@@ -112,21 +116,33 @@ def _setting_names(value: Any, what: str) -> Iterator[Problem]:
             yield from _setting_names(each, what)
 
 
-def _keys(entry: YamlMap, what: str, needed: tuple[str, ...], known: tuple[str, ...] | None = None,
-          hint: str = "") -> Iterator[Problem]:  # fmt: skip
+def _keys(
+    entry: YamlMap,
+    what: str,
+    needed: tuple[str, ...],
+    known: tuple[str, ...] | None = None,
+    hint: str = "",
+) -> Iterator[Problem]:
     """Check for keys that an entry lacks or, where it takes no others, has too many."""
     yield from _texts_as_keys(entry, what)
-    for key in needed:
-        if key not in entry:
-            yield _wrong(entry.location, f"{what} has no `{key}`", hint or f"add `{key}:`")
+    missing = [key for key in needed if key not in entry]
     for key in entry:
-        if known is not None and isinstance(key, str) and key not in known:
+        if not isinstance(key, str) or key in (known or needed):
+            continue
+        near = difflib.get_close_matches(_SYNONYMS.get(key, key), missing, n=1)
+        if near:
+            missing.remove(near[0])
+            yield _wrong(entry.at(key), f"{what} has the key {key!r}", f"did you mean `{near[0]}`?")
+        elif known is not None:
             message = f"{what} has the key {key!r}, which Meltano does not know"
             yield _wrong(entry.at(key), message, hint or f"it has {', '.join(known)}")
+    for key in missing:
+        yield _wrong(entry.location, f"{what} has no `{key}`", f"add `{key}:`")
 
 
 def _named(kind: str, entry: YamlMap) -> str:
-    return f"{kind} {entry['name']!r}" if "name" in entry else kind
+    article = "an" if kind.startswith("e") else "a"
+    return f"{kind} {shown(entry['name'])}" if "name" in entry else f"{article} {kind}"
 
 
 def _state_id_part(entry: YamlMap, what: str) -> Iterator[Problem]:
@@ -147,7 +163,9 @@ def job(entry: YamlMap) -> Iterator[Problem]:
 def environment(entry: YamlMap) -> Iterator[Problem]:
     """Check one of `environments`."""
     what = _named("environment", entry)
-    yield from _keys(entry, what, ("name",), _ENVIRONMENT_KEYS)
+    hint = "an environment has name, env, config and state_id_suffix; a job or schedule says in its"
+    hint += " annotations in which environments it runs"
+    yield from _keys(entry, what, ("name",), _ENVIRONMENT_KEYS, hint)
     yield from _state_id_part(entry, what)
     config = entry.get("config")
     if isinstance(config, YamlMap):
@@ -170,9 +188,11 @@ def schedule(entry: YamlMap) -> Iterator[Problem]:
         yield from _keys(entry, what, ("name", "interval"))
         reserved = ["cron_interval"]
     else:
-        needed = ("name", "interval", "extractor", "loader", "transform")
-        hint = "name the `job` that it runs, and its `interval`"
-        yield from _keys(entry, what, needed, hint=hint)
+        older = "extractor" in entry or "loader" in entry
+        if not older:
+            yield _wrong(entry.location, f"{what} names no `job`", "add `job:`")
+        needed = ("extractor", "loader", "transform") if older else ()
+        yield from _keys(entry, what, ("name", "interval", *needed))
         reserved = ["cron_interval", "elt_args"]
     for key in reserved:
         if key in entry:
@@ -216,7 +236,7 @@ def _settings(entry: YamlMap, what: str) -> Iterator[Problem]:
         yield from _keys(setting, f"a setting of {what}", ("name",))
         kind = setting.get("kind")
         if kind and kind not in _SETTING_KINDS:
-            message = f"{what} has a setting of the unknown kind {kind!r}"
+            message = f"{what} has a setting of the unknown kind {shown(kind)}"
             yield _wrong(setting.at("kind"), message, f"write one of {', '.join(_SETTING_KINDS)}")
 
 
@@ -231,7 +251,9 @@ def _commands(entry: YamlMap, what: str) -> Iterator[Problem]:
         if isinstance(command, YamlMap):
             yield from _keys(command, f"command {name!r} of {what}", (), _COMMAND_KEYS)
         elif command is not None and not isinstance(command, str):
-            yield _wrong(commands.at(name), f"command {name!r} of {what} is no text", "quote it")
+            message = f"command {name!r} of {what} is no text"
+            hint = "write one text, such as `run --full-refresh`"
+            yield _wrong(commands.at(name), message, hint)
 
 
 _LISTS: dict[str, _Check] = {"schedules": schedule, "environments": environment, "jobs": job}

@@ -36,13 +36,23 @@ _STRAY_IN_BLOCK = re.compile(
 _STRAY_BETWEEN = re.compile(f"^[^#\n]*?\t|[{_BREAKS}]", re.MULTILINE)
 _STRAY_IN_FLOW = re.compile(f"[{_BREAKS}]")
 
-_SYNTAX_HINTS = {
-    "anchor|alias": "quote what begins with * or &; name anchors with letters, digits, - and _",
-    "directive": "remove the line that begins with %",
-    "cannot start any token": "indent with spaces, and quote what begins with @ or `",
+_CONFLICT = "<<<<<<<"
+# By the character at the place of a syntax error, or else by libyaml's message.
+_HINTS_BY_CHARACTER = {
+    "\t": "indent with spaces",
+    "@": 'quote it, such as "@daily"',
+    "`": "quote it",
+    "*": 'quote it, such as "* * * * *"',
+    "&": "quote it, or name the anchor with letters, digits, - and _",
+    "%": "remove the line that begins with %",
+}
+_HINTS_BY_MESSAGE = {
+    "expected ':'": "put a space after each colon, and quote what is no key",
     "values are not allowed": "quote the value that contains a colon, or mend the indentation",
+    "directive": "remove the line that begins with %",
     "": "mend the indentation, close what is open, quote values with special characters",
 }
+_BEGINS_THERE = re.compile("quoted scalar|simple key|flow|alias|anchor")
 
 
 class YamlMap(dict[Any, Any]):
@@ -93,25 +103,26 @@ def _text(file: Path) -> str:
     try:
         if file.exists() and not file.is_file():
             hint = "put a text file there"
-            raise _UnreadableError(Location(file), "is not a regular file", hint)
+            raise _UnreadableError(Location(file), "the file is not a regular file", hint)
         with file.open("rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
     except OSError as error:
-        message = f"cannot be read: {error.strerror}"
+        message = f"the file cannot be read: {error.strerror}"
         hint = "make it a file that this process may read"
         raise _UnreadableError(Location(file), message, hint) from error
     if len(content) > _MAX_BYTES:
-        message = f"is larger than {_MAX_BYTES // 1_000_000} MB"
+        message = f"the file is larger than {_MAX_BYTES // 1_000_000} MB"
         raise _UnreadableError(Location(file), message, "move what is no configuration elsewhere")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        message = f"is not UTF-8 text: {error.reason}"
-        raise _UnreadableError(Location(file, line), message, "save it as UTF-8") from error
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        message = f"the file is not UTF-8 text: {error.reason}"
+        raise _UnreadableError(Location(file, line, column), message, "save it as UTF-8") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if odd := _UNPRINTABLE.search(text):
-        message = f"holds the control character U+{ord(odd[0]):04X}"
+        message = f"the file holds the control character U+{ord(odd[0]):04X}"
         raise _UnreadableError(_place(file, text, odd.start()), message, "remove it")
     return text
 
@@ -135,19 +146,21 @@ class _Reader:
         """Return the value of the only document."""
         if self.text.count("\n%") > _MAX_DIRECTIVES:
             hint = "remove the lines that begin with %"
-            raise _UnreadableError(Location(self.file), "has too many directives", hint)
+            raise _UnreadableError(Location(self.file), "the file has too many directives", hint)
         self.event()
         start = self.event()
         if isinstance(start, yaml.StreamEndEvent):
             return None
         if start.version not in (None, (1, 2)):
-            message = f"asks for YAML {start.version[0]}.{start.version[1]}"
+            message = f"the file asks for YAML {start.version[0]}.{start.version[1]}"
             raise self.refuse(start, message, "remove the line that begins with %YAML")
         value = self.value(self.event())
         rest = self.text[self.event().end_mark.index :]
         if re.sub("#.*", "", rest).strip():
             place = _place(self.file, self.text, len(self.text) - len(rest.lstrip()))
-            raise _UnreadableError(place, "has a second document", "keep one document in each file")
+            raise _UnreadableError(
+                place, "the file has a second document", "keep one document in each file"
+            )
         self.event()
         return value
 
@@ -155,10 +168,18 @@ class _Reader:
         try:
             return self.loader.get_event()
         except yaml.MarkedYAMLError as error:
-            message = f"{error.context or ''} {error.problem}"
-            hint = next(hint for word, hint in _SYNTAX_HINTS.items() if re.search(word, message))
-            place = self.place(error.problem_mark)
-            raise _UnreadableError(place, f"is not valid YAML: {error.problem}", hint) from error
+            begun = error.context_mark and _BEGINS_THERE.search(error.context or "")
+            mark = error.context_mark if begun else error.problem_mark
+            message = f"the file is not valid YAML: {error.problem}"
+            raise _UnreadableError(self.place(mark), message, self.hint(error, mark)) from error
+
+    def hint(self, error: yaml.MarkedYAMLError, mark: Any) -> str:
+        line = "".join(self.text.split("\n")[mark.line : mark.line + 1])
+        if line.startswith(_CONFLICT):
+            return "resolve the merge conflict"
+        if hint := _HINTS_BY_CHARACTER.get(line[mark.column : mark.column + 1]):
+            return hint
+        return next(hint for word, hint in _HINTS_BY_MESSAGE.items() if word in str(error.problem))
 
     def place(self, mark: Any) -> Location:
         return Location(self.file, mark.line + 1, mark.column + 1)
@@ -169,7 +190,9 @@ class _Reader:
     def count(self, event: Any, values: int) -> None:
         self.values += values
         if self.values > _MAX_VALUES:
-            message = f"holds more than {_MAX_VALUES:,} values, those behind each alias counted"
+            message = (
+                f"the file holds more than {_MAX_VALUES:,} values, those behind each alias counted"
+            )
             raise self.refuse(event, message, "split it, or repeat less by aliases")
 
     def value(self, event: Any) -> Any:
@@ -235,7 +258,7 @@ class _Reader:
             raise self.refuse(event, message, "remove the tag")
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            message = f"is nested deeper than {_MAX_DEPTH} levels"
+            message = f"the file is nested deeper than {_MAX_DEPTH} levels"
             raise self.refuse(event, message, "flatten it")
         result = self.sequence(event) if kind == "seq" else self.mapping(event)
         self.depth -= 1
@@ -297,6 +320,6 @@ def _refuse_strays(file: Path, text: str) -> None:
         for first, last, pattern in parts:
             if stray := pattern.search(text[first:last]):
                 index = first + stray.end() - 1
-                message = f"has {text[index]!r} where Meltano does not take it"
+                message = f"the file has {text[index]!r} where Meltano does not take it"
                 hint = "put one plain space there, indent evenly, or quote the value"
                 raise _UnreadableError(_place(file, text, index), message, hint)

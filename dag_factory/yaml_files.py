@@ -9,6 +9,8 @@ Meltano takes them in the order of the file system.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ _NO_PATTERN = (
     TypeError,
     ValueError,
 )
+_NO_MAPPING = "the file is no mapping"
+_WILDCARD = re.compile(r"[*?[]")
 _NAMED = ("schedules", "environments", "jobs")
 
 
@@ -46,13 +50,13 @@ def read_project_files(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]
         found.extend(unreadable)
         if isinstance(included, YamlMap):
             found.extend(_nested(included))
-            unindexable = list(_unindexable(included, names))
+            unindexable = list(_unindexable(root, included, names))
             found.extend(unindexable)
             if not unindexable:
-                project = _merged(project, included, found)
+                project = _merged(root, project, included, found)
         elif not unreadable:
             hint = "fill it, or take it out of include_paths"
-            found.append(Problem(Code.UNREADABLE_FILE, Location(file), "is no mapping", hint))
+            found.append(Problem(Code.UNREADABLE_FILE, Location(file), _NO_MAPPING, hint))
     refused = any(problem.severity is Severity.PROJECT for problem in found)
     return (None if refused else project), tuple(found)
 
@@ -60,12 +64,12 @@ def read_project_files(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]
 def _main_file(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]:
     file = root / "meltano.yml"
     if not _is_inside(file, root):
-        what, hint = "leads out of the project", "put the file itself there"
+        what, hint = "the file leads out of the project", "put the file itself there"
         return None, (Problem(Code.UNREADABLE_FILE, Location(file), what, hint),)
     value, problems = read_yaml_file(file)
     if isinstance(value, YamlMap) or problems:
         return value, problems
-    what = "is empty" if value is None else "is not a mapping"
+    what = "the file is empty" if value is None else _NO_MAPPING
     hint = "start it with `meltano init`, or write the keys of a project into it"
     return None, (Problem(Code.UNREADABLE_FILE, Location(file), what, hint),)
 
@@ -96,12 +100,24 @@ def _included_files(root: Path, main: YamlMap) -> tuple[list[Path], list[Problem
             problems.append(Problem(Code.INVALID_INCLUDE, place, message, hint))
             continue
         if wrong:
-            message = f"{pattern!r} matches {wrong[0]}, which is no file of this project"
-            problems.append(Problem(Code.INVALID_INCLUDE, place, message, "narrow the pattern"))
-        else:
-            files |= dict.fromkeys(matches)
+            problems.append(_no_file(root, pattern, wrong[0], place))
+        elif not matches and not _WILDCARD.search(pattern):
+            message = f"{pattern!r} matches no file"
+            hint = "correct the path, or remove it"
+            problems.append(Problem(Code.UNMATCHED_INCLUDE, place, message, hint))
+        files |= dict.fromkeys(matches if not wrong else ())
     included = [file for file in files if root.resolve() / file.relative_to(root) != main_file]
     return included, problems
+
+
+def _no_file(root: Path, pattern: str, match: Path, place: Location) -> Problem:
+    if match.is_dir():
+        hint = f"write {str(Path(pattern) / '*.yml')!r} for the files in it"
+        message = f"{pattern!r} matches a folder"
+    else:
+        hint = "copy the file into the project, or narrow the pattern"
+        message = f"{pattern!r} matches a file outside the project: {os.path.relpath(match, root)}"
+    return Problem(Code.INVALID_INCLUDE, place, message, hint)
 
 
 def _nested(included: YamlMap) -> Iterator[Problem]:
@@ -111,7 +127,9 @@ def _nested(included: YamlMap) -> Iterator[Problem]:
         yield Problem(Code.NESTED_INCLUDE, included.at("include_paths"), message, hint)
 
 
-def _unindexable(included: YamlMap, names: dict[tuple[Any, ...], Location]) -> Iterator[Problem]:
+def _unindexable(
+    root: Path, included: YamlMap, names: dict[tuple[Any, ...], Location]
+) -> Iterator[Problem]:
     """Yield what keeps Meltano from telling which included file defines what."""
     lists: list[tuple[tuple[Any, ...], Any, Location]] = [
         ((key,), included[key], included.at(key)) for key in _NAMED if key in included
@@ -126,20 +144,23 @@ def _unindexable(included: YamlMap, names: dict[tuple[Any, ...], Location]) -> I
         what = " ".join(map(str, path))
         if isinstance(entries, YamlList):
             for entry, entry_place in zip(entries, entries.places, strict=True):
-                yield from _unnamed(path, what, entry, entry_place, names)
+                yield from _unnamed(root, path, entry, entry_place, names)
+        elif entries is None:
+            yield Problem(Code.WRONG_SHAPE, place, f"{what} is empty", "remove the key")
         elif entries != {}:
             hint = "write a list of entries, or remove the key"
             yield Problem(Code.WRONG_SHAPE, place, f"{what} is no list", hint)
 
 
 def _unnamed(
+    root: Path,
     path: tuple[Any, ...],
-    what: str,
     entry: Any,
     place: Location,
     names: dict[tuple[Any, ...], Location],
 ) -> Iterator[Problem]:
     """Yield why one entry of an included file has no name of its own."""
+    what = " ".join(map(str, path))
     if not isinstance(entry, YamlMap) or "name" not in entry:
         hint = "write a mapping with a name"
         yield Problem(Code.WRONG_SHAPE, place, f"an entry of {what} has no name", hint)
@@ -151,11 +172,11 @@ def _unnamed(
         return
     first = names.setdefault((*path, name), place)
     if first is not place:
-        message = f"{name!r} stands in {what} of {first.file.name}:{first.line} too"
+        message = f"{name!r} stands in {what} of {first.text(root)} too"
         yield Problem(Code.WRONG_SHAPE, place, message, "rename or remove one")
 
 
-def _merged(base: YamlMap, other: YamlMap, problems: list[Problem]) -> YamlMap:
+def _merged(root: Path, base: YamlMap, other: YamlMap, problems: list[Problem]) -> YamlMap:
     """Merge as Meltano does: mappings by key, lists one after the other, the last scalar wins."""
     result = YamlMap(base.location)
     result.update(base)
@@ -165,23 +186,22 @@ def _merged(base: YamlMap, other: YamlMap, problems: list[Problem]) -> YamlMap:
         if isinstance(value, YamlMap):
             mine = result.setdefault(key, YamlMap(value.location))
             if isinstance(mine, YamlMap):
-                result[key] = _merged(mine, value, problems)
+                result[key] = _merged(root, mine, value, problems)
             elif value:
-                problems.append(_conflict(key, place, other))
+                problems.append(_conflict(root, key, place, other.at(key)))
         elif isinstance(value, YamlList):
             mine = result.setdefault(key, YamlList(value.location))
             if isinstance(mine, YamlList):
                 mine.extend(value)
                 mine.places.extend(value.places)
             else:
-                problems.append(_conflict(key, place, other))
+                problems.append(_conflict(root, key, place, other.at(key)))
         else:
             result[key] = value
             result.places[key] = other.at(key)
     return result
 
 
-def _conflict(key: Any, place: Location, other: YamlMap) -> Problem:
-    there = other.at(key)
-    message = f"{key} cannot be merged with the {key} of {there.file.name}:{there.line}"
+def _conflict(root: Path, key: Any, place: Location, there: Location) -> Problem:
+    message = f"{key} cannot be merged with the {key} of {there.text(root)}"
     return Problem(Code.WRONG_SHAPE, place, message, "write the same kind of value, or remove one")

@@ -13,11 +13,47 @@ from dag_factory.settings import Settings
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
 PAGE = (CHECKOUT / "docs/meltano-yml.md").read_text()
+PROBLEMS = (CHECKOUT / "docs/problems.md").read_text()
+
+# What the examples of docs/problems.md are part of.
+COMMON = {"default_environment": "dev", "include_paths": "[./*.meltano.yml]"}
+COMMON_FILE = """
+environments: [{name: dev}, {name: prod}]
+plugins:
+  extractors:
+  - {name: tap-csv, namespace: tap_csv}
+  - {name: tap-shop, namespace: tap_shop, settings: [{name: api_key, kind: password}]}
+  loaders: [{name: target-jsonl, namespace: target_jsonl}]
+  mappers: [{name: meltano-map-transformer, namespace: mapper, mappings: [{name: hide-names}]}]
+  utilities: [{name: dbt, namespace: dbt, commands: {run: run}}]
+jobs: [{name: report, tasks: ['dbt:run']}]
+"""
 
 
 def test_every_problem_code_is_documented_with_its_reach():
-    rows = dict(re.findall(r"^\| `(MDF\d+)` \| (\w+) \|", PAGE, re.MULTILINE))
-    assert rows == {str(code): str(code.severity) for code in Code}
+    sections = re.findall(r"^## (MDF\d+) .+\n\nReach: (\w+)\.$", PROBLEMS, re.MULTILINE)
+    assert sections == [(str(code), str(code.severity)) for code in Code]
+    assert len(sections) == PROBLEMS.count("\n## ")
+
+
+def examples():
+    """Return each example of docs/problems.md: a line `# wrong` or `# right` begins it."""
+    return [
+        pytest.param(section[:6], text, id=f"{section[:6]}-{text[2:7]}")
+        for section in PROBLEMS.split("\n## ")
+        for text in re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize(("code", "text"), examples())
+def test_an_example_of_a_problem_is_wrong_or_right_as_it_says(code, text, tmp_path):
+    keys = [key for key in COMMON if f"{key}:" not in text]
+    (tmp_path / "meltano.yml").write_text(text + "".join(f"{key}: {COMMON[key]}\n" for key in keys))
+    (tmp_path / "common.meltano.yml").write_text(COMMON_FILE)
+    environment = re.match("# wrong, with MELTANO_ENVIRONMENT=(.+)", text)
+
+    _, problems = read_plans(Settings(tmp_path, environment and environment[1]))
+    assert {each.code for each in problems} == ({code} if text.startswith("# wrong") else set())
 
 
 def test_every_option_is_documented():
@@ -41,8 +77,19 @@ def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
     assert (rivers.crons, rivers.options.retries) == (("0 3 * * *",), 3)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-it-works.md", "docs/local.md"])
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
-    file = CHECKOUT / page
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", file.read_text())
-    assert [link for link in links if not (file.parent / link).exists()] == []
+    for link in re.findall(r"\]\((?!http)([^)\s]+)\)", page.read_text()):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link

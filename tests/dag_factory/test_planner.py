@@ -250,8 +250,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(write_project
 
 
 def test_an_item_may_be_nested_or_a_mapping_as_meltano_flattens_both(write_project):
-    (dag,), problems = plan_tasks(write_project, "[[[tap-a], [[target-x]]], [], {dbt:run: x}]")
-    assert not problems
+    (dag,), (problem,) = plan_tasks(write_project, "[[[tap-a], [[target-x]]], [], {dbt:run: x}]")
+    assert problem.code is Code.MAPPING_AS_TASK
     assert [" ".join(task.argv[3:]) for task in dag.tasks] == ["tap-a target-x", "dbt:run"]
 
 
@@ -279,7 +279,7 @@ def test_an_unknown_environment_of_a_job_is_a_problem(write_project):
     option = "annotations: {airflow: {environments: [prd]}}"
     root = write_project(f"jobs: [{{name: j, tasks: [dbt], {option}}}]\n")
     plans, (problem,) = plan(root)
-    assert (plans, problem.code, problem.hint) == ((), Code.INVALID_OPTION, "did you mean prod?")
+    assert (plans, problem.code, problem.hint) == ((), Code.INVALID_OPTION, "did you mean 'prod'?")
 
 
 def test_a_command_that_a_plugin_lacks_is_a_problem_where_its_commands_are_known(write_project):

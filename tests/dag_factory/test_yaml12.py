@@ -67,8 +67,8 @@ DOCUMENTS = [
 STRICTER = {
     "a: &a [*a]\n": "the anchor a contains itself; remove the loop",
     "a: [!x, y]\n": "put a space after the tag",
-    "a: &a.b 1\n": "name anchors with letters, digits, - and _",
-    "a: &é 1\n": "name anchors with letters, digits, - and _",
+    "a: &a.b 1\n": "name the anchor with letters, digits, - and _",
+    "a: &é 1\n": "name the anchor with letters, digits, - and _",
     "a: &a:b 1\n": "put a space after the name",
     "? [a]\n: 1\n": "a key is a list or mapping",
     "a: {{ b }}\n": "quote {{ }}",
@@ -203,7 +203,7 @@ SIGNS += "|\n- |\n---\n|\n\n"
 SOUP = st.lists(st.sampled_from([*SIGNS.split("|"), "|", "|+\n", "|-\n  "]), max_size=16).map(
     "".join
 )
-MAY_BE_STRICTER = ("is not valid YAML", "a key is a list", "contains itself", "the tag ")
+MAY_BE_STRICTER = ("the file is not valid YAML", "a key is a list", "contains itself", "the tag ")
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
@@ -342,12 +342,12 @@ def test_what_is_no_readable_file_is_a_problem_and_never_waited_for(tmp_path):
         (b"a: 1\nb: \x80\n", 2, "is not UTF-8"),
         ("a: 1".encode("utf-16"), 1, "is not UTF-8"),
         (b"a: 1\r\nb: 'x\x00'\r\n", 2, "U+0000"),
-        (b"a: 1\nb: @daily\n", 2, "quote what begins with @"),
-        (b"a: 1\nb: * * * * *\n", 2, "quote what begins with *"),
+        (b"a: 1\nb: @daily\n", 2, 'quote it, such as "@daily"'),
+        (b"a: 1\nb: * * * * *\n", 2, 'quote it, such as "* * * * *"'),
         (b"a: 1\nb: *b\n", 2, "write &b before the value"),
         (b"a: 1\nb: c: d\n", 2, "quote the value that contains a colon"),
         (b"a: 1\nb: 2\na: 3\n", 3, "merge it with line 1"),
-        (b"a: [1\n", 2, "close what is open"),
+        (b"a: [1\n", 1, "close what is open"),
         (b"a: 1\n---\nb: 2\n", 2, "has a second document"),
         (b"a: 1\nb: {<<: *x}\n", 2, "stands for nothing"),
         (b"a:\n  <<: 3\n", 2, "no mapping"),

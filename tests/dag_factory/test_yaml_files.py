@@ -7,7 +7,7 @@ from meltano.core import yaml as meltano_yaml
 from meltano.core.project_files import ProjectFiles
 from ruamel_values import plain
 
-from dag_factory.errors import Code
+from dag_factory.errors import Code, Severity
 from dag_factory.yaml_files import read_project_files
 
 ALL = "include_paths: ['*.yml']\n"
@@ -68,8 +68,9 @@ def test_patterns_match_what_they_match_for_meltano(write_project, tmp_path, pat
     root = write_project(f"include_paths: {patterns}\n", plugins="", a="x: 1\n", **{".b": "z: 3\n"})
     theirs, ours, problems = both(root)
     assert repr(ours) == repr(theirs)
-    assert {problem.code for problem in problems} <= {Code.INVALID_INCLUDE}
-    assert bool(problems) is (ours is None)
+    codes = {problem.code for problem in problems} - {Code.UNMATCHED_INCLUDE}
+    assert codes <= {Code.INVALID_INCLUDE}
+    assert bool(codes) is (ours is None)
 
 
 def test_files_mounted_by_links_are_not_included_twice(tmp_path):
@@ -105,6 +106,12 @@ def test_included_values_keep_their_places(write_project):
     assert data.at("jobs").file.name == "meltano.yml"
 
 
+def test_a_file_that_is_named_and_not_there_is_a_warning(write_project):
+    data, (problem,) = read_project_files(write_project("include_paths: [no.yml, 'no/*.yml']\n"))
+    assert data
+    assert (problem.code, problem.severity) == (Code.UNMATCHED_INCLUDE, Severity.WARNING)
+
+
 def test_include_paths_of_an_included_file_are_a_warning(write_project):
     root = write_project(ALL, plugins="", a="include_paths: ['sub/*.yml']\njobs: [{name: j}]\n")
     data, (problem,) = read_project_files(root)
@@ -115,7 +122,7 @@ def test_include_paths_of_an_included_file_are_a_warning(write_project):
 
 @pytest.mark.parametrize(
     ("pattern", "says"),
-    [("'x.yml'", "no list"), ("['/etc/*.conf']", "/etc"), ("['sub']", "no file"), ("[3]", "3 is")],
+    [("'x.yml'", "no list"), ("['/etc/*.conf']", "/etc"), ("['sub']", "a folder"), ("[3]", "3 is")],
 )
 def test_an_impossible_include_is_a_problem(write_project, tmp_path, pattern, says):
     (tmp_path / "sub").mkdir()
@@ -131,9 +138,9 @@ def test_an_impossible_include_is_a_problem(write_project, tmp_path, pattern, sa
         ("jobs: [{name: j}, {nam: k}]", "an entry of jobs has no name"),
         ("jobs: [{name: j}, {name: [k]}]", "is a list or mapping"),
         ("jobs: [{name: j}, {name: j}]", "'j' stands in jobs of a.yml:1 too"),
-        ("jobs:", "jobs is no list"),
+        ("jobs:", "jobs is empty"),
         ("plugins: [x]", "plugins is no mapping"),
-        ("plugins: {loaders: }", "plugins loaders is no list"),
+        ("plugins: {loaders: }", "plugins loaders is empty"),
         ("version: {x: 1}", "version cannot be merged with the version of a.yml:1"),
     ],
 )
