@@ -174,7 +174,7 @@ def _items(job: Job) -> tuple[list[list[tuple[str, Location]]], list[Problem]]:
         fault = _wrong_words(task, [word for word, _ in words])
         if fault:
             return [], [_problem(job, place, fault)]
-        if isinstance(task, YamlMap):
+        if isinstance(task, YamlMap) and task:
             problems.append(_problem(job, place, _mapping(task)))
         items.append(words)
     if not any(items):
