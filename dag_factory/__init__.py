@@ -46,14 +46,18 @@ def raise_project_problems(project_root: Path | None = None) -> None:
         SettingsError: There is no project there.
     """
     settings = read_settings(project_root)
-    problems = [each for each in _build(settings)[1] if each.severity is not Severity.WARNING]
+    _, found, from_last_good = _build(settings)
+    problems = [each for each in found if each.severity is not Severity.WARNING]
     if problems:
-        raise ProjectError(problems, settings.project_root)
+        note = "The DAGs are those of the last good meltano.yml." if from_last_good else ""
+        raise ProjectError(problems, settings.project_root, note)
 
 
-def _build(settings: Settings) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
+def _build(settings: Settings) -> tuple[dict[str, DAG], tuple[Problem, ...], bool]:
     from dag_factory import build, snapshot  # noqa: PLC0415 - Airflow begins there
 
-    plans, problems = snapshot.recall_plans(settings, keep=build.wanted_task().dag_id is None)
-    dags, unbuilt = build.build_dags(plans, settings.project_root)
-    return dags or build.stand_in(problems, settings.project_root), in_order((*problems, *unbuilt))
+    recalled = snapshot.recall_plans(settings, keep=build.wanted_task().dag_id is None)
+    dags, unbuilt = build.build_dags(recalled.plans, settings.project_root)
+    problems = in_order((*recalled.problems, *unbuilt))
+    dags = dags or build.stand_in(problems, settings.project_root)
+    return dags, problems, recalled.from_last_good

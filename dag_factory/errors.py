@@ -165,9 +165,10 @@ class ProjectError(DagFactoryError):
         problems: Every problem found, in the order of their places.
     """
 
-    def __init__(self, problems: Iterable[Problem], root: Path) -> None:
+    def __init__(self, problems: Iterable[Problem], root: Path, note: str = "") -> None:
         self.problems = in_order(problems)
-        super().__init__("\n".join(["", *(problem.text(root) for problem in self.problems)]))
+        lines = [problem.text(root) for problem in self.problems]
+        super().__init__("\n".join(["", *lines, *filter(None, [note])]))
 
 
 class SettingsError(DagFactoryError):

@@ -46,22 +46,32 @@ class Snapshot:
     problems: tuple[Problem, ...]
 
 
-def recall_plans(
-    settings: Settings, *, keep: bool
-) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
+@dataclass(frozen=True)
+class Recalled:
+    """What a deployment runs now.
+
+    Attributes:
+        plans: One for each DAG.
+        problems: Those of the project as it is now.
+        from_last_good: Whether the plans are of an earlier project, because Meltano would refuse
+            the present one.
+    """
+
+    plans: tuple[DagPlan, ...]
+    problems: tuple[Problem, ...]
+    from_last_good: bool = False
+
+
+def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
     """Plan a deployment's project as `read_plans` does, with what is known from before.
 
     Args:
         settings: Those of the deployment; without a `state_dir` this is `read_plans`.
         keep: Whether to write down what is new. The DAG processor does; a worker may see an older
             version of the project.
-
-    Returns:
-        The plans (those of the last good project, where Meltano would refuse the present one) and
-        the problems of the project as it is now.
     """
     if settings.state_dir is None:
-        return read_plans(settings)
+        return Recalled(*read_plans(settings))
     name = f"{settings.project_root.name}-{settings.environment or 'default'}"
     last, good = (settings.state_dir / f"{name}.{kind}.json" for kind in ("last", "good"))
     snapshot = _read(last)
@@ -72,8 +82,10 @@ def recall_plans(
     is_good = all(each.severity is not Severity.PROJECT for each in snapshot.problems)
     if is_good and keep and _read(good) != snapshot:
         _write(good, snapshot)
-    usable = snapshot if is_good else _read(good) or snapshot
-    return usable.plans, _moved(snapshot.problems, settings.project_root)
+    last_good = None if is_good else _read(good)
+    plans = last_good.plans if last_good else snapshot.plans
+    problems = _moved(snapshot.problems, settings.project_root)
+    return Recalled(plans, problems, from_last_good=last_good is not None)
 
 
 def _take(settings: Settings) -> Snapshot:

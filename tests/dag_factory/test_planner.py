@@ -250,7 +250,9 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(write_project
 
 
 def test_an_item_may_be_nested_or_a_mapping_as_meltano_flattens_both(write_project):
-    (dag,), (problem,) = plan_tasks(write_project, "[[[tap-a], [[target-x]]], [], {}, {dbt:run: x}]")
+    (dag,), (problem,) = plan_tasks(
+        write_project, "[[[tap-a], [[target-x]]], [], {}, {dbt:run: x}]"
+    )
     assert problem.code is Code.MAPPING_AS_TASK
     assert [" ".join(task.argv[3:]) for task in dag.tasks] == ["tap-a target-x", "dbt:run"]
 

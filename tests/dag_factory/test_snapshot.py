@@ -25,7 +25,8 @@ def settings(write_project, tmp_path_factory):
 
 
 def recall(settings, keep=True):
-    return snapshot.recall_plans(settings, keep=keep)
+    recalled = snapshot.recall_plans(settings, keep=keep)
+    return recalled.plans, recalled.problems
 
 
 def test_what_is_recalled_is_what_would_be_read(settings):

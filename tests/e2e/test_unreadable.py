@@ -38,6 +38,7 @@ def test_the_known_dags_stay_and_their_tasks_say_what_meltano_says(
     spoil()
     error = wait_until(lambda: import_error(api), 60, "the import error")
     assert "meltano.yml:2:9: MDF001 the file is not valid YAML" in error
+    assert "The DAGs are those of the last good meltano.yml." in error
 
     first = last_parse(api)
     wait_until(lambda: last_parse(api) > first, 60, "another parse of the last good plan")
