@@ -118,8 +118,8 @@ class Grammar:
             hint = "write the blocks only, without `meltano run`"
         elif word.startswith("-"):
             message, hint = f"{word!r} is an option, and tasks have none", "remove it"
-        elif word != word.strip():
-            hint = "remove the line break or tab"
+        elif any(map(str.isspace, word)):
+            hint = "put plain spaces between blocks, and no line break or tab"
         else:
             add = f"add it to the project: `meltano add {name}`"
             hint = add if _PLUGIN_NAME.fullmatch(name) else _WRITE_TASKS

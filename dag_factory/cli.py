@@ -66,7 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(run=_schema)
     graph = commands.add_parser("graph", parents=[shared], help="draw what runs after what")
     graph.add_argument("job", nargs="?", help="one job (default: all)")
-    graph.add_argument("--format", choices=["mermaid", "svg", "png"], default="mermaid")
+    graph.add_argument(
+        "--format",
+        choices=["mermaid", "svg", "png"],
+        help="default: by the name of the output, or mermaid",
+    )
     graph.add_argument("--output", type=Path, help="the file to write (default: standard output)")
     graph.set_defaults(run=_graph)
     return parser
@@ -78,6 +82,13 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         "MELTANO_PROJECT_ROOT": arguments.project,
     }
     given = {name: str(value) for name, value in chosen.items() if value}
+    project = arguments.project
+    if project and not (project / "meltano.yml").is_file():
+        hint = "name the folder, not the file" if project.is_file() else "name the folder that does"
+        raise _UsageError(f"--project {project} holds no meltano.yml: {hint}")
+    if "MELTANO_PROJECT_ROOT" not in os.environ | given and not Path("meltano.yml").is_file():
+        guess = "--project meltano" if Path("meltano/meltano.yml").is_file() else "--project FOLDER"
+        raise _UsageError(f"there is no meltano.yml here: write {guess}")
     return read_settings(Path.cwd(), os.environ | given)
 
 
@@ -91,7 +102,9 @@ def _check(arguments: argparse.Namespace) -> int:
             print(_in_color(shown, each[0]) if text else shown)
     wrong = _wrong(problems)
     if text:
-        counts = {"DAG": len(plans), "problem": len(wrong), "warning": len(problems) - len(wrong)}
+        fatal = any(problem.severity is Severity.PROJECT for problem in problems)
+        dags = 0 if fatal else len(plans)
+        counts = {"DAG": dags, "problem": len(wrong), "warning": len(problems) - len(wrong)}
         print(", ".join(_count(number, noun) for noun, number in counts.items()))
     return _FAILED if wrong else 0
 
@@ -112,9 +125,9 @@ def _count(number: int, noun: str) -> str:
 
 
 def _planned(settings: Settings) -> tuple[tuple[DagPlan, ...], bool]:
-    """Return the plans, and whether all is well; name problems beside the output."""
+    """Return the plans, and whether all is well; name beside the output what cannot run."""
     plans, problems = read_plans(settings)
-    for problem in problems:
+    for problem in _wrong(problems):
         print(problem.text(settings.project_root), file=sys.stderr)
     return plans, not _wrong(problems)
 
@@ -133,19 +146,23 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0 if good else _FAILED
 
 
-def _chosen(plans: Sequence[DagPlan], name: str, *, good: bool) -> DagPlan:
+def _chosen(plans: Sequence[DagPlan], name: str, settings: Settings) -> DagPlan:
     found = [plan for plan in plans if name in (plan.job, plan.dag_id)]
     if found:
         return found[0]
+    project, _ = read_project(settings.project_root)
+    if project and name in [job.name for job in project.jobs]:
+        msg = f"the job {name!r} is for other environments, or cannot run (`meltano-dags check`)"
+        raise _UsageError(msg)
     near = difflib.get_close_matches(name, [plan.job for plan in plans], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    why = "" if good else "; it may be one of those left out above"
-    raise _UsageError(f"there is no job {name!r} that can run{hint or why}")
+    raise _UsageError(f"there is no job {name!r}{hint}")
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    plans, good = _planned(_settings(arguments))
-    print(describe_dag(_chosen(plans, arguments.job, good=good), datetime.now(UTC)))
+    settings = _settings(arguments)
+    plans, _ = _planned(settings)
+    print(describe_dag(_chosen(plans, arguments.job, settings), datetime.now(UTC)))
     return 0
 
 
@@ -159,20 +176,26 @@ def _schema(_: argparse.Namespace) -> int:
 def _graph(arguments: argparse.Namespace) -> int:
     from dag_factory.graph import as_mermaid, as_picture  # noqa: PLC0415 - as above
 
-    plans, good = _planned(_settings(arguments))
+    settings = _settings(arguments)
+    plans, good = _planned(settings)
     if arguments.job:
-        plans = (_chosen(plans, arguments.job, good=good),)
-    if arguments.format == "mermaid":
+        plans = (_chosen(plans, arguments.job, settings),)
+    suffix = arguments.output.suffix[1:] if arguments.output else ""
+    kind = arguments.format or (suffix if suffix in ("svg", "png") else "mermaid")
+    if kind == "mermaid":
         drawn = f"{as_mermaid(plans)}\n".encode()
     else:
         try:
-            drawn = as_picture(plans, arguments.format)
+            drawn = as_picture(plans, kind)
         except ImportError:
             msg = "pictures need the extra: pip install 'meltano-dag-factory[graph]'"
             raise _UsageError(msg) from None
     if arguments.output:
-        arguments.output.write_bytes(drawn)
-    elif arguments.format == "png" and sys.stdout.isatty():
+        try:
+            arguments.output.write_bytes(drawn)
+        except OSError as error:
+            raise _UsageError(f"--output {arguments.output}: {error.strerror}") from None
+    elif kind == "png" and sys.stdout.isatty():
         raise _UsageError("a PNG is no text: name a file with --output")
     else:
         sys.stdout.buffer.write(drawn)

@@ -88,7 +88,8 @@ def dag_table(plans: Iterable[DagPlan]) -> str:
     """Return the DAGs for people: when they run, and what."""
     lines = []
     for plan in plans:
-        lines.append(f"{plan.dag_id}  ({', '.join(plan.crons) or 'by hand'})")
+        zone = f" {plan.timezone}" if plan.crons and plan.timezone != "UTC" else ""
+        lines.append(f"{plan.dag_id}  ({', '.join(plan.crons) or 'by hand'}{zone})")
         lines += [f"    {shlex.join(task.argv)}" for task in plan.tasks]
     return "\n".join(lines)
 
@@ -100,6 +101,10 @@ def describe_dag(plan: DagPlan, now: datetime) -> str:
         f"  DAG            {plan.dag_id}",
         f"  environment    {plan.environment}",
     ]
+    for name, value in asdict(plan.options).items():
+        if value not in (None, ()) and name not in ("timezone", "environments"):
+            said = ", ".join(value) if isinstance(value, tuple) else value
+            lines.append(f"  {name:<15}{said}")
     for schedule in plan.schedules:
         when = f"{schedule.cron} ({schedule.timezone})" if schedule.cron else "by hand"
         names = f"  env: {', '.join(schedule.env)}" if schedule.env else ""

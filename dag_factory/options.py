@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from dag_factory.errors import Code, Location, Problem, shown
 from dag_factory.yaml_files import YamlMap
@@ -23,7 +23,7 @@ _KEY = "airflow"
 _ALIKE = 0.8
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
-_DURATION = r"^(\d+[smhd]|P(\d+D)?(T(\d+H)?(\d+M)?(\d+S)?)?)$"
+_DURATION = r"^(0*[1-9]\d*[smhd]|P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?)$"
 
 
 class Level(StrEnum):
@@ -47,10 +47,10 @@ class Options:
         retries: How often Airflow tries a failed task again.
         retry_delay: The wait before that. The default is longer than the five minutes for which
             Meltano holds the lock of a run that was killed.
-        execution_timeout: After which a task is stopped; `None` means never.
+        execution_timeout: After which a task is stopped; never, when unset.
         paused: Whether a new DAG waits for somebody to switch it on.
         timezone: That of its schedules.
-        environments: The Meltano environments that have it; `None` means all.
+        environments: The Meltano environments that have it; all, when unset.
     """
 
     owner: str | None = None
@@ -171,8 +171,9 @@ def read_options(holder: YamlMap, level: Level) -> tuple[dict[str, Any], tuple[P
     if not isinstance(annotations, YamlMap):
         return {}, ()
     if _KEY not in annotations:
-        return {}, tuple(_misspelt(annotations))
+        return {}, tuple(_misplaced(annotations))
     written = annotations[_KEY]
+    who = "" if level is Level.PROJECT else f"{level.split()[-1]} {shown(holder.get('name'))}: "
     if not isinstance(written, YamlMap):
         message = "airflow is no mapping of options"
         return {}, (_problem(annotations.at(_KEY), message, "write option: value"),)
@@ -180,32 +181,51 @@ def read_options(holder: YamlMap, level: Level) -> tuple[dict[str, Any], tuple[P
     for key, value in written.items():
         option = _OPTIONS.get(key)
         if option is None or level not in option.levels:
-            problems.append(_unknown(written.at(key), key, option, level))
+            problems.append(_unknown(written.at(key), who, key, level))
             continue
         try:
             options[key] = option.read(value)
         except (ValueError, OverflowError) as error:
-            message = f"{key}: {shown(value)} {error}"
-            as_list = isinstance(value, str) and option.schema["type"] == "array"
-            hint = f"write [{value}]" if as_list else "correct it, or remove it"
-            problems.append(_problem(written.at(key), message, hint))
+            message = f"{who}{key}: {shown(value)} {error}"
+            problems.append(_problem(written.at(key), message, _right_form(key, value)))
     return options, tuple(problems)
 
 
-def _misspelt(annotations: YamlMap) -> Iterator[Problem]:
+def _right_form(key: str, value: Any) -> str:
+    """Return how to write what was meant, as far as that can be told."""
+    kind = _OPTIONS[key].schema["type"]
+    if kind == "array" and isinstance(value, str):
+        return f"write [{value}]"
+    if kind == "boolean":
+        return "write true or false"
+    if kind == "integer" and isinstance(value, str) and value.isdecimal():
+        return f"write {value} without quotes"
+    if key == "timezone":
+        near = difflib.get_close_matches(str(value), available_timezones(), n=1)
+        return f"did you mean {near[0]}?" if near else "write a name of the IANA database, or UTC"
+    if "pattern" in _OPTIONS[key].schema and (number := re.match(r"[1-9]\d*", str(value))):
+        return f"write {number[0]}s, {number[0]}m, {number[0]}h or {number[0]}d"
+    return "correct it, or remove it"
+
+
+def _misplaced(annotations: YamlMap) -> Iterator[Problem]:
+    for key in filter(_OPTIONS.__contains__, annotations):
+        message = f"{key} stands beside `{_KEY}:`, not below it, and nobody reads it"
+        hint = f"write annotations: {{{_KEY}: {{{key}: ...}}}}"
+        yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
     for key in difflib.get_close_matches(_KEY, map(str, annotations), cutoff=_ALIKE):
         message = f"annotations for {key!r} are another tool's"
         hint = f"did you mean {_KEY!r}?"
         yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
 
 
-def _unknown(place: Location, key: Any, option: _Option | None, level: Level) -> Problem:
-    if option is not None:
-        message = f"{key} is no option of {level}"
-        return _problem(place, message, f"put it on {' or '.join(option.levels)}")
+def _unknown(place: Location, who: str, key: Any, level: Level) -> Problem:
+    if key in _OPTIONS:
+        message = f"{who}{key} is no option of {level}"
+        return _problem(place, message, f"put it on {' or '.join(_OPTIONS[key].levels)}")
     known = [name for name, each in _OPTIONS.items() if level in each.levels]
     near = difflib.get_close_matches(str(key), known, n=1)
-    message = f"there is no option {shown(key)} for {level}"
+    message = f"{who}there is no option {shown(key)} for {level}"
     some = f"the options are {', '.join(known)}" if known else "options go to a job"
     return _problem(place, message, f"did you mean {near[0]}?" if near else some)
 
@@ -221,3 +241,8 @@ def layer(levels: Iterable[Mapping[str, Any]]) -> Options:
         tags = (*combined.get("tags", ()), *level.get("tags", ()))
         combined |= {**level, "tags": tuple(dict.fromkeys(tags))}
     return Options(**combined)
+
+
+def is_option(key: Any, level: Level) -> bool:
+    """Return whether there is an option of this name for a level."""
+    return key in _OPTIONS and level in _OPTIONS[key].levels

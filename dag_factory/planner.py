@@ -25,6 +25,7 @@ from dag_factory.project import Environment, Job, Project, Schedule, read_projec
 from dag_factory.schedule_plans import plan_schedule, plan_schedules, runs_in
 from dag_factory.settings import Settings
 from dag_factory.shapes import STATE_ID_DELIMITER
+from dag_factory.unread import unread_keys
 
 _RUN = ("meltano", "run", "--no-install")
 _ELT = ("meltano", "elt", "--no-install")
@@ -49,7 +50,7 @@ def plans_of(
     if project is None:
         return (), problems
     plans, unplanned = plan_project(project, settings)
-    found = in_order((*problems, *unplanned, *wrong_secrets(project)))
+    found = in_order((*problems, *unplanned, *wrong_secrets(project), *unread_keys(project)))
     return plans, without_ignored(found)
 
 
@@ -82,7 +83,7 @@ def _chosen_environment(
             return None, ()
         what = f"there is no environment {name!r}" if name else "no environment is chosen"
         near = difflib.get_close_matches(name or "", names, n=1)
-        hint = f"set MELTANO_ENVIRONMENT or default_environment to {some}"
+        hint = f"choose {some}: by MELTANO_ENVIRONMENT, --environment or default_environment"
         by_default = name == default and "default_environment" in project.data
         place = project.data.at("default_environment" if by_default else "environments")
         guess = f"did you mean {near[0]!r}?" if near else hint
@@ -102,10 +103,11 @@ class _Planner:
         self.environment = environment
         self.grammar = Grammar(project)
         self.problems: list[Problem] = []
-        self.states: dict[str, str] = {}
+        self.states: dict[str, tuple[str, Location]] = {}
         self.undefined: set[str] = set()
         self.jobs = {each.name: each for each in self.first_named(project.jobs, "jobs")}
         self.schedules = tuple(self.first_named(project.schedules, "schedules"))
+        self.repeated_plugins()
 
     def report(self, code: Code, location: Location, message: str, hint: str) -> None:
         self.problems.append(Problem(code, location, message, hint))
@@ -126,6 +128,17 @@ class _Planner:
             else:
                 found[name] = place
                 yield entry
+
+    def repeated_plugins(self) -> None:
+        """Report the plugins that Meltano overlooks because another has their name."""
+        found: dict[tuple[str, str], Location] = {}
+        for plugin in self.project.plugins:
+            place = plugin.entry.at("name")
+            first = found.setdefault((plugin.type, plugin.name), place)
+            if first is not place:
+                at = first.text(self.project.root)
+                message = f"{plugin.name!r} stands in {plugin.type} again; Meltano uses {at}"
+                self.report(Code.DUPLICATE_NAME, place, message, "rename or remove one")
 
     def plans(self) -> Iterator[DagPlan]:
         """Plan the jobs, then the schedules of the older form."""
@@ -193,9 +206,12 @@ class _Planner:
             pair = f"{extractor.plugin.name}-to-{loader.plugin.name}"
             suffix = self.environment.state_id_suffix
             state_id = ":".join(filter(None, [self.environment.name, pair, suffix]))
-            other = self.states.setdefault(state_id, job)
+            other, place = self.states.setdefault(state_id, (job, extractor.location))
             if other != job:
-                message = f"job {job!r} shares the state and lock {state_id!r} with job {other!r}"
+                at = place.text(self.project.root)
+                message = (
+                    f"job {job!r} shares the state and lock {state_id!r} with {other!r} ({at})"
+                )
                 hint = "give it an extractor of its own, with inherit_from"
                 self.report(Code.SHARED_STATE, extractor.location, message, hint)
             yield state_id
@@ -216,11 +232,23 @@ class _Planner:
         for plugin in plugins:
             if plugin.commands is None and plugin.name not in self.undefined:
                 self.undefined.add(plugin.name)
-                message = f"no definition of the plugin {plugin.name!r} is in the project"
-                hint = "write its lock file with `meltano lock`, or Meltano asks its Hub each time"
-                self.report(Code.NO_DEFINITION, plugin.location, message, hint)
+                self.report(Code.NO_DEFINITION, *self.undefined_plugin(plugin))
             found += [setting.env_vars[0] for setting in plugin.settings if setting.sensitive]
         return tuple(dict.fromkeys(found))
+
+    def undefined_plugin(self, plugin: Plugin) -> tuple[Location, str, str]:
+        """Return where, what and what to do of a plugin that the project does not define."""
+        parent = plugin.entry.get("inherit_from")
+        known = [each.name for each in self.project.plugins if each.type == plugin.type]
+        known.remove(plugin.name)
+        hint = "write its lock file with `meltano lock`, or Meltano asks its Hub each time"
+        if not isinstance(parent, str) or parent in ("", *known):
+            message = f"no definition of the plugin {plugin.name!r} is in the project"
+            return plugin.location, message, hint
+        near = difflib.get_close_matches(parent, known, n=1)
+        message = f"{plugin.name!r} inherits from {parent!r}, which the project does not define"
+        guess = f"did you mean {near[0]!r}?" if near else hint
+        return plugin.entry.at("inherit_from"), message, guess
 
     def older_schedule(self, schedule: Schedule) -> Iterator[DagPlan]:
         """Plan a schedule that has an extractor and a loader instead of a job."""

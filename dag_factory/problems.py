@@ -10,7 +10,7 @@ from typing import Any
 
 from dag_factory.errors import Code, Problem, Severity
 
-_IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore((?:[\s,]+MDF\d+)+)")
+_IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore:?((?:[\s,]+MDF\d+)+)", re.IGNORECASE)
 _TAB = 4
 # Of lines that may hold a secret the name alone is printed: CI keeps logs.
 _MASKED = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET, Code.INVALID_SCHEDULE_ENV)
@@ -27,7 +27,7 @@ def _is_ignored(problem: Problem) -> bool:
     if problem.severity is not Severity.WARNING:
         return False
     found = _IGNORE.search(_source_line(problem))
-    return found is not None and str(problem.code) in re.split(r"[\s,]+", found[1])
+    return found is not None and str(problem.code) in re.split(r"[\s,]+", found[1].upper())
 
 
 def _source_line(problem: Problem) -> str:

@@ -177,6 +177,8 @@ class _Reader:
         line = "".join(self.text.split("\n")[mark.line : mark.line + 1])
         if line.startswith(_CONFLICT):
             return "resolve the merge conflict"
+        if line[: mark.column].rstrip().endswith(('"', "'")):
+            return "close the quote that is open above, or quote the whole value"
         if hint := _HINTS_BY_CHARACTER.get(line[mark.column : mark.column + 1]):
             return hint
         return next(hint for word, hint in _HINTS_BY_MESSAGE.items() if word in str(error.problem))

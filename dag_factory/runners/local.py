@@ -17,7 +17,9 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from dag_factory.errors import Severity
 from dag_factory.plan import DagPlan, TaskPlan
+from dag_factory.project import read_project
 from dag_factory.summary import LastError, read_log_line
 
 _AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
@@ -93,7 +95,11 @@ class MeltanoOperator(BaseOperator):
             finally:
                 _end(process)
         if process.returncode:
-            reason = last_error.text or "it wrote no error; see the log above"
+            reason = (
+                _project_problem(Path(self.project_root))
+                or last_error.text
+                or "it wrote no error; see the log above"
+            )
             raise AirflowException(f"{_outcome(process.returncode)}: {reason}")
 
     def process_environment(self, dag_run: Any) -> dict[str, str]:
@@ -153,6 +159,13 @@ def _outcome(returncode: int) -> str:
     if returncode < 0:
         return f"Meltano was killed by {signal.Signals(-returncode).name}"
     return f"Meltano failed with exit code {returncode}"
+
+
+def _project_problem(root: Path) -> str | None:
+    """Return why Meltano refuses every command, if it does: it says so without file and line."""
+    _, problems = read_project(root)
+    fatal = (each.text(root) for each in problems if each.severity is Severity.PROJECT)
+    return next(fatal, None)
 
 
 def make_task(plan: DagPlan, task: TaskPlan, project_root: Path) -> MeltanoOperator:

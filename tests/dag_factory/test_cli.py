@@ -144,7 +144,7 @@ def test_list_as_meltano_would(write_project, capsys):
 def test_list_for_people(write_project, capsys):
     assert main(["list", "--project", str(write_project(SCHEDULED))]) == 0
     assert capsys.readouterr().out == (
-        "j  (0 0 * * *)\n"
+        "j  (0 0 * * * Europe/Prague)\n"
         "    meltano run --no-install tap-a target-x\n"
         "    meltano run --no-install dbt:run\n"
     )

@@ -1,0 +1,58 @@
+"""Keys that Meltano takes for something of another tool's, and that were meant to be its own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dag_factory.errors import Code, Problem
+from dag_factory.options import Level, is_option
+from dag_factory.project import Project
+from dag_factory.yaml_files import YamlMap
+
+# Without the short ones, which settings of Meltano's own resemble: `venv` is no misspelt `env`.
+_TOP_LEVEL = (
+    *("plugins", "schedules", "environments", "jobs", "annotations", "include_paths"),
+    *("default_environment", "requires_meltano"),
+)
+_SCHEDULE = (
+    *("name", "job", "interval", "env", "annotations"),
+    *("extractor", "loader", "transform", "start_date"),
+)
+_PLUGIN = (
+    *("name", "inherit_from", "namespace", "variant", "label", "description", "pip_url", "python"),
+    *("executable", "capabilities", "settings", "settings_group_validation", "commands", "config"),
+    *("requires", "requires_meltano", "env", "annotations", "mappings", "select", "metadata"),
+    *("schema", "catalog", "state", "load_schema", "dialect", "target_schema", "docs", "repo"),
+    *("logo_url", "hidden", "update", "vars", "keywords", "maintenance_status", "usage"),
+)
+_ALIKE = 0.8
+
+
+def unread_keys(project: Project) -> Iterator[Problem]:
+    """Yield the keys that look like misspelt ones of Meltano's, and options in the wrong place."""
+    yield from _misspelt(project.data, "meltano.yml", _TOP_LEVEL)
+    for plugin in project.plugins:
+        yield from _misspelt(plugin.entry, f"plugin {plugin.name!r}", _PLUGIN)
+    for schedule in project.schedules:
+        what = f"schedule {schedule.name!r}"
+        yield from _misspelt(schedule.entry, what, _SCHEDULE)
+        for key in schedule.entry:
+            if is_option(key, Level.SCHEDULE):
+                message = f"{what} has the key {key!r}, which nobody reads there"
+                hint = f"write annotations: {{airflow: {{{key}: ...}}}}"
+                yield Problem(Code.UNREAD_KEY, schedule.entry.at(key), message, hint)
+
+
+def _misspelt(entry: YamlMap, what: str, known: Sequence[str]) -> Iterator[Problem]:
+    for key in entry:
+        near = _near(key, [each for each in known if each not in entry])
+        if near and key not in known:
+            message = f"{what} has the key {key!r}, which Meltano does not read"
+            yield Problem(Code.UNREAD_KEY, entry.at(key), message, f"did you mean `{near}`?")
+
+
+def _near(key: Any, known: Sequence[str]) -> str | None:
+    found = difflib.get_close_matches(str(key), known, n=1, cutoff=_ALIKE)
+    return found[0] if found else None
