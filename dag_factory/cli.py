@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import json
 import os
 import sys
@@ -33,6 +34,9 @@ class _UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 1 where a job cannot run, 2 where the call is wrong."""
     arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return int(arguments.run(arguments))
     except (_UsageError, SettingsError) as error:
@@ -41,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
+    except OSError as error:
+        print(f"meltano-dags: {error}", file=sys.stderr)
+        return _USAGE_ERROR
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,14 +89,20 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         "MELTANO_PROJECT_ROOT": arguments.project,
     }
     given = {name: str(value) for name, value in chosen.items() if value}
-    project = arguments.project
-    if project and not (project / "meltano.yml").is_file():
-        hint = "name the folder, not the file" if project.is_file() else "name the folder that does"
-        raise _UsageError(f"--project {project} holds no meltano.yml: {hint}")
-    if "MELTANO_PROJECT_ROOT" not in os.environ | given and not Path("meltano.yml").is_file():
-        guess = "--project meltano" if Path("meltano/meltano.yml").is_file() else "--project FOLDER"
-        raise _UsageError(f"there is no meltano.yml here: write {guess}")
-    return read_settings(Path.cwd(), os.environ | given)
+    settings = read_settings(Path.cwd(), os.environ | given)
+    if not os.path.lexists(settings.project_root / "meltano.yml"):
+        raise _UsageError(_no_project(settings.project_root, arguments.project))
+    return settings
+
+
+def _no_project(root: Path, given: Path | None) -> str:
+    if given:
+        hint = "name the folder, not the file" if given.is_file() else "name the folder that does"
+        return f"--project {given} holds no meltano.yml: {hint}"
+    if os.environ.get("MELTANO_PROJECT_ROOT"):
+        return f"MELTANO_PROJECT_ROOT names {root}, which holds no meltano.yml: correct it"
+    guess = "meltano" if (root / "meltano/meltano.yml").is_file() else "FOLDER"
+    return f"there is no meltano.yml here: write --project {guess}"
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -141,8 +154,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps(dag_rows(plans), indent=2))
     else:
         project, _ = read_project(settings.project_root)
-        if project is not None:
-            print(json.dumps(meltano_listing(project), indent=2, default=str))
+        print(json.dumps(meltano_listing(project), indent=2))
     return 0 if good else _FAILED
 
 
@@ -191,10 +203,7 @@ def _graph(arguments: argparse.Namespace) -> int:
             msg = "pictures need the extra: pip install 'meltano-dag-factory[graph]'"
             raise _UsageError(msg) from None
     if arguments.output:
-        try:
-            arguments.output.write_bytes(drawn)
-        except OSError as error:
-            raise _UsageError(f"--output {arguments.output}: {error.strerror}") from None
+        arguments.output.write_bytes(drawn)
     elif kind == "png" and sys.stdout.isatty():
         raise _UsageError("a PNG is no text: name a file with --output")
     else:

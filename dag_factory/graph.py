@@ -7,7 +7,10 @@ from typing import Any
 
 from dag_factory.plan import DagPlan, TaskPlan
 
-_MERMAID_ESCAPES = str.maketrans({"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;"})
+_CONTROLS = dict.fromkeys([*range(32), 127], " ")
+_MERMAID_ESCAPES = str.maketrans(
+    {**_CONTROLS, "#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;"}
+)
 
 
 def as_mermaid(plans: Iterable[DagPlan]) -> str:

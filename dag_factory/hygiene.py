@@ -11,14 +11,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dag_factory.errors import Code, Location, Problem
-from dag_factory.plugins import Plugin
+from dag_factory.plugins import Plugin, env_var
 from dag_factory.project import Project
 from dag_factory.yaml_files import YamlList, YamlMap
 
 # meltano/core/utils: ENV_VAR_PATTERN.
 _REFERENCE = re.compile(r"\$(?:[A-Z][A-Z0-9_]*|\{\w+\})")
-_CREDENTIALS = re.compile(r"\b[a-zA-Z][\w+.-]*://(?:[^\s/:@]*:)([^\s/@]+)@")
-_TOKEN_AS_USER = re.compile(r"\bhttps?://([^\s/:@]+)@")
+# Bounded, so that the search is linear.
+_CREDENTIALS = re.compile(r"(?<![\w+.-])[a-zA-Z][\w+.-]{0,30}://[^\s/:@]*:([^\s/@]+)@")
+_TOKEN_AS_USER = re.compile(r"(?<![\w.-])(?:[a-z]{1,9}\+)?https?://([^\s/:@]+)@")
+_PARAMETER = re.compile(r"(?i)[?&](?:password|pwd|secret|token|api_?key)=([^&\s]+)")
+# Settings of Meltano's own that its bundle/settings.yml declares sensitive, by their last parts.
+_MELTANOS_OWN = re.compile(
+    r"state_backend\..*(?:access_key|access_key_id|account_key|connection_string|password|token)"
+)
 _STORE = "take it out of the file, and give Meltano the variable {} where it runs"
 
 
@@ -47,6 +53,7 @@ def wrong_secrets(project: Project) -> Iterator[Problem]:
     yield from _in_env(project.data, variables, overrides=True)
     for schedule in project.schedules:
         yield from _in_env(schedule.entry, variables, overrides=False)
+    yield from _in_meltanos_own(project.data)
     yield from _in_addresses(project.data)
 
 
@@ -64,12 +71,35 @@ def _configured(environment: YamlMap, plugin: Plugin) -> Iterator[YamlMap]:
 
 
 def _in_config(plugin: Plugin, entry: YamlMap) -> Iterator[Problem]:
-    sensitive = {each.name: each.env_vars[0] for each in plugin.settings if each.sensitive}
+    sensitive = {
+        name: each.env_vars[0]
+        for each in plugin.settings
+        if each.sensitive
+        for name in (each.name, *each.aliases)
+    }
     for name, value, place in _flat(entry.get("config")):
         if name in sensitive and _is_literal(value):
             message = f"the setting {name!r} of {plugin.name!r} is a secret in clear"
             hint = _STORE.format(sensitive[name])
             yield Problem(Code.PLAINTEXT_SECRET, place, message, hint)
+    declared = entry.get("settings")
+    for setting in declared if isinstance(declared, YamlList) else ():
+        known = setting.get("name") if isinstance(setting, YamlMap) else None
+        if isinstance(known, str) and known in sensitive and _is_literal(setting.get("value")):
+            message = f"the setting {known!r} of {plugin.name!r} has a secret default in clear"
+            hint = _STORE.format(sensitive[known])
+            yield Problem(Code.PLAINTEXT_SECRET, setting.at("value"), message, hint)
+
+
+def _in_meltanos_own(data: YamlMap) -> Iterator[Problem]:
+    own = {"state_backend": data.get("state_backend")}
+    own |= {key: each for key, each in data.items() if str(key).startswith("state_backend.")}
+    for key, value in own.items():
+        for name, each, place in [(key, value, data.at(key)), *_flat(value, f"{key}.")]:
+            if _MELTANOS_OWN.fullmatch(name) and _is_literal(each):
+                message = f"Meltano's setting {name!r} is a secret in clear"
+                hint = _STORE.format(env_var("meltano", name))
+                yield Problem(Code.PLAINTEXT_SECRET, place, message, hint)
 
 
 def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Location]]:
@@ -108,8 +138,8 @@ def _in_addresses(value: Any, place: Location | None = None) -> Iterator[Problem
         for each, at in zip(value, value.places, strict=True):
             yield from _in_addresses(each, at)
     elif isinstance(value, str) and "://" in value and place is not None:
-        found = [*_CREDENTIALS.findall(value), *_TOKEN_AS_USER.findall(value)]
-        if any(map(_is_literal, found)):
+        patterns = (_CREDENTIALS, _TOKEN_AS_USER, _PARAMETER)
+        if any(_is_literal(each) for pattern in patterns for each in pattern.findall(value)):
             message = "an address holds a credential in clear"
             hint = "write a variable such as ${TOKEN} in its place"
             yield Problem(Code.PLAINTEXT_SECRET, place, message, hint)

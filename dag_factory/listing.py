@@ -10,44 +10,57 @@ from typing import Any
 
 from dag_factory.intervals import next_runs
 from dag_factory.plan import DagPlan
-from dag_factory.project import Project, Schedule
+from dag_factory.project import Job, Project, Schedule
 
 _NEXT_RUNS = 5
 
 
-def meltano_listing(project: Project) -> dict[str, Any]:
+def meltano_listing(project: Project | None) -> dict[str, Any]:
     """Return `meltano job list` and `meltano schedule list`, both with `--format=json`, as one.
 
     A schedule whose job does not exist is left out: Meltano's listing fails at it. The time of the
     last successful run, which `schedule list` takes from the system database, is always null.
     """
-    tasks = {}
-    for job in reversed(project.jobs):
-        tasks[_key(job.name)] = job.tasks
-    return {
-        "jobs": [{"job_name": job.name, "tasks": job.tasks} for job in project.jobs],
+    jobs, schedules = (project.jobs, project.schedules) if project else ((), ())
+    by_name = {_key(job.name): job for job in reversed(jobs)}
+    listed: dict[str, Any] = {
+        "jobs": [{"job_name": job.name, "tasks": job.tasks} for job in jobs],
         "schedules": {
             "job": [
-                _job_schedule(each, tasks[_key(each.job)])
-                for each in project.schedules
-                if each.job is not None and _key(each.job) in tasks
+                _job_schedule(each, by_name[_key(each.job)])
+                for each in schedules
+                if each.job is not None and _key(each.job) in by_name
             ],
-            "elt": [_elt_schedule(each) for each in project.schedules if each.job is None],
+            "elt": [_elt_schedule(each) for each in schedules if each.job is None],
         },
     }
+    return dict(_jsonable(listed))
+
+
+def _jsonable(value: Any) -> Any:
+    """Return a value that JSON can hold; where it cannot, Meltano's own listings fail."""
+    if isinstance(value, dict):
+        keys = (str, int, float, bool, type(None))
+        return {
+            key if isinstance(key, keys) else str(key): _jsonable(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_jsonable(each) for each in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _key(name: Any) -> Any:
     return repr(name) if isinstance(name, list | dict) else name
 
 
-def _job_schedule(schedule: Schedule, tasks: Any) -> dict[str, Any]:
+def _job_schedule(schedule: Schedule, job: Job) -> dict[str, Any]:
     return {
         "name": schedule.name,
         "interval": schedule.interval,
         "cron_interval": schedule.cron_interval,
         "env": schedule.env,
-        "job": {"name": schedule.job, "tasks": tasks},
+        "job": {"name": job.name, "tasks": job.tasks},
     }
 
 

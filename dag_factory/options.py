@@ -186,7 +186,8 @@ def read_options(holder: YamlMap, level: Level) -> tuple[dict[str, Any], tuple[P
         try:
             options[key] = option.read(value)
         except (ValueError, OverflowError) as error:
-            message = f"{who}{key}: {shown(value)} {error}"
+            reason = "is too long" if isinstance(error, OverflowError) else error
+            message = f"{who}{key}: {shown(value)} {reason}"
             problems.append(_problem(written.at(key), message, _right_form(key, value)))
     return options, tuple(problems)
 

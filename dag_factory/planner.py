@@ -40,13 +40,7 @@ def read_plans(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, 
         A plan for each job that can run, and all problems in the order of their places, without
         the warnings that a comment silences.
     """
-    return plans_of(*read_project(settings.project_root), settings)
-
-
-def plans_of(
-    project: Project | None, problems: tuple[Problem, ...], settings: Settings
-) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
-    """Plan what `read_project` returned; the result is that of `read_plans`."""
+    project, problems = read_project(settings.project_root)
     if project is None:
         return (), problems
     plans, unplanned = plan_project(project, settings)
@@ -107,7 +101,7 @@ class _Planner:
         self.undefined: set[str] = set()
         self.jobs = {each.name: each for each in self.first_named(project.jobs, "jobs")}
         self.schedules = tuple(self.first_named(project.schedules, "schedules"))
-        self.repeated_plugins()
+        self.repeated()
 
     def report(self, code: Code, location: Location, message: str, hint: str) -> None:
         self.problems.append(Problem(code, location, message, hint))
@@ -129,15 +123,17 @@ class _Planner:
                 found[name] = place
                 yield entry
 
-    def repeated_plugins(self) -> None:
-        """Report the plugins that Meltano overlooks because another has their name."""
+    def repeated(self) -> None:
+        """Report the plugins and environments that Meltano overlooks: others have their names."""
         found: dict[tuple[str, str], Location] = {}
-        for plugin in self.project.plugins:
-            place = plugin.entry.at("name")
-            first = found.setdefault((plugin.type, plugin.name), place)
+        named = [(each.type, each.name, each.entry) for each in self.project.plugins]
+        named += [("environments", each.name, each.entry) for each in self.project.environments]
+        for key, name, entry in named:
+            place = entry.at("name")
+            first = found.setdefault((key, name), place)
             if first is not place:
-                at = first.text(self.project.root)
-                message = f"{plugin.name!r} stands in {plugin.type} again; Meltano uses {at}"
+                message = f"{name!r} stands in {key} again; Meltano uses "
+                message += first.text(self.project.root)
                 self.report(Code.DUPLICATE_NAME, place, message, "rename or remove one")
 
     def plans(self) -> Iterator[DagPlan]:
@@ -186,7 +182,7 @@ class _Planner:
         tasks: list[TaskPlan] = []
         used: set[str] = set()
         for blocks in sequences:
-            name = "-to-".join(each.text for each in blocks).replace(":", "-")
+            name = "-to-".join(each.text for each in blocks).replace(":", ".")
             names = chain([name], (f"{name}.{number}" for number in count(2)))
             task_id = next(each for each in map(legal_id, names) if each not in used)
             used.add(task_id)
@@ -238,6 +234,10 @@ class _Planner:
 
     def undefined_plugin(self, plugin: Plugin) -> tuple[Location, str, str]:
         """Return where, what and what to do of a plugin that the project does not define."""
+        if plugin.broken_lock:
+            file = plugin.broken_lock.relative_to(self.project.root)
+            message = f"the lock file {file} of the plugin {plugin.name!r} is no JSON object"
+            return plugin.location, message, "write it anew with `meltano lock --update`"
         parent = plugin.entry.get("inherit_from")
         known = [each.name for each in self.project.plugins if each.type == plugin.type]
         known.remove(plugin.name)

@@ -11,14 +11,16 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from dag_factory.errors import Location
 from dag_factory.shapes import PLUGIN_TYPES
-from dag_factory.yaml_files import YamlList, YamlMap
+from dag_factory.yaml_files import YamlMap
 
 _SENSITIVE_KINDS = ("password", "oauth")
+_FILE_NAME = re.compile(r"[^/\\\0]+")
 _NO_ENV_CHARACTER = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -28,11 +30,13 @@ class Setting:
 
     Attributes:
         name: As in its `config`.
+        aliases: Other names for it.
         sensitive: Whether its value is a secret: its kind is `password` or `oauth`, or it says so.
         env_vars: The variables that Meltano reads it from; the first is the one to use.
     """
 
     name: str
+    aliases: tuple[str, ...]
     sensitive: bool
     env_vars: tuple[str, ...]
 
@@ -51,6 +55,7 @@ class Plugin:
         inherits_itself: Whether its `inherit_from` leads back to it.
         loaded_twice: Whether `meltano run` has it twice: Meltano 4.4 adds what a file includes to
             the list of an earlier file each time that it loads the project.
+        broken_lock: Its lock file, where that is no JSON object.
         entry: What is written.
     """
 
@@ -62,6 +67,7 @@ class Plugin:
     settings: tuple[Setting, ...]
     inherits_itself: bool
     loaded_twice: bool
+    broken_lock: Path | None
     entry: YamlMap = field(compare=False)
 
 
@@ -90,14 +96,18 @@ class _Definitions:
         self.root = root
         types = data.get("plugins")
         self.types = types if isinstance(types, YamlMap) else YamlMap(data.location)
+        self.by_name: dict[str, dict[str, YamlMap]] = {}
+        self.broken: dict[int, Path] = {}
 
     def entries(self, kind: str) -> list[YamlMap]:
-        entries = self.types.get(kind)
-        return [
-            entry
-            for entry in (entries if isinstance(entries, YamlList) else ())
-            if isinstance(entry, YamlMap) and isinstance(entry.get("name"), str)
-        ]
+        return [each for each in _mappings(self.types.get(kind)) if _is_text(each.get("name"))]
+
+    def parent(self, kind: str, name: Any) -> YamlMap | None:
+        """Return the first plugin of a type by its name."""
+        if kind not in self.by_name:
+            entries = self.entries(kind)
+            self.by_name[kind] = {each["name"]: each for each in reversed(entries)}
+        return self.by_name[kind].get(name)
 
     def plugin(self, kind: str, entry: YamlMap) -> Plugin:
         chain, inherits_itself, defined = self.chain(kind, entry)
@@ -119,39 +129,51 @@ class _Definitions:
             commands=frozenset(filter(_is_text, names)) if defined else None,
             settings=tuple(settings.values()),
             inherits_itself=inherits_itself,
-            loaded_twice=entry.location.file != self.types[kind].location.file,
+            loaded_twice=self.is_loaded_twice(kind, entry),
+            broken_lock=self.broken.get(id(entry)),
             entry=entry,
         )
 
     def chain(self, kind: str, entry: YamlMap) -> tuple[list[Mapping[str, Any]], bool, bool]:
         """Return a plugin and its ancestors, whether that is a loop, and whether it is complete."""
         chain: list[Mapping[str, Any]] = [entry]
+        seen = {id(entry)}
         while True:
             child = chain[-1]
             name = child.get("inherit_from")
             inherits = isinstance(name, str) and name not in ("", child["name"])
             if not inherits and child.get("namespace"):
                 return chain, False, True
-            parents = self.entries(kind) if inherits and not child.get("variant") else []
-            parent = next((each for each in parents if each["name"] == name), None)
+            parent = self.parent(kind, name) if inherits and not child.get("variant") else None
             if parent is None:
-                locked = self.locked(kind, name if inherits else child["name"], child)
+                locked = self.locked(kind, str(name if inherits else child["name"]), entry, child)
                 return [*chain, *locked], False, bool(locked)
-            if any(each is parent for each in chain):
+            if id(parent) in seen:
                 return chain, True, False
+            seen.add(id(parent))
             chain.append(parent)
 
-    def locked(self, kind: str, name: Any, entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        variant = entry.get("variant")
-        folder = self.root / "plugins" / kind
-        files = [folder / f"{name}--{variant}.lock"] if variant else folder.glob(f"{name}--*.lock")
-        for file in sorted(files):
+    def is_loaded_twice(self, kind: str, entry: YamlMap) -> bool:
+        """Return whether an included plugin extends a list of meltano.yml itself."""
+        listed, main_file = self.types[kind].location.file, self.root / "meltano.yml"
+        return bool(listed == main_file != entry.location.file)
+
+    def locked(
+        self, kind: str, name: str, entry: YamlMap, heir: Mapping[str, Any]
+    ) -> list[Mapping[str, Any]]:
+        """Return the definition in the lock file of a plugin, if there is one."""
+        variant = heir.get("variant")
+        if not all(_FILE_NAME.fullmatch(str(part)) for part in (name, variant)):
+            return []
+        pattern = f"{escape(name)}--{escape(str(variant)) if variant else '*'}.lock"
+        for file in sorted((self.root / "plugins" / kind).glob(pattern)):
             try:
-                definition = json.loads(file.read_bytes())
-            except (OSError, ValueError):
-                continue
+                definition = json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError, RecursionError):
+                definition = None
             if isinstance(definition, dict):
                 return [definition]
+            self.broken[id(entry)] = file
         return []
 
 
@@ -167,7 +189,7 @@ def _namespace(chain: list[Mapping[str, Any]]) -> str:
     return str(own or chain[-1].get("namespace") or entry["name"])
 
 
-def _mappings(values: Any) -> Iterator[Mapping[str, Any]]:
+def _mappings(values: Any) -> Iterator[Any]:
     for value in values if isinstance(values, list) else ():
         if isinstance(value, dict):
             yield value
@@ -175,11 +197,12 @@ def _mappings(values: Any) -> Iterator[Mapping[str, Any]]:
 
 def _setting(setting: Mapping[str, Any], prefixes: tuple[str, ...]) -> Setting:
     name = str(setting.get("name"))
-    aliases = setting.get("aliases")
-    names = [name, *map(str, aliases if isinstance(aliases, list) else ())]
-    variables = (env_var(prefix, each) for each in names for prefix in prefixes)
+    written = setting.get("aliases")
+    aliases = tuple(map(str, written if isinstance(written, list) else ()))
+    variables = (env_var(prefix, each) for each in (name, *aliases) for prefix in prefixes)
     return Setting(
         name=name,
+        aliases=aliases,
         sensitive=setting.get("kind") in _SENSITIVE_KINDS or bool(setting.get("sensitive")),
         env_vars=tuple(dict.fromkeys(variables)),
     )

@@ -8,32 +8,34 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dag_factory.errors import Code, Problem, Severity
+from dag_factory.errors import Code, Location, Problem, Severity
 
 _IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore:?((?:[\s,]+MDF\d+)+)", re.IGNORECASE)
 _TAB = 4
-# Of lines that may hold a secret the name alone is printed: CI keeps logs.
+_LONGEST_LINE = 300
+# CI keeps logs: what may be a secret is not shown.
+_MASK = "***"
 _MASKED = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET, Code.INVALID_SCHEDULE_ENV)
+_SECRET_KEY = re.compile(
+    r"(?i)(?:pass|pwd|secret|token|credential|auth|key_?id|api_?key|access_?key|private_?key)"
+    r"[\w.-]*[\"']?\s*:"
+)
+_SECRET_IN_ADDRESS = re.compile(r"(?<=://)[^\s/]+@")
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
 
 
-def without_ignored(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Drop the warnings that a comment `# meltano-dags: ignore CODE` on their line silences."""
-    return tuple(each for each in problems if not _is_ignored(each))
+class _Sources:
+    """The lines of files, each read once."""
 
+    def __init__(self) -> None:
+        self.files: dict[Path, list[str]] = {}
 
-def _is_ignored(problem: Problem) -> bool:
-    if problem.severity is not Severity.WARNING:
-        return False
-    found = _IGNORE.search(_source_line(problem))
-    return found is not None and str(problem.code) in re.split(r"[\s,]+", found[1].upper())
-
-
-def _source_line(problem: Problem) -> str:
-    lines = _lines(problem.location.file)
-    number = problem.location.line
-    return lines[number - 1] if number <= len(lines) else ""
+    def line(self, location: Location) -> str:
+        if location.file not in self.files:
+            self.files[location.file] = _lines(location.file)
+        lines = self.files[location.file]
+        return lines[location.line - 1] if location.line <= len(lines) else ""
 
 
 def _lines(file: Path) -> list[str]:
@@ -43,23 +45,47 @@ def _lines(file: Path) -> list[str]:
         return []
 
 
+def without_ignored(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Drop the warnings that a comment `# meltano-dags: ignore CODE` on their line silences."""
+    sources = _Sources()
+    return tuple(each for each in problems if not _is_ignored(each, sources))
+
+
+def _is_ignored(problem: Problem, sources: _Sources) -> bool:
+    if problem.severity is not Severity.WARNING:
+        return False
+    found = _IGNORE.search(sources.line(problem.location)[-_LONGEST_LINE:])
+    return found is not None and str(problem.code) in re.split(r"[\s,]+", found[1].upper())
+
+
 def as_text(problems: Iterable[Problem], root: Path) -> str:
     """Return each problem with an excerpt: the line, and a caret below what is wrong."""
-    return "\n".join(_excerpt(problem, root) for problem in problems)
+    sources = _Sources()
+    return "\n".join(
+        _excerpt(problem, sources.line(problem.location), root) for problem in problems
+    )
 
 
-def _excerpt(problem: Problem, root: Path) -> str:
-    line = _source_line(problem)
-    if problem.code in _MASKED:
-        before = problem.location.column - 1
-        name = re.match(r"[\w.-]*", line[before:])
-        line = f"{' ' * before}{name[0]}: ***" if name else ""
-    if problem.location.column > len(line) + 1 or not line.strip():
+def _excerpt(problem: Problem, line: str, root: Path) -> str:
+    before = problem.location.column - 1
+    line = _masked(problem, line) if len(line) <= _LONGEST_LINE else ""
+    if before > len(line) or not line.strip():
         return problem.text(root)
-    shown = line.expandtabs(_TAB)
-    indent = len(line[: problem.location.column - 1].expandtabs(_TAB))
+    indent = len(line[:before].expandtabs(_TAB))
     margin = f"{problem.location.line:>5} | "
-    return f"{problem.text(root)}\n{margin}{shown}\n{' ' * (len(margin) + indent)}^"
+    text = line.expandtabs(_TAB)
+    return f"{problem.text(root)}\n{margin}{text}\n{' ' * (len(margin) + indent)}^"
+
+
+def _masked(problem: Problem, line: str) -> str:
+    before = problem.location.column - 1
+    if problem.code in _MASKED:
+        name = re.match(r"[\w.-]*", line[before:])
+        return f"{' ' * before}{name[0]}: {_MASK}" if name else ""
+    if secret := _SECRET_KEY.search(line):
+        line = f"{line[: secret.end()]} {_MASK}"
+        return line.ljust(before)
+    return _SECRET_IN_ADDRESS.sub(f"{_MASK}@", line)
 
 
 def as_json(problems: Iterable[Problem], root: Path) -> str:

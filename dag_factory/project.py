@@ -194,7 +194,8 @@ class _ProjectReader:
     def unknown_environments(
         self, holder: YamlMap, options: Mapping[str, Any]
     ) -> Iterator[Problem]:
-        known = [each["name"] for each in self.entries("environments", shapes.environment)]
+        entries = self.entries("environments", shapes.environment)
+        known = [each["name"] for each in entries if isinstance(each["name"], str)]
         for name in options.get("environments", ()):
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ class Settings:
         project_root: The folder that holds `meltano.yml` (`MELTANO_PROJECT_ROOT`).
         environment: The Meltano environment this Airflow runs (`MELTANO_ENVIRONMENT`); `None`
             means the project's `default_environment`.
-        state_dir: A folder that the DAG processor and the workers share
-            (`DAG_FACTORY_STATE_DIR`): the plan is kept there. `None` means it is not kept.
+        state_dir: A folder of this project's own in one that the DAG processor and the workers
+            share (`DAG_FACTORY_STATE_DIR`): the plan is kept there. `None` means it is not kept.
     """
 
     project_root: Path
@@ -37,20 +38,22 @@ def read_settings(
         environ: The variables to read.
 
     Raises:
-        SettingsError: There is no `meltano.yml` where one should be.
+        SettingsError: Nothing says where the project lies.
     """
     configured = environ.get("MELTANO_PROJECT_ROOT")
     root = Path(configured).expanduser() if configured else default_project_root
     if root is None:
         msg = "MELTANO_PROJECT_ROOT is not set: set it to the folder that holds meltano.yml."
         raise SettingsError(msg)
-    if not (root / "meltano.yml").is_file():
-        source = "MELTANO_PROJECT_ROOT" if configured else "the default project folder"
-        msg = f"{root} ({source}) holds no meltano.yml: set MELTANO_PROJECT_ROOT to its folder."
-        raise SettingsError(msg)
     state_dir = environ.get("DAG_FACTORY_STATE_DIR")
     return Settings(
         project_root=root.resolve(),
         environment=environ.get("MELTANO_ENVIRONMENT") or None,
-        state_dir=Path(state_dir).expanduser() if state_dir else None,
+        state_dir=Path(state_dir).expanduser() / _own_folder(root) if state_dir else None,
     )
+
+
+def _own_folder(root: Path) -> str:
+    """Return a name for a project by its path, links not followed: git-sync moves their ends."""
+    digest = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:8]
+    return f"{root.name}.{digest}"

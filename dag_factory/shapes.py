@@ -38,7 +38,7 @@ _Check = Callable[[YamlMap], Iterator[Problem]]
 
 
 def wrong_shapes(data: YamlMap) -> Iterator[Problem]:
-    """Yield everything at which Meltano would refuse the project.
+    """Yield at what Meltano would refuse the project, as far as people come across it.
 
     Args:
         data: The merged project.
@@ -98,7 +98,8 @@ def _plugins(holder: YamlMap, check: _Check) -> Iterator[Problem]:
             some = f"write one of {', '.join(PLUGIN_TYPES[:-1])}"
             yield _wrong(types.at(kind), message, f"did you mean {near[0]!r}?" if near else some)
         else:
-            yield from _entries(types, kind, check)
+            mappers = kind == "mappers" and check is _plugin
+            yield from _entries(types, kind, _mapper if mappers else check)
 
 
 def _texts_as_keys(entry: YamlMap, what: str) -> Iterator[Problem]:
@@ -204,16 +205,47 @@ def _plugin(entry: YamlMap) -> Iterator[Problem]:
     what = _named("plugin", entry)
     yield from _keys(entry, what, ("name",))
     yield from _state_id_part(entry, what)
-    if "mappings" in entry:
-        yield from _mappings(entry, what)
+    if "plugin_type" in entry:
+        yield _wrong(entry.at("plugin_type"), f"{what} has the key 'plugin_type'", "remove it")
+    yield from _capabilities(entry, what)
+    yield from _requires(entry, what)
     yield from _settings(entry, what)
     yield from _commands(entry, what)
+
+
+def _mapper(entry: YamlMap) -> Iterator[Problem]:
+    yield from _plugin(entry)
+    if "mappings" in entry:
+        yield from _mappings(entry, _named("plugin", entry))
+
+
+def _capabilities(entry: YamlMap, what: str) -> Iterator[Problem]:
+    capabilities = entry.get("capabilities")
+    custom = entry.get("namespace") and not entry.get("inherit_from")
+    if custom and capabilities and not isinstance(capabilities, str | list | dict):
+        place = entry.at("capabilities")
+        yield _wrong(place, f"capabilities of {what} is no list", "write [catalog, discover]")
+
+
+def _requires(entry: YamlMap, what: str) -> Iterator[Problem]:
+    requires = entry.get("requires")
+    if requires is None:
+        return
+    hint = "write {TYPE: [{name: PLUGIN}]}"
+    lists = requires.values() if isinstance(requires, YamlMap) else [5]
+    for needed in lists:
+        right = isinstance(needed, list) and all(isinstance(each, dict | None) for each in needed)
+        if not right and needed not in ("", {}):
+            yield _wrong(entry.at("requires"), f"requires of {what} is no such mapping", hint)
+            return
 
 
 def _mappings(entry: YamlMap, what: str) -> Iterator[Problem]:
     mappings = entry["mappings"]
     if not isinstance(mappings, YamlList):
-        yield _wrong(entry.at("mappings"), f"mappings of {what} is no list", "write [] for none")
+        if mappings not in ("", {}):
+            place = entry.at("mappings")
+            yield _wrong(place, f"mappings of {what} is no list", "write [] for none")
         return
     for mapping, location in zip(mappings, mappings.places, strict=True):
         if not isinstance(mapping, YamlMap):

@@ -2,27 +2,29 @@
 
 Where `DAG_FACTORY_STATE_DIR` is a folder that Airflow's DAG processor and workers share, the DAGs
 of a meltano.yml that has become unreadable stay, and their tasks find them. Files are named after
-the project's folder and the environment; they hold what the plans hold, and no secret.
+the environment; they hold what the plans hold, so no secret that does not stand in the project.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
 from dag_factory.errors import Problem, Severity
-from dag_factory.plan import DagPlan
-from dag_factory.planner import plans_of, read_plans
-from dag_factory.project import read_project
+from dag_factory.plan import DagPlan, legal_id
+from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
+from dag_factory.yaml_files import NO_PATTERN, include_patterns
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class Snapshot:
     """What was made of a project, beside the digest of what it was made from.
 
     Attributes:
-        code: The digest of this package: another version may plan differently.
+        code: The digest of this package and the version of Meltano: others may plan differently.
         include_paths: The patterns in meltano.yml, which say what else was read.
         files: The digest of everything that was read.
         plans: One for each DAG.
@@ -72,12 +74,12 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
     """
     if settings.state_dir is None:
         return Recalled(*read_plans(settings))
-    name = f"{settings.project_root.name}-{settings.environment or 'default'}"
+    name = legal_id(settings.environment) if settings.environment else "_default"
     last, good = (settings.state_dir / f"{name}.{kind}.json" for kind in ("last", "good"))
     snapshot = _read(last)
     if snapshot is None or not _is_current(snapshot, settings.project_root):
         snapshot = _take(settings)
-        if keep:
+        if keep and _is_current(snapshot, settings.project_root):
             _write(last, snapshot)
     is_good = all(each.severity is not Severity.PROJECT for each in snapshot.problems)
     if is_good and keep and _read(good) != snapshot:
@@ -90,11 +92,9 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
 
 def _take(settings: Settings) -> Snapshot:
     root = settings.project_root
-    project, problems = read_project(root)
-    patterns = project.data.get("include_paths") if project else None
-    include_paths = tuple(map(str, patterns)) if isinstance(patterns, list) else ()
-    files = _digest(_project_files(root, include_paths))
-    plans, problems = plans_of(project, problems, settings)
+    include_paths = include_patterns(root)
+    files = _digest(root, _project_files(root, include_paths))
+    plans, problems = read_plans(settings)
     relative = (
         replace(each, location=replace(each.location, file=_relative(each.location.file, root)))
         for each in problems
@@ -105,29 +105,36 @@ def _take(settings: Settings) -> Snapshot:
 def _is_current(snapshot: Snapshot, root: Path) -> bool:
     if snapshot.code != _code_digest():
         return False
-    return snapshot.files == _digest(_project_files(root, snapshot.include_paths))
+    return snapshot.files == _digest(root, _project_files(root, snapshot.include_paths))
 
 
 def _project_files(root: Path, include_paths: Iterable[str]) -> Iterator[Path]:
     """Yield everything that is read of a project: the project files, and the lock files."""
     yield root / "meltano.yml"
     for pattern in (*include_paths, "plugins/*/*.lock"):
-        with suppress(ValueError, NotImplementedError):
+        with suppress(*NO_PATTERN):
             yield from sorted(root.glob(pattern))
 
 
-def _digest(files: Iterable[Path]) -> str:
+def _digest(root: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        with suppress(OSError):
+        try:
             content = hashlib.sha256(file.read_bytes()).hexdigest()
-            digest.update(f"{file.name}\0{content}\0".encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            content = type(error).__name__
+        digest.update(os.fsencode(f"{_relative(file, root)}\0{content}\0"))
     return digest.hexdigest()
 
 
 @cache
 def _code_digest() -> str:
-    return _digest(sorted(Path(__file__).parent.rglob("*.py")))
+    package = Path(__file__).parent
+    try:
+        meltano = version("meltano")
+    except PackageNotFoundError:
+        meltano = "none"
+    return f"{_digest(package, sorted(package.rglob('*.py')))} {meltano}"
 
 
 def _relative(file: Path, root: Path) -> Path:
@@ -147,16 +154,22 @@ def _read(file: Path) -> Snapshot | None:
         return msgspec.json.decode(
             file.read_bytes(), type=Snapshot, dec_hook=lambda kind, value: kind(value)
         )
-    except (OSError, msgspec.MsgspecError):
-        return None
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            _log.warning("DAG_FACTORY_STATE_DIR: the plan cannot be read: %s", error)
+    except (msgspec.MsgspecError, RecursionError):
+        _log.warning("DAG_FACTORY_STATE_DIR: %s is not of this version, or spoilt", file)
+    return None
 
 
 def _write(file: Path, snapshot: Snapshot) -> None:
     """Write a file whole or not at all; a folder that cannot be written to is no error."""
+    unfinished = file.with_name(f"{file.name}.{uuid4().hex}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as unfinished:
-            unfinished.write(msgspec.json.encode(snapshot, enc_hook=str))
-        Path(unfinished.name).replace(file)
+        unfinished.write_bytes(msgspec.json.encode(snapshot, enc_hook=str))
+        unfinished.replace(file)
     except OSError as error:
         _log.warning("DAG_FACTORY_STATE_DIR: the plan cannot be kept: %s", error)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)

@@ -219,8 +219,8 @@ class _Reader:
         self.refuse_joined(event, event.start_mark.index)
         anchored = self.anchors.get(event.anchor)
         if anchored is None:
-            hint = f"write &{event.anchor} before the value that it stands for, or quote the *"
-            raise self.refuse(event, f"*{event.anchor} stands for nothing above it", hint)
+            hint = "write the anchor before the value that it stands for, or quote the *"
+            raise self.refuse(event, "an alias stands for nothing above it", hint)
         if not anchored:
             raise self.refuse(
                 event, f"the anchor {event.anchor} contains itself", "remove the loop"
@@ -250,8 +250,8 @@ class _Reader:
         try:
             return yaml_scalars.value(event)
         except ValueError as error:
-            message = f"{reprlib.repr(event.value)} {error}"
-            raise self.refuse(event, message, "quote it to make it a string") from error
+            hint = "quote it to make it a string"
+            raise self.refuse(event, f"the value {error}", hint) from error
 
     def collection(self, event: Any) -> YamlMap | YamlList:
         kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"

@@ -18,10 +18,9 @@ from typing import Any
 from dag_factory.errors import Code, Location, Problem, Severity
 from dag_factory.yaml12 import YamlList, YamlMap, read_yaml_file
 
-__all__ = ["YamlList", "YamlMap", "read_project_files"]
+__all__ = ["NO_PATTERN", "YamlList", "YamlMap", "include_patterns", "read_project_files"]
 
-# What Path.glob raises, depending on the pattern and on the version of Python.
-_NO_PATTERN = (
+NO_PATTERN = (
     AttributeError,
     LookupError,
     NotImplementedError,
@@ -29,6 +28,7 @@ _NO_PATTERN = (
     TypeError,
     ValueError,
 )
+"""What Path.glob raises, depending on the pattern and on the version of Python."""
 _NO_MAPPING = "the file is no mapping"
 _WILDCARD = re.compile(r"[*?[]")
 _NAMED = ("schedules", "environments", "jobs")
@@ -61,8 +61,21 @@ def read_project_files(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]
     return (None if refused else project), tuple(found)
 
 
+def include_patterns(root: Path) -> tuple[str, ...]:
+    """Return the patterns of `include_paths` in meltano.yml, or none where it cannot be read."""
+    project, _ = _main_file(root)
+    patterns = project.get("include_paths") if project else None
+    return tuple(map(str, patterns)) if isinstance(patterns, YamlList) else ()
+
+
 def _main_file(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]:
     file = root / "meltano.yml"
+    if not os.path.lexists(file):
+        message, hint = (
+            f"there is no meltano.yml in {root}",
+            "set MELTANO_PROJECT_ROOT to its folder",
+        )
+        return None, (Problem(Code.UNREADABLE_FILE, Location(file), message, hint),)
     if not _is_inside(file, root):
         what, hint = "the file leads out of the project", "put the file itself there"
         return None, (Problem(Code.UNREADABLE_FILE, Location(file), what, hint),)
@@ -94,7 +107,7 @@ def _included_files(root: Path, main: YamlMap) -> tuple[list[Path], list[Problem
         try:
             matches = sorted(root.glob(pattern))
             wrong = [file for file in matches if not (file.is_file() and _is_inside(file, root))]
-        except _NO_PATTERN:
+        except NO_PATTERN:
             hint = "write a pattern relative to the project, such as `./extract/*.meltano.yml`"
             message = f"{pattern!r} is no pattern of files in this project"
             problems.append(Problem(Code.INVALID_INCLUDE, place, message, hint))
@@ -122,7 +135,7 @@ def _no_file(root: Path, pattern: str, match: Path, place: Location) -> Problem:
 
 def _nested(included: YamlMap) -> Iterator[Problem]:
     if "include_paths" in included:
-        message = "include_paths of an included file is not followed"
+        message = "include_paths of an included file is read by some commands of Meltano only"
         hint = "list the files in include_paths of meltano.yml itself"
         yield Problem(Code.NESTED_INCLUDE, included.at("include_paths"), message, hint)
 

@@ -74,7 +74,7 @@ def test_the_command_line_needs_neither_airflow_nor_meltano(venv):
     run, _ = venv
     assert run("meltano-dags", "check") == "1 DAG, no problems, no warnings\n"
     (row,) = json.loads(run("meltano-dags", "list", "--format", "json"))
-    assert [each["task_id"] for each in row["tasks"]] == ["tap-a-to-target-x", "dbt-run"]
+    assert [each["task_id"] for each in row["tasks"]] == ["tap-a-to-target-x", "dbt.run"]
     missing = "from importlib.util import find_spec as f; print(f('airflow'), f('meltano'))"
     assert run("python", "-c", missing) == "None None\n"
 
@@ -83,4 +83,4 @@ def test_the_dags_are_built_without_meltano(venv):
     run, install = venv
     install("airflow")
     built = run("python", "-W", "ignore", "-c", BUILD_DAGS).splitlines()[-1]
-    assert built == "['tap-a-to-target-x', 'dbt-run'] False"
+    assert built == "['tap-a-to-target-x', 'dbt.run'] False"

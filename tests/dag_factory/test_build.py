@@ -16,8 +16,8 @@ from dag_factory.options import Options
 
 def test_the_tasks_stand_in_the_order_of_the_job(tmp_path):
     dag = build_dag(PLAN, tmp_path)
-    assert dag.get_task("dbt-run").upstream_task_ids == {"tap-a-to-target-x"}
-    assert dag.get_task("dbt-run").argv == ["meltano", "run", "--no-install", "dbt:run"]
+    assert dag.get_task("dbt.run").upstream_task_ids == {"tap-a-to-target-x"}
+    assert dag.get_task("dbt.run").argv == ["meltano", "run", "--no-install", "dbt:run"]
 
 
 def test_the_options_reach_airflow(tmp_path):
@@ -31,7 +31,7 @@ def test_the_options_reach_airflow(tmp_path):
         paused=True,
     )
     dag = build_dag(replace(PLAN, options=options), tmp_path)
-    task = dag.get_task("dbt-run")
+    task = dag.get_task("dbt.run")
     assert (dag.description, dag.is_paused_upon_creation) == ("why", True)
     assert dag.tags == {"meltano", "a", "b"}
     assert (task.owner, task.retries) == ("data", 5)

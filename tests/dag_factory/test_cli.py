@@ -126,7 +126,7 @@ def test_list_as_json(write_project, capsys):
         ],
         "tasks": [
             {"task_id": pair, "argv": [*run, "tap-a", "target-x"], "upstream": []},
-            {"task_id": "dbt-run", "argv": [*run, "dbt:run"], "upstream": [pair]},
+            {"task_id": "dbt.run", "argv": [*run, "dbt:run"], "upstream": [pair]},
         ],
         "file": "meltano.yml",
         "line": 3,

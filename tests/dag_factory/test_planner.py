@@ -116,7 +116,7 @@ def test_task_ids_come_from_the_command_and_stay_unique(write_project):
     (dag,), _ = plan_tasks(write_project, "[tap-a target-x, dbt:run, tap-a target-x]")
     assert [task.task_id for task in dag.tasks] == [
         "tap-a-to-target-x",
-        "dbt-run",
+        "dbt.run",
         "tap-a-to-target-x.2",
     ]
 

@@ -14,7 +14,28 @@ def test_an_empty_environment_means_the_projects_default(write_project):
     assert read_settings(write_project(), {"MELTANO_ENVIRONMENT": ""}).environment is None
 
 
-@pytest.mark.parametrize("environ", [{}, {"MELTANO_PROJECT_ROOT": "/nowhere"}])
-def test_no_project_is_one_clear_error(environ):
+def test_no_project_is_one_clear_error():
     with pytest.raises(SettingsError, match="MELTANO_PROJECT_ROOT"):
-        read_settings(environ=environ)
+        read_settings(environ={})
+
+
+def test_each_project_has_a_folder_of_its_own_for_its_plans(tmp_path):
+    folders = set()
+    for name in ("a/meltano", "b/meltano"):
+        (tmp_path / name).mkdir(parents=True)
+        environ = {"DAG_FACTORY_STATE_DIR": str(tmp_path / "state")}
+        folders.add(read_settings(tmp_path / name, environ).state_dir)
+    assert len(folders) == 2
+    assert {folder.parent for folder in folders} == {tmp_path / "state"}
+
+
+def test_the_folder_stays_where_the_project_is_a_link_that_moves(tmp_path):
+    environ = {"DAG_FACTORY_STATE_DIR": str(tmp_path / "state")}
+    found = []
+    for revision in ("one", "two"):
+        (tmp_path / revision).mkdir()
+        (tmp_path / "current").unlink(missing_ok=True)
+        (tmp_path / "current").symlink_to(revision)
+        found.append(read_settings(tmp_path / "current", environ))
+    assert found[0].project_root != found[1].project_root
+    assert found[0].state_dir == found[1].state_dir

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -38,7 +39,7 @@ def test_what_is_recalled_is_what_would_be_read(settings):
 
 def test_an_unchanged_project_is_not_read_again(settings, monkeypatch):
     recall(settings)
-    monkeypatch.setattr(snapshot, "read_project", None)
+    monkeypatch.setattr(snapshot, "read_plans", None)
     assert recall(settings)[0]
 
 
@@ -101,14 +102,54 @@ def test_a_spoilt_file_is_no_plan(settings, content):
 def test_another_version_of_this_package_reads_again(settings, monkeypatch):
     recall(settings)
     monkeypatch.setattr(snapshot, "_code_digest", lambda: "other")
-    calls = []
-    monkeypatch.setattr(
-        snapshot,
-        "_take",
-        lambda _: calls.append(1) or snapshot._read(next(settings.state_dir.glob("*.good.json"))),
-    )
+    monkeypatch.setattr(snapshot, "read_plans", lambda _: ((), ()))
+    assert recall(settings) == ((), ())
+
+
+def test_a_mended_include_is_seen(settings):
+    included = settings.project_root / "more/jobs.yml"
+    included.parent.mkdir()
+    for text, jobs in [
+        ("jobs: [{name: k, tasks: [dbt]}]\n", ["j", "k"]),
+        ("jobs: [\n", ["j", "k"]),
+        ("jobs: [{name: l, tasks: [dbt]}]\n", ["j", "l"]),
+    ]:
+        included.write_text(text)
+        plans, problems = recall(settings)
+        assert [each.job for each in plans] == jobs
+        assert any(each.code is Code.UNREADABLE_FILE for each in problems) is (text[-2] == "[")
+
+
+def test_a_change_while_the_project_is_read_is_seen_the_next_time(settings, monkeypatch):
+    file = settings.project_root / "meltano.yml"
+
+    def read_then_change(known):
+        plans = read_plans(known)
+        file.write_text(
+            file.read_text().replace("name: j,", "name: k,").replace("job: j", "job: k")
+        )
+        return plans
+
+    monkeypatch.setattr(snapshot, "read_plans", read_then_change)
+    assert [each.job for each in recall(settings)[0]] == ["j"]
+    monkeypatch.undo()
+    assert [each.job for each in recall(settings)[0]] == ["k"]
+
+
+def test_a_missing_project_keeps_its_dags_too(settings):
+    good, _ = recall(settings)
+    (settings.project_root / "meltano.yml").unlink()
+    plans, (problem,) = recall(settings)
+    assert plans == good
+    assert "there is no meltano.yml in" in problem.message
+
+
+def test_whoever_may_read_the_folder_may_read_the_plan(settings):
+    before = os.umask(0o022)
     recall(settings)
-    assert calls
+    os.umask(before)
+    modes = {file.stat().st_mode & 0o044 for file in settings.state_dir.iterdir()}
+    assert modes == {0o044}
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_error(settings, tmp_path, caplog):

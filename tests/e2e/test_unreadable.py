@@ -34,7 +34,7 @@ def last_parse(api):
 def test_the_known_dags_stay_and_their_tasks_say_what_meltano_says(
     airflow, api, spoil, trigger, read_log
 ):
-    wait_until(lambda: list(airflow.local.plans.glob("*.good.json")), 60, "a good plan")
+    wait_until(lambda: list(airflow.local.plans.rglob("*.good.json")), 60, "a good plan")
     spoil()
     error = wait_until(lambda: import_error(api), 60, "the import error")
     assert "meltano.yml:2:9: MDF001 the file is not valid YAML" in error
@@ -52,7 +52,7 @@ def test_the_known_dags_stay_and_their_tasks_say_what_meltano_says(
 def test_a_worker_without_the_plan_fails_its_task_with_one_clear_line(
     airflow, api, spoil, trigger, read_log
 ):
-    wait_until(lambda: list(airflow.local.plans.glob("*.good.json")), 60, "a good plan")
+    wait_until(lambda: list(airflow.local.plans.rglob("*.good.json")), 60, "a good plan")
     spoil()
     shutil.rmtree(airflow.local.plans)
     run = trigger("reference_data")

@@ -15,7 +15,7 @@ PLAN = DagPlan(
     options=Options(),
     tasks=(
         TaskPlan("tap-a-to-target-x", (*_COMMAND, "tap-a", "target-x")),
-        TaskPlan("dbt-run", (*_COMMAND, "dbt:run"), ("tap-a-to-target-x",)),
+        TaskPlan("dbt.run", (*_COMMAND, "dbt:run"), ("tap-a-to-target-x",)),
     ),
 )
 
