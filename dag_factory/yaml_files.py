@@ -160,7 +160,7 @@ def _unindexable(
                 yield from _unnamed(root, path, entry, entry_place, names)
         elif entries is None:
             yield Problem(Code.WRONG_SHAPE, place, f"{what} is empty", "remove the key")
-        elif entries != {}:
+        elif entries not in ({}, ""):
             hint = "write a list of entries, or remove the key"
             yield Problem(Code.WRONG_SHAPE, place, f"{what} is no list", hint)
 
