@@ -47,7 +47,7 @@ def wrong_secrets(project: Project) -> Iterator[Problem]:
     for environment in project.environments:
         yield from _in_env(environment.entry, variables, overrides=True)
         for plugin in project.plugins:
-            for entry in _configured(environment.entry, plugin):
+            for entry in environment.configured(plugin):
                 yield from _in_config(plugin, entry)
                 yield from _in_env(entry, variables, overrides=False)
     yield from _in_env(project.data, variables, overrides=True)
@@ -59,15 +59,6 @@ def wrong_secrets(project: Project) -> Iterator[Problem]:
 
 def _is_literal(value: Any) -> bool:
     return value not in (None, "") and not (isinstance(value, str) and _REFERENCE.search(value))
-
-
-def _configured(environment: YamlMap, plugin: Plugin) -> Iterator[YamlMap]:
-    config = environment.get("config")
-    types = config.get("plugins") if isinstance(config, YamlMap) else None
-    entries = types.get(plugin.type) if isinstance(types, YamlMap) else None
-    for entry in entries if isinstance(entries, YamlList) else ():
-        if isinstance(entry, YamlMap) and entry.get("name") == plugin.name:
-            yield entry
 
 
 def _in_config(plugin: Plugin, entry: YamlMap) -> Iterator[Problem]:

@@ -128,6 +128,7 @@ def describe_dag(plan: DagPlan, now: datetime) -> str:
         lines += [f"    after        {each}" for each in task.upstream]
         lines += [f"    state ID     {each}" for each in task.state_ids]
         lines += [f"    secret       ${each}" for each in task.secrets]
+        lines.append(f"    digest       {task.digest}")
     return "\n".join(lines)
 
 

@@ -26,6 +26,7 @@ class TaskPlan:
         upstream: The ids of the tasks that run before.
         state_ids: Under which Meltano keeps the bookmarks of its pairs, and locks them.
         secrets: The variables of its plugins' sensitive settings.
+        digest: Of what it needs of the project, so that an image can be compared with it.
     """
 
     task_id: str
@@ -33,6 +34,7 @@ class TaskPlan:
     upstream: tuple[str, ...] = ()
     state_ids: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True)

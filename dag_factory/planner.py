@@ -15,6 +15,7 @@ from itertools import chain, count
 from typing import Any, TypeVar
 
 from dag_factory.blocks import Blocks, Grammar, pairs
+from dag_factory.digests import task_digest
 from dag_factory.errors import Code, Location, Problem, in_order, shown
 from dag_factory.hygiene import wrong_secrets
 from dag_factory.options import layer
@@ -193,6 +194,7 @@ class _Planner:
                     upstream=tuple(each.task_id for each in tasks[-1:]),
                     state_ids=tuple(dict.fromkeys(self.state_ids(job, blocks))),
                     secrets=self.secrets(each.plugin for each in blocks),
+                    digest=self.digest(each.plugin for each in blocks),
                 )
             )
         return tuple(tasks)
@@ -232,6 +234,9 @@ class _Planner:
             found += [setting.env_vars[0] for setting in plugin.settings if setting.sensitive]
         return tuple(dict.fromkeys(found))
 
+    def digest(self, plugins: Iterable[Plugin]) -> str:
+        return task_digest(self.project, self.environment, plugins)
+
     def undefined_plugin(self, plugin: Plugin) -> tuple[Location, str, str]:
         """Return where, what and what to do of a plugin that the project does not define."""
         if plugin.broken_lock:
@@ -267,6 +272,7 @@ class _Planner:
                 argv=(*_ELT, *schedule.elt_args),
                 state_ids=(schedule.name,),
                 secrets=self.secrets(plugins),
+                digest=self.digest(plugins),
             )
             yield self.dag(schedule, {}, (task,), [planned])
 

@@ -57,6 +57,7 @@ class Plugin:
             the list of an earlier file each time that it loads the project.
         broken_lock: Its lock file, where that is no JSON object.
         entry: What is written.
+        definition: The same, with the entries that it inherits from and the lock file behind it.
     """
 
     type: str
@@ -69,6 +70,7 @@ class Plugin:
     loaded_twice: bool
     broken_lock: Path | None
     entry: YamlMap = field(compare=False)
+    definition: tuple[Mapping[str, Any], ...] = field(compare=False)
 
 
 def env_var(prefix: str, setting: str) -> str:
@@ -132,6 +134,7 @@ class _Definitions:
             loaded_twice=self.is_loaded_twice(kind, entry),
             broken_lock=self.broken.get(id(entry)),
             entry=entry,
+            definition=tuple(chain),
         )
 
     def chain(self, kind: str, entry: YamlMap) -> tuple[list[Mapping[str, Any]], bool, bool]:

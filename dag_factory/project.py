@@ -36,6 +36,15 @@ class Environment:
     entry: YamlMap = field(compare=False)
     location: Location
 
+    def configured(self, plugin: Plugin) -> Iterator[YamlMap]:
+        """Yield what the environment sets for a plugin."""
+        config = self.entry.get("config")
+        types = config.get("plugins") if isinstance(config, YamlMap) else None
+        entries = types.get(plugin.type) if isinstance(types, YamlMap) else None
+        for entry in entries if isinstance(entries, YamlList) else ():
+            if isinstance(entry, YamlMap) and entry.get("name") == plugin.name:
+                yield entry
+
 
 @dataclass(frozen=True)
 class Job:

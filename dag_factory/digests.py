@@ -1,0 +1,51 @@
+"""Whether two copies of a project agree on what a task needs.
+
+An image and a meltano.yml may be of different versions: what counts for a task is its plugins, and
+what the project and the environment set for them; no schedule, no annotation and no other plugin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dag_factory.plugins import Plugin
+from dag_factory.project import Environment, Project
+
+_LENGTH = 16
+_NO_MATTER = ("annotations", "description", "label", "logo_url", "docs", "repo")
+
+
+def task_digest(project: Project, environment: Environment, plugins: Iterable[Plugin]) -> str:
+    """Return the digest of what a task that runs these plugins needs.
+
+    Args:
+        project: The project.
+        environment: The Meltano environment that the task runs in.
+        plugins: Those that it runs, in their order.
+    """
+    needs = {
+        "env": project.data.get("env"),
+        "environment": [environment.name, environment.entry.get("env")],
+        "state_id_suffix": environment.entry.get("state_id_suffix"),
+        "plugins": [
+            [plugin.type, *map(_needed, [*plugin.definition, *environment.configured(plugin)])]
+            for plugin in plugins
+        ],
+    }
+    text = json.dumps(_plain(needs), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+def _needed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: each for key, each in entry.items() if key not in _NO_MATTER}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
