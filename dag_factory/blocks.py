@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dag_factory.errors import Code, Location, Problem, shown
+from dag_factory.errors import Code, Location, Problem, guess, shown
 from dag_factory.plugins import Plugin
 from dag_factory.project import Job, Project
 from dag_factory.yaml_files import YamlList, YamlMap
@@ -146,9 +146,8 @@ class Grammar:
 def _unknown_command(name: str, command: str, plugin: Plugin) -> _Fault | None:
     if plugin.commands is None or command in plugin.commands:
         return None
-    near = difflib.get_close_matches(command, plugin.commands, n=1)
     known = f"it has {', '.join(sorted(plugin.commands)) or 'none'}; or add it to its `commands`"
-    hint = f"did you mean {near[0]!r}?" if near else known
+    hint = guess(command, plugin.commands, known)
     return Code.UNKNOWN_COMMAND, f"the plugin {name!r} has no command {command!r}", hint
 
 

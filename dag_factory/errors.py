@@ -10,6 +10,7 @@ report names every mistake and one bad job never hides a good one.
 
 from __future__ import annotations
 
+import difflib
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -143,6 +144,12 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return words[value]
     return reprlib.repr(value)
+
+
+def guess(word: Any, known: Iterable[str], otherwise: str) -> str:
+    """Return the hint that names the nearest of the known words, or another where none is near."""
+    near = difflib.get_close_matches(str(word), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -9,14 +9,13 @@ end, are exactly what `meltano run JOB` would run
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, count
 from typing import Any, TypeVar
 
 from dag_factory.blocks import Blocks, Grammar, pairs
 from dag_factory.digests import task_digest
-from dag_factory.errors import Code, Location, Problem, in_order, shown
+from dag_factory.errors import Code, Location, Problem, guess, in_order, shown
 from dag_factory.hygiene import wrong_secrets
 from dag_factory.options import layer
 from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan, legal_id
@@ -77,12 +76,11 @@ def _chosen_environment(
         if name in project.refused:
             return None, ()
         what = f"there is no environment {name!r}" if name else "no environment is chosen"
-        near = difflib.get_close_matches(name or "", names, n=1)
         hint = f"choose {some}: by MELTANO_ENVIRONMENT, --environment or default_environment"
         by_default = name == default and "default_environment" in project.data
         place = project.data.at("default_environment" if by_default else "environments")
-        guess = f"did you mean {near[0]!r}?" if near else hint
-        return None, (Problem(Code.UNKNOWN_ENVIRONMENT, place, what, guess),)
+        hint = guess(name or "", names, hint)
+        return None, (Problem(Code.UNKNOWN_ENVIRONMENT, place, what, hint),)
     if default in (None, *known):
         return known[name], ()
     message = f"default_environment names {default!r}, which does not exist"
@@ -250,10 +248,8 @@ class _Planner:
         if not isinstance(parent, str) or parent in ("", *known):
             message = f"no definition of the plugin {plugin.name!r} is in the project"
             return plugin.location, message, hint
-        near = difflib.get_close_matches(parent, known, n=1)
         message = f"{plugin.name!r} inherits from {parent!r}, which the project does not define"
-        guess = f"did you mean {near[0]!r}?" if near else hint
-        return plugin.entry.at("inherit_from"), message, guess
+        return plugin.entry.at("inherit_from"), message, guess(parent, known, hint)
 
     def older_schedule(self, schedule: Schedule) -> Iterator[DagPlan]:
         """Plan a schedule that has an extractor and a loader instead of a job."""
@@ -285,8 +281,7 @@ class _Planner:
             if isinstance(name, str) and name in known:
                 found.append(known[name])
                 continue
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "add the plugin to the project"
+            hint = guess(name, known, "add the plugin to the project")
             if self.is_refused(name):
                 continue
             message = f"schedule {schedule.name!r}: there is no {key} {shown(name)}"

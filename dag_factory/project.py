@@ -6,14 +6,13 @@ loads, also what could not run; `plan` says what can.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dag_factory import shapes
-from dag_factory.errors import Code, Location, Problem, Severity, in_order, shown
+from dag_factory.errors import Code, Location, Problem, Severity, guess, in_order, shown
 from dag_factory.intervals import cron_interval
 from dag_factory.options import Level, read_options
 from dag_factory.plugins import Plugin, read_plugins
@@ -207,9 +206,8 @@ class _ProjectReader:
         known = [each["name"] for each in entries if isinstance(each["name"], str)]
         for name in options.get("environments", ()):
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
                 some = f"write some of {', '.join(known)}"
-                hint = f"did you mean {near[0]!r}?" if near else some
+                hint = guess(name, known, some)
                 place = holder["annotations"]["airflow"].at("environments")
                 message = f"environments: there is no environment {name!r}"
                 yield Problem(Code.INVALID_OPTION, place, message, hint)

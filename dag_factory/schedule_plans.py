@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dag_factory.errors import Code, Problem, shown
+from dag_factory.errors import Code, Problem, guess, shown
 from dag_factory.intervals import INTERVALS, SIX_FIELDS, wrong_cron
 from dag_factory.options import layer
 from dag_factory.plan import SchedulePlan
@@ -80,8 +80,7 @@ def plan_schedule(
 
 def _unknown_job(schedule: Schedule, jobs: Mapping[str, Job]) -> Problem:
     job = schedule.job
-    near = difflib.get_close_matches(str(job), jobs, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "define the job, or remove the schedule"
+    hint = guess(job, jobs, "define the job, or remove the schedule")
     if not isinstance(job, str):
         hint = "name one job" if isinstance(job, list | dict) else "quote it"
     message = f"schedule {schedule.name!r} names the job {shown(job)}, which does not exist"

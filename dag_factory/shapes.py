@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dag_factory.errors import Code, Location, Problem, shown
+from dag_factory.errors import Code, Location, Problem, guess, shown
 from dag_factory.yaml_files import YamlList, YamlMap
 
 # meltano/core/plugin/base.py: PluginType; a name is looked up in this order.
@@ -94,9 +94,8 @@ def _plugins(holder: YamlMap, check: _Check) -> Iterator[Problem]:
             yield _wrong(types.at(kind), message, "remove the key, or write []")
         elif plugins and kind not in PLUGIN_TYPES:
             message = f"there is no plugin type {kind!r}"
-            near = difflib.get_close_matches(str(kind), PLUGIN_TYPES, n=1)
             some = f"write one of {', '.join(PLUGIN_TYPES[:-1])}"
-            yield _wrong(types.at(kind), message, f"did you mean {near[0]!r}?" if near else some)
+            yield _wrong(types.at(kind), message, guess(kind, PLUGIN_TYPES, some))
         else:
             mappers = kind == "mappers" and check is _plugin
             yield from _entries(types, kind, _mapper if mappers else check)
