@@ -21,7 +21,7 @@ _REFERENCE = re.compile(r"\$(?:[A-Z][A-Z0-9_]*|\{\w+\})")
 _CREDENTIALS = re.compile(r"(?<![\w+.-])[a-zA-Z][\w+.-]{0,30}://[^\s/:@]*:([^\s/@]+)@")
 _TOKEN_AS_USER = re.compile(r"(?<![\w.-])(?:[a-z]{1,9}\+)?https?://([^\s/:@]+)@")
 _PARAMETER = re.compile(r"(?i)[?&](?:password|pwd|secret|token|api_?key)=([^&\s]+)")
-# Settings of Meltano's own that its bundle/settings.yml declares sensitive, by their last parts.
+# Settings of Meltano's own that meltano/core/state_store declares sensitive, by their last parts.
 _MELTANOS_OWN = re.compile(
     r"state_backend\..*(?:access_key|access_key_id|account_key|connection_string|password|token)"
 )

@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from dag_factory.errors import Code, Location, Problem, shown
 from dag_factory.yaml_files import YamlMap
 
-_KEY = "airflow"
+KEY = "airflow"
+"""Whose options stand below it in `annotations`."""
 _ALIKE = 0.8
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
@@ -170,13 +171,13 @@ def read_options(holder: YamlMap, level: Level) -> tuple[dict[str, Any], tuple[P
     annotations = holder.get("annotations")
     if not isinstance(annotations, YamlMap):
         return {}, ()
-    if _KEY not in annotations:
+    if KEY not in annotations:
         return {}, tuple(_misplaced(annotations))
-    written = annotations[_KEY]
+    written = annotations[KEY]
     who = "" if level is Level.PROJECT else f"{level.split()[-1]} {shown(holder.get('name'))}: "
     if not isinstance(written, YamlMap):
         message = "airflow is no mapping of options"
-        return {}, (_problem(annotations.at(_KEY), message, "write option: value"),)
+        return {}, (_problem(annotations.at(KEY), message, "write option: value"),)
     options, problems = {}, []
     for key, value in written.items():
         option = _OPTIONS.get(key)
@@ -211,12 +212,12 @@ def _right_form(key: str, value: Any) -> str:
 
 def _misplaced(annotations: YamlMap) -> Iterator[Problem]:
     for key in filter(_OPTIONS.__contains__, annotations):
-        message = f"{key} stands beside `{_KEY}:`, not below it, and nobody reads it"
-        hint = f"write annotations: {{{_KEY}: {{{key}: ...}}}}"
+        message = f"{key} stands beside `{KEY}:`, not below it, and nobody reads it"
+        hint = f"write annotations: {{{KEY}: {{{key}: ...}}}}"
         yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
-    for key in difflib.get_close_matches(_KEY, map(str, annotations), cutoff=_ALIKE):
+    for key in difflib.get_close_matches(KEY, map(str, annotations), cutoff=_ALIKE):
         message = f"annotations for {key!r} are another tool's"
-        hint = f"did you mean {_KEY!r}?"
+        hint = f"did you mean {KEY!r}?"
         yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
 
 

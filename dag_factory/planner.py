@@ -105,6 +105,11 @@ class _Planner:
     def report(self, code: Code, location: Location, message: str, hint: str) -> None:
         self.problems.append(Problem(code, location, message, hint))
 
+    def report_again(self, key: str, name: str, place: Location, first: Location) -> None:
+        at = first.text(self.project.root)
+        message = f"{name!r} stands in {key} again; Meltano uses {at}"
+        self.report(Code.DUPLICATE_NAME, place, message, "rename or remove one")
+
     def first_named(self, entries: Iterable[_Named], key: str) -> Iterator[_Named]:
         """Yield the entries whose name is text; of those with one name the first, as Meltano."""
         found: dict[str, Location] = {}
@@ -115,9 +120,7 @@ class _Planner:
                 hint = "give it a name" if name is None else "quote it"
                 self.report(Code.INVALID_NAME, place, message, hint)
             elif name in found:
-                first = found[name].text(self.project.root)
-                message = f"{name!r} stands in {key} again; Meltano uses {first}"
-                self.report(Code.DUPLICATE_NAME, place, message, "rename or remove one")
+                self.report_again(key, name, place, found[name])
             else:
                 found[name] = place
                 yield entry
@@ -131,9 +134,7 @@ class _Planner:
             place = entry.at("name")
             first = found.setdefault((key, name), place)
             if first is not place:
-                message = f"{name!r} stands in {key} again; Meltano uses "
-                message += first.text(self.project.root)
-                self.report(Code.DUPLICATE_NAME, place, message, "rename or remove one")
+                self.report_again(key, name, place, first)
 
     def plans(self) -> Iterator[DagPlan]:
         """Plan the jobs, then the schedules of the older form."""
@@ -281,9 +282,9 @@ class _Planner:
             if isinstance(name, str) and name in known:
                 found.append(known[name])
                 continue
-            hint = guess(name, known, "add the plugin to the project")
             if self.is_refused(name):
                 continue
+            hint = guess(name, known, "add the plugin to the project")
             message = f"schedule {schedule.name!r}: there is no {key} {shown(name)}"
             self.report(Code.UNKNOWN_PLUGIN, schedule.entry.at(key), message, hint)
         if schedule.entry["transform"] not in _TRANSFORMS:

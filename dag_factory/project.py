@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dag_factory import shapes
 from dag_factory.errors import Code, Location, Problem, Severity, guess, in_order, shown
 from dag_factory.intervals import cron_interval
-from dag_factory.options import Level, read_options
+from dag_factory.options import KEY, Level, read_options
 from dag_factory.plugins import Plugin, read_plugins
 from dag_factory.yaml_files import YamlList, YamlMap, read_project_files
 
@@ -27,13 +28,11 @@ class Environment:
         name: As in `--environment`.
         state_id_suffix: As written: Meltano puts variables into it when it runs.
         entry: What is written.
-        location: Where it stands.
     """
 
     name: str
     state_id_suffix: str | None
     entry: YamlMap = field(compare=False)
-    location: Location
 
     def configured(self, plugin: Plugin) -> Iterator[YamlMap]:
         """Yield what the environment sets for a plugin."""
@@ -202,15 +201,18 @@ class _ProjectReader:
     def unknown_environments(
         self, holder: YamlMap, options: Mapping[str, Any]
     ) -> Iterator[Problem]:
-        entries = self.entries("environments", shapes.environment)
-        known = [each["name"] for each in entries if isinstance(each["name"], str)]
         for name in options.get("environments", ()):
-            if name not in known:
-                some = f"write some of {', '.join(known)}"
-                hint = guess(name, known, some)
-                place = holder["annotations"]["airflow"].at("environments")
+            if name not in self.known_environments:
+                some = f"write some of {', '.join(self.known_environments)}"
+                hint = guess(name, self.known_environments, some)
+                place = holder["annotations"][KEY].at("environments")
                 message = f"environments: there is no environment {name!r}"
                 yield Problem(Code.INVALID_OPTION, place, message, hint)
+
+    @cached_property
+    def known_environments(self) -> list[str]:
+        entries = self.entries("environments", shapes.environment)
+        return [each["name"] for each in entries if isinstance(each["name"], str)]
 
     def entries(self, key: str, check: Callable[[YamlMap], Iterator[Problem]]) -> Iterator[YamlMap]:
         values = self.data.get(key)
@@ -227,7 +229,7 @@ class _ProjectReader:
                 continue
             self.options(entry, Level.ENVIRONMENT)
             suffix = _text(entry.get("state_id_suffix"))
-            yield Environment(entry["name"], suffix, entry, entry.location)
+            yield Environment(entry["name"], suffix, entry)
 
     def jobs(self) -> Iterator[Job]:
         for entry in self.entries("jobs", shapes.job):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dag_factory.options import Level, option_schema
+from dag_factory.options import KEY, Level, option_schema
 
 MELTANO_SCHEMA = (
     "https://raw.githubusercontent.com/meltano/meltano/main/src/meltano/schemas/meltano.schema.json"
@@ -33,4 +33,4 @@ def _entries(level: Level) -> dict[str, Any]:
 
 
 def _annotations(level: Level) -> dict[str, Any]:
-    return {"properties": {"airflow": option_schema(level)}}
+    return {"properties": {KEY: option_schema(level)}}
