@@ -7,7 +7,7 @@ when the functions here are called.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from dag_factory.errors import Problem, ProjectError, Severity, in_order
 from dag_factory.settings import Settings, read_settings
@@ -18,34 +18,57 @@ if TYPE_CHECKING:
 __all__ = ["build_airflow_dags", "raise_project_problems"]
 
 
-def build_airflow_dags(project_root: Path | None = None) -> dict[str, DAG]:
+class Deployment(TypedDict, total=False):
+    """What a DAG file may say of the DAGs that it loads.
+
+    Attributes:
+        environment: The Meltano environment, in place of `MELTANO_ENVIRONMENT`.
+        dag_id_prefix: What begins each DAG id, such as `prod_`: one Airflow can serve several
+            projects or environments, with a DAG file each. Default: nothing.
+        dag_id_template: What the rest of a DAG id is made of: `{job}`, `{schedule}` (the first
+            schedule of the job, or the job itself where it has none), `{environment}`. Default:
+            `{job}`; `meltano_{schedule}_{job}` keeps the ids of Meltano's own generator.
+    """
+
+    environment: str | None
+    dag_id_prefix: str
+    dag_id_template: str
+
+
+def build_airflow_dags(
+    project_root: Path | str | None = None, **deployment: Unpack[Deployment]
+) -> dict[str, DAG]:
     """Return a DAG for each job of the Meltano project that can run, by DAG id.
 
     Jobs that cannot run are left out; `raise_project_problems` names them.
 
     Args:
-        project_root: Where the project lies, when `MELTANO_PROJECT_ROOT` does not say.
+        project_root: Where the project lies. Default: `MELTANO_PROJECT_ROOT`.
+        **deployment: As in `Deployment`.
 
     Raises:
         SettingsError: There is no project there.
     """
-    return _build(read_settings(project_root))[0]
+    return _build(read_settings(project_root, **deployment))[0]
 
 
-def raise_project_problems(project_root: Path | None = None) -> None:
+def raise_project_problems(
+    project_root: Path | str | None = None, **deployment: Unpack[Deployment]
+) -> None:
     """Raise one error that lists everything that keeps a job from running.
 
     Called in a DAG file of its own, it shows as that file's import error in Airflow's UI while
     the good DAGs live on: an error in their own file would take them all offline.
 
     Args:
-        project_root: Where the project lies, when `MELTANO_PROJECT_ROOT` does not say.
+        project_root: Where the project lies. Default: `MELTANO_PROJECT_ROOT`.
+        **deployment: As in `build_airflow_dags`, with the same values.
 
     Raises:
         ProjectError: Something does; the message has a line `file:line: what` for each.
         SettingsError: There is no project there.
     """
-    settings = read_settings(project_root)
+    settings = read_settings(project_root, **deployment)
     _, found, from_last_good = _build(settings)
     problems = [each for each in found if each.severity is not Severity.WARNING]
     if problems:

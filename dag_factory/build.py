@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from itertools import chain, count, groupby
 from pathlib import Path
 
-from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk import DAG, BaseOperator, TaskGroup, get_parsing_context
 from airflow.sdk.definitions.context import AirflowParsingContext
 from airflow.serialization.serialized_objects import DagSerialization
 
+from dag_factory.arguments import (
+    WrongArgumentError,
+    dag_arguments,
+    task_arguments,
+)
 from dag_factory.errors import Code, Location, Problem, Severity
-from dag_factory.plan import DagPlan
+from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.runners.local import make_task
 from dag_factory.runners.stand_in import StandInOperator
-from dag_factory.schedules import timetable
+from dag_factory.schedules import job_asset
+
+_HANDFUL = 6
 
 
 def wanted_task() -> AirflowParsingContext:
@@ -46,6 +55,10 @@ def build_dags(
             if wanted is None:
                 dag.validate()  # type: ignore[no-untyped-call]
                 DagSerialization.to_dict(dag)
+        except WrongArgumentError as error:
+            message = f"job {plan.job!r}: {error}"
+            location = Location(project_root / plan.file, plan.line)
+            problems.append(Problem(Code.WRONG_ARGUMENT, location, message, error.hint))
         except Exception as error:  # noqa: BLE001 - any failure concerns this DAG alone
             message = f"job {plan.job!r}: Airflow refuses its DAG: {error}"
             location = Location(project_root / plan.file, plan.line)
@@ -77,28 +90,46 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
 
     Airflow finds it by its name in the DAG file, not by its construction: the file that only looks
     for problems builds it too.
+
+    Raises:
+        WrongArgumentError: `dag` or `operator` has an argument that Airflow has not.
     """
-    with DAG(
-        dag_id=plan.dag_id,
-        dag_display_name=plan.job,
-        description=plan.options.description,
-        doc_md=_doc(plan),
-        tags=sorted({"meltano", *plan.options.tags}),
-        schedule=timetable(plan),
-        max_active_runs=1,
-        is_paused_upon_creation=plan.options.paused,
-        auto_register=False,
-    ) as dag:
-        tasks = {task.task_id: make_task(plan, task, project_root) for task in plan.tasks}
+    with DAG(**dag_arguments(plan)) as dag:
+        tasks: dict[str, BaseOperator] = {}
+        for group, members in _groups(plan.tasks):
+            with TaskGroup(group, prefix_group_id=False) if group else nullcontext():
+                for task in members:
+                    arguments = task_arguments(plan, task)
+                    tasks[task.task_id] = make_task(plan, task, project_root, arguments)
         for task in plan.tasks:
             tasks[task.task_id].set_upstream([tasks[each] for each in task.upstream])
+        if len(plan.last) > 1:
+            _end(plan).set_upstream([tasks[each] for each in plan.last])
     return dag
 
 
-def _doc(plan: DagPlan) -> str:
-    when = ", ".join(f"`{cron}` ({plan.timezone})" for cron in plan.crons) or "by hand"
-    return f"""
-Meltano job **{plan.job}** of `{plan.file}`, in the environment `{plan.environment}`; runs {when}.
+def _groups(tasks: Iterable[TaskPlan]) -> Iterator[tuple[str, tuple[TaskPlan, ...]]]:
+    """Yield the tasks, with the name of a group to fold away where there are many.
 
-By hand: `meltano --environment={plan.environment} run {plan.job}`
-"""
+    Tasks that follow each other and load, or that do not, are one group. A group is no part of a
+    task's id.
+    """
+    tasks = tuple(tasks)
+    if len(tasks) <= _HANDFUL:
+        yield "", tasks
+        return
+    numbers = count(1)
+    for loads, members in groupby(tasks, key=lambda task: bool(task.state_ids)):
+        yield f"{'load' if loads else 'commands'}_{next(numbers)}", tuple(members)
+
+
+def _end(plan: DagPlan) -> BaseOperator:
+    """Return a task that says that the job is done: no single task of it does."""
+    from airflow.providers.standard.operators.empty import (  # noqa: PLC0415 - for the few
+        EmptyOperator,
+    )
+
+    used = [task.task_id for task in plan.tasks]
+    names = chain(["done"], (f"done.{number}" for number in count(2)))
+    task_id = next(each for each in names if each not in used)
+    return EmptyOperator(task_id=task_id, outlets=[job_asset(plan.dag_id)])

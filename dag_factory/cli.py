@@ -17,7 +17,7 @@ from termcolor import colored
 from dag_factory.errors import Problem, SettingsError, Severity
 from dag_factory.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.plan import DagPlan
-from dag_factory.planner import read_plans
+from dag_factory.planner import option_sources, read_plans
 from dag_factory.problems import FORMATS
 from dag_factory.project import read_project
 from dag_factory.settings import Settings, read_settings
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=_list)
     show = commands.add_parser("show", parents=[shared], help="tell everything about one job")
     show.add_argument("job", help="the name of the job, or its DAG id")
+    show.add_argument("--why", action="store_true", help="say where each option comes from")
     show.set_defaults(run=_show)
     schema = commands.add_parser("schema", help="print the JSON Schema of meltano.yml, for editors")
     schema.set_defaults(run=_schema)
@@ -89,7 +90,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         "MELTANO_PROJECT_ROOT": arguments.project,
     }
     given = {name: str(value) for name, value in chosen.items() if value}
-    settings = read_settings(Path.cwd(), os.environ | given)
+    settings = read_settings(environ={"MELTANO_PROJECT_ROOT": str(Path.cwd())} | os.environ | given)
     if not os.path.lexists(settings.project_root / "meltano.yml"):
         raise _UsageError(_no_project(settings.project_root, arguments.project))
     return settings
@@ -174,7 +175,11 @@ def _chosen(plans: Sequence[DagPlan], name: str, settings: Settings) -> DagPlan:
 def _show(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     plans, _ = _planned(settings)
-    print(describe_dag(_chosen(plans, arguments.job, settings), datetime.now(UTC)))
+    plan, why = _chosen(plans, arguments.job, settings), None
+    if arguments.why:
+        project, _ = read_project(settings.project_root)
+        why = option_sources(project, settings, plan) if project else None
+    print(describe_dag(plan, datetime.now(UTC), why))
     return 0
 
 

@@ -61,7 +61,7 @@ def _edges(plan: DagPlan) -> Iterator[tuple[str, str]]:
 
 
 def _title(plan: DagPlan) -> str:
-    return f"{plan.job} ({', '.join(plan.crons) or 'by hand'})"
+    return f"{plan.job} ({plan.start})"
 
 
 def _label(task: TaskPlan) -> str:

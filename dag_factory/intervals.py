@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
-from typing import Any
+from itertools import takewhile
+from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, CroniterError, croniter
@@ -72,5 +72,126 @@ def _wrong_fields(expression: str) -> str | None:
 
 def next_runs(cron: str, timezone: str, after: datetime, count: int) -> list[datetime]:
     """Return the next runs of a cron expression, in its time zone."""
-    ticks = croniter(cron, after.astimezone(ZoneInfo(timezone)))
-    return list(islice(ticks.all_next(datetime), count))
+    runs = []
+    for _ in range(count):
+        after = next_tick(cron, timezone, after)
+        runs.append(after.astimezone(ZoneInfo(timezone)))
+    return runs
+
+
+def next_tick(cron: str, timezone: str, after: datetime) -> datetime:
+    """Return the first tick of a cron expression later than a time, in UTC.
+
+    The cron expression counts in its time zone as Airflow's `CronTriggerTimetable` does. A tick
+    that the clocks skip in spring comes as much later as they skip. Of the hour that they repeat
+    in autumn, the second counts, or both where the expression is for every hour of the day.
+
+    Unlike Airflow 3.3, an hourly cron expression for some days only (`0 * * * 1-5`) keeps its days
+    when the clocks change between them: Airflow adds a tick on Sunday at 23:00 or drops that of
+    Monday at 00:00.
+    """
+    wall, margin = _wall(timezone, after)
+    far = croniter(cron, wall + margin).get_next(datetime)
+    return min(each for each in _ticks(cron, timezone, wall - margin, far + margin) if each > after)
+
+
+def previous_tick(cron: str, timezone: str, before: datetime) -> datetime:
+    """Return the last tick of a cron expression earlier than a time, in UTC; see `next_tick`."""
+    wall, margin = _wall(timezone, before)
+    far = croniter(cron, wall - margin).get_prev(datetime)
+    ticks = _ticks(cron, timezone, far - margin, wall + margin)
+    return max(each for each in ticks if each < before)
+
+
+def _wall(timezone: str, time: datetime) -> tuple[datetime, timedelta]:
+    """Return what the clock on the wall shows, and by how much it is set within a day of it."""
+    zone = ZoneInfo(timezone)
+    around = [time + timedelta(days=days) for days in (-1, 0, 1)]
+    offsets = [_offset(each.astimezone(zone)) for each in around]
+    return time.astimezone(zone).replace(tzinfo=None, fold=0), max(offsets) - min(offsets)
+
+
+def _ticks(cron: str, timezone: str, first: datetime, last: datetime) -> Iterator[datetime]:
+    """Yield the ticks from one reading of the clock on the wall to another, both included."""
+    zone = ZoneInfo(timezone)
+    ticks = croniter(cron, first - timedelta(seconds=1))
+    every_hour = ticks.expanded[1] == ["*"]
+    skipped_before = False
+    for wall in takewhile(lambda each: each <= last, ticks.all_next(datetime)):
+        before, after = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+        change = _offset(after) - _offset(before)
+        if change <= timedelta():
+            yield after.astimezone(UTC)
+            if change and every_hour:
+                yield before.astimezone(UTC)
+        elif not skipped_before:
+            yield before.astimezone(UTC)
+        skipped_before = change > timedelta()
+
+
+def _offset(time: datetime) -> timedelta:
+    return time.utcoffset() or timedelta()
+
+
+class Ticking(Protocol):
+    """A schedule: what of it says when it fires."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def cron(self) -> str | None:
+        """Five cron fields, or `None` for "only by hand"."""
+
+    @property
+    def timezone(self) -> str:
+        """The time zone in which they count."""
+
+
+T = TypeVar("T", bound=Ticking)
+
+
+def served(schedules: Iterable[T], start: datetime, end: datetime) -> tuple[T, ...]:
+    """Return the schedules that a run serves, in their order.
+
+    Args:
+        schedules: Those of a job.
+        start: The start of the run's data interval. A tick then was the run's before.
+        end: Its end. Where it is the start too, as with Airflow's own timetables for cron, only
+            the ticks right then count.
+    """
+    return tuple(each for each, _ in _first_ticks(schedules, start, end))
+
+
+def interval_of(
+    schedules: Iterable[Ticking], start: datetime, end: datetime
+) -> tuple[datetime, datetime]:
+    """Return the data interval that the tasks of a run are told: start and end.
+
+    A nightly load that shares its DAG with an hourly one is to load a day, not an hour. So the
+    interval starts with the tick before the first one that the run serves, of each schedule that
+    it serves; the earliest of those counts. A run that serves none keeps its own.
+
+    Args:
+        schedules: Those of the job.
+        start: The start of the run's data interval.
+        end: Its end.
+    """
+    starts = [
+        previous_tick(each.cron, each.timezone, first)
+        for each, first in _first_ticks(schedules, start, end)
+        if each.cron
+    ]
+    return min(starts, default=start), end
+
+
+def _first_ticks(
+    schedules: Iterable[T], start: datetime, end: datetime
+) -> Iterator[tuple[T, datetime]]:
+    """Yield the schedules with a tick after `start` and not after `end`, each with its first."""
+    after = start if start < end else end - timedelta.resolution
+    for each in schedules:
+        first = each.cron and next_tick(each.cron, each.timezone, after)
+        if first and first <= end:
+            yield each, first

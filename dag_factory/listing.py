@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dag_factory.errors import shown
 from dag_factory.intervals import next_runs
+from dag_factory.option_values import After, Notifier, written_duration
+from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.plan import DagPlan
 from dag_factory.project import Job, Project, Schedule
 
 _NEXT_RUNS = 5
+Places = Mapping[str, str]
+"""The `file:line` of each option that is set."""
 
 
 def meltano_listing(project: Project | None) -> dict[str, Any]:
@@ -101,23 +106,29 @@ def dag_table(plans: Iterable[DagPlan]) -> str:
     """Return the DAGs for people: when they run, and what."""
     lines = []
     for plan in plans:
-        zone = f" {plan.timezone}" if plan.crons and plan.timezone != "UTC" else ""
-        lines.append(f"{plan.dag_id}  ({', '.join(plan.crons) or 'by hand'}{zone})")
+        lines.append(f"{plan.dag_id}  ({plan.start})")
         lines += [f"    {shlex.join(task.argv)}" for task in plan.tasks]
     return "\n".join(lines)
 
 
-def describe_dag(plan: DagPlan, now: datetime) -> str:
-    """Return everything that is known of one DAG, with its next five runs after `now`."""
+def describe_dag(
+    plan: DagPlan, now: datetime, why: tuple[Places, Mapping[str, Places]] | None = None
+) -> str:
+    """Return everything that is known of one DAG.
+
+    Args:
+        plan: The DAG.
+        now: After which its next five runs are.
+        why: Where its options and those of each task come from; then all of them are listed, with
+            the place of each.
+    """
+    of_dag, of_tasks = why or (None, {})
     lines = [
         f"{plan.job}  ({plan.file}:{plan.line})",
         f"  DAG            {plan.dag_id}",
         f"  environment    {plan.environment}",
     ]
-    for name, value in asdict(plan.options).items():
-        if value not in (None, ()) and name not in ("timezone", "environments"):
-            said = ", ".join(value) if isinstance(value, tuple) else value
-            lines.append(f"  {name:<15}{said}")
+    lines += _options(plan.options, of_dag, "  ")
     for schedule in plan.schedules:
         when = f"{schedule.cron} ({schedule.timezone})" if schedule.cron else "by hand"
         names = f"  env: {', '.join(schedule.env)}" if schedule.env else ""
@@ -129,7 +140,37 @@ def describe_dag(plan: DagPlan, now: datetime) -> str:
         lines += [f"    state ID     {each}" for each in task.state_ids]
         lines += [f"    secret       ${each}" for each in task.secrets]
         lines.append(f"    digest       {task.digest}")
+        lines += _options(task.options, of_tasks.get(task.task_id), "    ")
     return "\n".join(lines)
+
+
+def _options(
+    options: DagOptions | TaskOptions, sources: Places | None, indent: str
+) -> Iterator[str]:
+    """Yield the options that are not as built in; with their sources, yield all."""
+    built_in = type(options)()
+    width = 14 if sources is None else 27
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if sources is None and value == getattr(built_in, each.name):
+            continue
+        why = "" if sources is None else f"  ({sources.get(each.name, 'built in')})"
+        yield f"{indent}{each.name:<{width}} {_said(value)}{why}"
+
+
+def _said(value: Any) -> str:
+    """Return a value as a person would write it in YAML, as far as a line goes."""
+    if isinstance(value, tuple | Mapping):
+        return ", ".join(map(_said, value)) or "none"
+    if isinstance(value, After):
+        return (" or " if value.any else " and ").join(value.jobs)
+    if isinstance(value, Notifier):
+        return value.class_path
+    if isinstance(value, timedelta):
+        return written_duration(value)
+    if value is None or isinstance(value, bool):
+        return shown(value).replace("null", "none")
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _next_runs(plan: DagPlan, now: datetime) -> list[str]:

@@ -1,250 +1,234 @@
-"""The shape of `annotations: {airflow: {...}}`: how Airflow runs a job.
-
-`annotations` is Meltano's own place for other tools' metadata
-(https://docs.meltano.com/concepts/project#annotations). Options stand at the top level of
-meltano.yml, where they are defaults, on jobs, which override them, and on schedules; `tags` add up.
-"""
+"""How Airflow runs a job: every option, where it may stand, and its JSON Schema."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
-from dag_factory.errors import Code, Location, Problem, shown
-from dag_factory.yaml_files import YamlMap
+from dag_factory import option_values as values
+from dag_factory.option_values import After, Notifier
 
 KEY = "airflow"
 """Whose options stand below it in `annotations`."""
-_ALIKE = 0.8
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _DURATION = r"^(0*[1-9]\d*[smhd]|P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?)$"
 
 
 class Level(StrEnum):
-    """Where annotations stand."""
+    """Where options stand."""
 
     PROJECT = "the top level"
-    ENVIRONMENT = "an environment"
     PLUGIN = "a plugin"
     JOB = "a job"
+    TASK = "a task of a job"
+    ENVIRONMENT = "an environment"
+    ENVIRONMENT_JOB = "a job of an environment"
     SCHEDULE = "a schedule"
 
 
+PARTS = {Level.JOB: ("tasks", Level.TASK), Level.ENVIRONMENT: ("jobs", Level.ENVIRONMENT_JOB)}
+"""Below which key a level holds options for its parts, by their names."""
+
+
 @dataclass(frozen=True)
-class Options:
-    """The effective options of one job.
+class DagOptions:
+    """The effective options of a job as a whole.
 
     Attributes:
         owner: Who answers for the job; Airflow's own default when unset.
         tags: For filtering in the UI.
         description: One line for the DAG list.
-        retries: How often Airflow tries a failed task again.
-        retry_delay: The wait before that. The default is longer than the five minutes for which
-            Meltano holds the lock of a run that was killed.
-        execution_timeout: After which a task is stopped; never, when unset.
-        paused: Whether a new DAG waits for somebody to switch it on.
+        doc_md: Markdown that the UI shows above what is generated.
+        owner_links: A link (http, https or mailto) for each owner.
+        start_date: Before which no schedule fires; without an offset it is in `timezone`.
         timezone: That of its schedules.
+        catchup: Whether ticks that were missed, and those since `start_date`, are made up for, one
+            run each; else only the latest is.
+        paused: Whether a new DAG waits for somebody to switch it on.
+        deadline: How long a run may take, from the moment it is queued, before somebody hears.
+        email: Who hears of it by mail.
+        email_on: Of what: `failure` (the last try failed), `retry`, `deadline`.
+        notify: Other notifiers of Airflow: `class`, `kwargs`, and `events` as in `email_on`.
+        after: The jobs that it runs after, alone or beside its schedules.
+        order: Whether tasks run one after another (`sequential`), or side by side (`parallel`)
+            where neither state IDs nor an `exclusive` loader forbid it.
+        params: Its own fields of the trigger form: a variable that the run gets, and a JSON Schema.
+        dag: More arguments of Airflow's DAG.
         environments: The Meltano environments that have it; all, when unset.
     """
 
     owner: str | None = None
     tags: tuple[str, ...] = ()
     description: str | None = None
-    retries: int = 2
-    retry_delay: timedelta = timedelta(minutes=6)
-    execution_timeout: timedelta | None = None
-    paused: bool = False
+    doc_md: str | None = None
+    owner_links: Mapping[str, str] = field(default_factory=dict)
+    start_date: datetime | None = None
     timezone: str = "UTC"
+    catchup: bool = False
+    paused: bool = False
+    deadline: timedelta | None = None
+    email: tuple[str, ...] = ()
+    email_on: tuple[str, ...] = ("failure", "deadline")
+    notify: tuple[Notifier, ...] = ()
+    after: After | None = None
+    order: str = "sequential"
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dag: Mapping[str, Any] = field(default_factory=dict)
     environments: tuple[str, ...] | None = None
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("is no text")
-    return value
+@dataclass(frozen=True)
+class TaskOptions:
+    """The effective options of one task.
 
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ValueError("is no list of texts")  # noqa: TRY004 - one kind of error for one caller
-    return tuple(dict.fromkeys(_text(item) for item in value))
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("is no whole number from 0")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("is neither true nor false")  # noqa: TRY004
-    return value
-
-
-def _timezone(value: Any) -> str:
-    try:
-        return ZoneInfo(_text(value)).key
-    except (KeyError, ValueError, OSError):
-        raise ValueError("is no time zone such as Europe/Prague") from None
-
-
-def parse_duration(value: Any) -> timedelta:
-    """Read a duration: `90s`, `6m`, `2h`, `1d`, or ISO 8601 such as `PT1H30M`.
-
-    Raises:
-        ValueError: It is neither, or it is zero.
+    Attributes:
+        retries: How often Airflow tries a failed task again.
+        retry_delay: The wait before that. The default is longer than the five minutes for which
+            Meltano holds the lock of a run that was killed.
+        retry_exponential_backoff: By how much each wait is longer than the last; 0 for not at all.
+        max_retry_delay: The longest wait.
+        execution_timeout: After which a task is stopped; never, when unset.
+        pool: The Airflow pool that it runs in; the default one, when unset.
+        pool_slots: How many of the pool's slots it takes.
+        priority_weight: Which tasks of a full pool go first: those with more.
+        weight_rule: Whose weights count, too: `downstream`, `upstream` or `absolute`.
+        queue: That of the executor; its default one, when unset.
+        runner: How it is executed: `local`, as a process of the Airflow worker.
+        operator: More arguments of its Airflow operator.
     """
-    text = str(value)
-    if match := re.fullmatch(r"(\d+)([smhd])", text):
-        duration = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    elif match := _ISO_8601.fullmatch(text):
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    else:
-        duration = timedelta()
-    if not duration:
-        raise ValueError("is no duration such as 90s, 6m, 2h, 1d or PT1H30M")
-    return duration
+
+    retries: int = 2
+    retry_delay: timedelta = timedelta(minutes=6)
+    retry_exponential_backoff: float = 0.0
+    max_retry_delay: timedelta | None = None
+    execution_timeout: timedelta | None = None
+    pool: str | None = None
+    pool_slots: int = 1
+    priority_weight: int = 1
+    weight_rule: str = "downstream"
+    queue: str | None = None
+    runner: str = "local"
+    operator: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class _Option:
-    """One option: how it is read, where it may stand, and its JSON Schema."""
+class PluginOptions:
+    """What only a plugin says.
+
+    Attributes:
+        exclusive: Whether only one task may use the plugin at a time, such as a loader into a
+            database with one writer.
+    """
+
+    exclusive: bool = False
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        read: Reads a value; a ValueError or OverflowError says what is wrong with it.
+        levels: Where it may stand.
+        schema: Its JSON Schema.
+    """
 
     read: Callable[[Any], Any]
     levels: tuple[Level, ...]
     schema: Mapping[str, Any]
 
 
-_DEFAULTED = (Level.PROJECT, Level.JOB)
-_NAMES = {"type": "array", "items": {"type": "string", "minLength": 1}}
-_OPTIONS: Mapping[str, _Option] = {
-    "owner": _Option(_text, _DEFAULTED, {"type": "string", "minLength": 1}),
-    "tags": _Option(_texts, _DEFAULTED, _NAMES),
-    "description": _Option(_text, _DEFAULTED, {"type": "string", "minLength": 1}),
-    "retries": _Option(_count, _DEFAULTED, {"type": "integer", "minimum": 0}),
-    "retry_delay": _Option(parse_duration, _DEFAULTED, {"type": "string", "pattern": _DURATION}),
-    "execution_timeout": _Option(
-        parse_duration, _DEFAULTED, {"type": "string", "pattern": _DURATION}
-    ),
-    "paused": _Option(_flag, _DEFAULTED, {"type": "boolean"}),
-    "timezone": _Option(_timezone, (*_DEFAULTED, Level.SCHEDULE), {"type": "string"}),
-    "environments": _Option(_texts, (Level.JOB, Level.SCHEDULE), _NAMES),
+_OF_DAG = (Level.PROJECT, Level.JOB, Level.ENVIRONMENT, Level.ENVIRONMENT_JOB)
+_OF_TASK = (*_OF_DAG, Level.PLUGIN, Level.TASK)
+_ONE_JOB = (Level.JOB, Level.ENVIRONMENT_JOB)
+_TEXT = {"type": "string", "minLength": 1}
+_TEXTS = {"type": "array", "items": _TEXT}
+_FLAG = {"type": "boolean"}
+_LENGTH = {"type": "string", "pattern": _DURATION}
+_MAP = {"type": "object"}
+_EVENTS = {"type": "array", "items": {"enum": list(values.EVENTS)}}
+_NOTIFIER = {
+    "type": "object",
+    "properties": {"class": _TEXT, "kwargs": _MAP, "events": _EVENTS},
+    "required": ["class"],
+    "additionalProperties": False,
 }
+_JOB_CONDITIONS = [
+    {**_MAP, "properties": {how: _TEXTS}, "required": [how], "additionalProperties": False}
+    for how in ("all", "any")
+]
+_PARAM = {**_MAP, "properties": {"type": {"enum": [*values.PARAM_TYPES]}}, "required": ["type"]}
+
+
+def _words(words: tuple[str, ...], levels: tuple[Level, ...]) -> Option:
+    return Option(values.one_of(words), levels, {"type": "string", "enum": list(words)})
+
+
+OPTIONS: Mapping[str, Option] = {
+    "owner": Option(values.text, _OF_DAG, _TEXT),
+    "tags": Option(values.texts, _OF_DAG, _TEXTS),
+    "description": Option(values.text, _OF_DAG, _TEXT),
+    "doc_md": Option(values.text, _OF_DAG, _TEXT),
+    "owner_links": Option(values.links, _OF_DAG, {**_MAP, "additionalProperties": _TEXT}),
+    "start_date": Option(values.moment, _OF_DAG, _TEXT),
+    "timezone": Option(values.timezone, (*_OF_DAG, Level.SCHEDULE), _TEXT),
+    "catchup": Option(values.flag, _OF_DAG, _FLAG),
+    "paused": Option(values.flag, _OF_DAG, _FLAG),
+    "deadline": Option(values.duration, _OF_DAG, _LENGTH),
+    "email": Option(values.addresses, _OF_DAG, {"anyOf": [_TEXT, _TEXTS]}),
+    "email_on": Option(values.events, _OF_DAG, _EVENTS),
+    "notify": Option(values.notifiers, _OF_DAG, {"type": "array", "items": _NOTIFIER}),
+    "after": Option(values.after, _ONE_JOB, {"anyOf": [_TEXT, _TEXTS, *_JOB_CONDITIONS]}),
+    "order": _words(values.ORDERS, _OF_DAG),
+    "params": Option(values.params, _ONE_JOB, {**_MAP, "additionalProperties": _PARAM}),
+    "dag": Option(values.mapping, _OF_DAG, _MAP),
+    "environments": Option(values.texts, (Level.JOB, Level.SCHEDULE), _TEXTS),
+    "retries": Option(values.whole(0), _OF_TASK, {"type": "integer", "minimum": 0}),
+    "retry_delay": Option(values.duration, _OF_TASK, _LENGTH),
+    "retry_exponential_backoff": Option(
+        values.backoff, _OF_TASK, {"anyOf": [_FLAG, {"type": "number", "minimum": 0}]}
+    ),
+    "max_retry_delay": Option(values.duration, _OF_TASK, _LENGTH),
+    "execution_timeout": Option(values.duration, _OF_TASK, _LENGTH),
+    "pool": Option(values.text, _OF_TASK, _TEXT),
+    "pool_slots": Option(values.whole(1), _OF_TASK, {"type": "integer", "minimum": 1}),
+    "priority_weight": Option(values.whole(1), _OF_TASK, {"type": "integer", "minimum": 1}),
+    "weight_rule": _words(values.WEIGHT_RULES, _OF_TASK),
+    "queue": Option(values.text, _OF_TASK, _TEXT),
+    "runner": _words(values.RUNNERS, _OF_TASK),
+    "operator": Option(values.mapping, _OF_TASK, _MAP),
+    "exclusive": Option(values.flag, (Level.PLUGIN,), _FLAG),
+}
+"""Every option by its name, in the order of the documentation."""
 
 
 def option_schema(level: Level) -> dict[str, Any]:
     """Return the JSON Schema of the options that may stand at a level."""
-    known = {name: option for name, option in _OPTIONS.items() if level in option.levels}
     described = _descriptions()
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            name: {**option.schema, "description": described[name]}
-            for name, option in known.items()
-        },
+    properties = {
+        name: {**option.schema, "description": described[name]}
+        for name, option in OPTIONS.items()
+        if level in option.levels
     }
+    if level in PARTS:
+        key, part = PARTS[level]
+        properties[key] = {**_MAP, "additionalProperties": option_schema(part)}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _descriptions() -> dict[str, str]:
-    """Return what the docstring of `Options` says of each."""
-    attributes = (Options.__doc__ or "").split("Attributes:")[1]
-    found = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", attributes, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
-
-
-def read_options(holder: YamlMap, level: Level) -> tuple[dict[str, Any], tuple[Problem, ...]]:
-    """Read the options that stand in the `annotations` of a part of the project.
-
-    Returns:
-        The options that are set and right, and a problem for each that is not.
-    """
-    annotations = holder.get("annotations")
-    if not isinstance(annotations, YamlMap):
-        return {}, ()
-    if KEY not in annotations:
-        return {}, tuple(_misplaced(annotations))
-    written = annotations[KEY]
-    who = "" if level is Level.PROJECT else f"{level.split()[-1]} {shown(holder.get('name'))}: "
-    if not isinstance(written, YamlMap):
-        message = "airflow is no mapping of options"
-        return {}, (_problem(annotations.at(KEY), message, "write option: value"),)
-    options, problems = {}, []
-    for key, value in written.items():
-        option = _OPTIONS.get(key)
-        if option is None or level not in option.levels:
-            problems.append(_unknown(written.at(key), who, key, level))
-            continue
-        try:
-            options[key] = option.read(value)
-        except (ValueError, OverflowError) as error:
-            reason = "is too long" if isinstance(error, OverflowError) else error
-            message = f"{who}{key}: {shown(value)} {reason}"
-            problems.append(_problem(written.at(key), message, _right_form(key, value)))
-    return options, tuple(problems)
-
-
-def _right_form(key: str, value: Any) -> str:
-    """Return how to write what was meant, as far as that can be told."""
-    kind = _OPTIONS[key].schema["type"]
-    if kind == "array" and isinstance(value, str):
-        return f"write [{value}]"
-    if kind == "boolean":
-        return "write true or false"
-    if kind == "integer" and isinstance(value, str) and value.isdecimal():
-        return f"write {value} without quotes"
-    if key == "timezone":
-        near = difflib.get_close_matches(str(value), available_timezones(), n=1)
-        return f"did you mean {near[0]}?" if near else "write a name of the IANA database, or UTC"
-    if "pattern" in _OPTIONS[key].schema and (number := re.match(r"[1-9]\d*", str(value))):
-        return f"write {number[0]}s, {number[0]}m, {number[0]}h or {number[0]}d"
-    return "correct it, or remove it"
-
-
-def _misplaced(annotations: YamlMap) -> Iterator[Problem]:
-    for key in filter(_OPTIONS.__contains__, annotations):
-        message = f"{key} stands beside `{KEY}:`, not below it, and nobody reads it"
-        hint = f"write annotations: {{{KEY}: {{{key}: ...}}}}"
-        yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
-    for key in difflib.get_close_matches(KEY, map(str, annotations), cutoff=_ALIKE):
-        message = f"annotations for {key!r} are another tool's"
-        hint = f"did you mean {KEY!r}?"
-        yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
-
-
-def _unknown(place: Location, who: str, key: Any, level: Level) -> Problem:
-    if key in _OPTIONS:
-        message = f"{who}{key} is no option of {level}"
-        return _problem(place, message, f"put it on {' or '.join(_OPTIONS[key].levels)}")
-    known = [name for name, each in _OPTIONS.items() if level in each.levels]
-    near = difflib.get_close_matches(str(key), known, n=1)
-    message = f"{who}there is no option {shown(key)} for {level}"
-    some = f"the options are {', '.join(known)}" if known else "options go to a job"
-    return _problem(place, message, f"did you mean {near[0]}?" if near else some)
-
-
-def _problem(location: Location, message: str, hint: str) -> Problem:
-    return Problem(Code.INVALID_OPTION, location, message, hint)
-
-
-def layer(levels: Iterable[Mapping[str, Any]]) -> Options:
-    """Combine levels of options; the later wins, and `tags` add up."""
-    combined: dict[str, Any] = {}
-    for level in levels:
-        tags = (*combined.get("tags", ()), *level.get("tags", ()))
-        combined |= {**level, "tags": tuple(dict.fromkeys(tags))}
-    return Options(**combined)
+    """Return what the docstrings say of each option."""
+    found: dict[str, str] = {}
+    for documented in (DagOptions, TaskOptions, PluginOptions):
+        attributes = (documented.__doc__ or "").split("Attributes:")[1]
+        written = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", attributes, re.MULTILINE)
+        found |= {name: " ".join(text.split()) for name, text in written}
+    return found
 
 
 def is_option(key: Any, level: Level) -> bool:
     """Return whether there is an option of this name for a level."""
-    return key in _OPTIONS and level in _OPTIONS[key].levels
+    return key in OPTIONS and level in OPTIONS[key].levels

@@ -7,13 +7,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dag_factory.options import Options
+from dag_factory.option_values import After
+from dag_factory.options import DagOptions, TaskOptions
 
 # Airflow takes 250 characters of [\w.-]; a Kubernetes label 63 that begin and end with a letter or
 # digit: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 _LEGAL_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _READABLE = 54
 _DIGEST = re.compile(r"\.[0-9a-f]{8}$")
+
+
+@dataclass(frozen=True)
+class ExtractorPlan:
+    """What a run may set of an extractor, by the variables that Meltano reads.
+
+    Attributes:
+        name: As in `meltano run NAME ...`.
+        select_filter: That of the extra `select_filter`.
+        start: That of the setting `start_date`, where it has one.
+        end: That of the setting `end_date`, where it has one.
+    """
+
+    name: str
+    select_filter: str
+    start: str | None = None
+    end: str | None = None
 
 
 @dataclass(frozen=True)
@@ -25,16 +43,22 @@ class TaskPlan:
         argv: The command, for a process or container without a shell.
         upstream: The ids of the tasks that run before.
         state_ids: Under which Meltano keeps the bookmarks of its pairs, and locks them.
+        assets: The names of the Airflow assets that it updates: one per pair.
+        extractors: Those that it runs.
         secrets: The variables of its plugins' sensitive settings.
         digest: Of what it needs of the project, so that an image can be compared with it.
+        options: How Airflow runs it.
     """
 
     task_id: str
     argv: tuple[str, ...]
     upstream: tuple[str, ...] = ()
     state_ids: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
+    extractors: tuple[ExtractorPlan, ...] = ()
     secrets: tuple[str, ...] = ()
     digest: str = ""
+    options: TaskOptions = field(default_factory=TaskOptions)
 
 
 @dataclass(frozen=True)
@@ -65,6 +89,7 @@ class DagPlan:
         line: Where in that file; no part of the DAG, which must not change with the lines above.
         environment: The Meltano environment that it runs in.
         schedules: When it runs; those that never fire are there too.
+        after: The ids of the DAGs that it runs after.
         options: How Airflow runs it.
         tasks: In the order of the job.
     """
@@ -75,8 +100,14 @@ class DagPlan:
     line: int = field(compare=False)
     environment: str
     schedules: tuple[SchedulePlan, ...]
-    options: Options
+    after: After | None
+    options: DagOptions
     tasks: tuple[TaskPlan, ...]
+
+    @property
+    def timed(self) -> tuple[SchedulePlan, ...]:
+        """The schedules that fire."""
+        return tuple(each for each in self.schedules if each.cron)
 
     @property
     def crons(self) -> tuple[str, ...]:
@@ -84,14 +115,32 @@ class DagPlan:
         return tuple(dict.fromkeys(each.cron for each in self.schedules if each.cron))
 
     @property
-    def timezone(self) -> str:
-        """The time zone of the cron expressions."""
-        return next((each.timezone for each in self.schedules if each.cron), self.options.timezone)
+    def timezones(self) -> tuple[str, ...]:
+        """The time zones of the cron expressions, each once."""
+        return tuple(dict.fromkeys(each.timezone for each in self.timed))
 
     @property
-    def schedule_env(self) -> Mapping[str, str]:
-        """The variables that scheduled runs get."""
-        return next((each.env for each in self.schedules if each.cron), {})
+    def start(self) -> str:
+        """What starts it, for people."""
+        starts = []
+        for zone in self.timezones:
+            crons = dict.fromkeys(each.cron or "" for each in self.timed if each.timezone == zone)
+            starts.append(", ".join(crons) + ("" if zone == "UTC" else f" {zone}"))
+        if self.after:
+            starts.append(f"after {(' or ' if self.after.any else ' and ').join(self.after.jobs)}")
+        return "; ".join(starts) or "by hand"
+
+    @property
+    def last(self) -> tuple[str, ...]:
+        """The ids of the tasks that no other waits for."""
+        awaited = {each for task in self.tasks for each in task.upstream}
+        return tuple(task.task_id for task in self.tasks if task.task_id not in awaited)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one timetable of Airflow's own can serve all schedules: same env, same zone."""
+        first = self.timed[:1]
+        return all((e.env, e.timezone) == (f.env, f.timezone) for e in self.timed for f in first)
 
 
 def legal_id(name: str) -> str:

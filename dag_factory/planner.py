@@ -9,27 +9,23 @@ end, are exactly what `meltano run JOB` would run
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, count
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dag_factory.blocks import Blocks, Grammar, pairs
-from dag_factory.digests import task_digest
+from dag_factory.dependencies import resolve_after
 from dag_factory.errors import Code, Location, Problem, guess, in_order, shown
 from dag_factory.hygiene import wrong_secrets
-from dag_factory.options import layer
+from dag_factory.option_levels import OptionLevels, Sources, unknown_parts
 from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan, legal_id
-from dag_factory.plugins import Plugin
 from dag_factory.problems import without_ignored
 from dag_factory.project import Environment, Job, Project, Schedule, read_project
-from dag_factory.schedule_plans import plan_schedule, plan_schedules, runs_in
+from dag_factory.schedule_plans import elt_plugins, plan_schedule, plan_schedules, runs_in
 from dag_factory.settings import Settings
 from dag_factory.shapes import STATE_ID_DELIMITER
+from dag_factory.task_plans import TaskPlanner
 from dag_factory.unread import unread_keys
 
-_RUN = ("meltano", "run", "--no-install")
-_ELT = ("meltano", "elt", "--no-install")
-_TRANSFORMS = ("skip", "only", "run")
 _Named = TypeVar("_Named", Job, Schedule)
 
 
@@ -59,9 +55,35 @@ def plan_project(
     environment, problems = _chosen_environment(project, settings)
     if environment is None:
         return (), problems
-    planner = _Planner(project, environment)
-    plans = tuple(planner.plans())
-    return plans, in_order((*problems, *planner.problems))
+    planner = _Planner(project, environment, settings)
+    plans = planner.plans()
+    return plans, in_order((*problems, *planner.problems, *planner.tasks.problems))
+
+
+def option_sources(
+    project: Project, settings: Settings, plan: DagPlan
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Return the `file:line` of each option that is set for a job, and for each of its tasks."""
+    environment, _ = _chosen_environment(project, settings)
+    if environment is None:
+        return {}, {}
+
+    def text(sources: Sources) -> dict[str, str]:
+        return {
+            name: ", ".join(place.text(project.root) for place in places)
+            for name, places in sources.items()
+        }
+
+    planner = _Planner(project, environment, settings)
+    planner.plans()
+    source = planner.sources[plan.dag_id]
+    levels, plugins = planner.levels, planner.tasks.plugins
+    return text(levels.dag_sources(source)), {
+        each.task_id: text(
+            levels.task_sources(source, each.task_id, plugins[plan.job, each.task_id])
+        )
+        for each in plan.tasks
+    }
 
 
 def _chosen_environment(
@@ -91,13 +113,15 @@ def _chosen_environment(
 class _Planner:
     """Plans the jobs of one environment; collects problems instead of stopping at one."""
 
-    def __init__(self, project: Project, environment: Environment) -> None:
+    def __init__(self, project: Project, environment: Environment, settings: Settings) -> None:
         self.project = project
         self.environment = environment
+        self.settings = settings
         self.grammar = Grammar(project)
+        self.levels = OptionLevels(project, environment)
+        self.tasks = TaskPlanner(project, environment, self.levels, settings.dag_id_prefix)
         self.problems: list[Problem] = []
-        self.states: dict[str, tuple[str, Location]] = {}
-        self.undefined: set[str] = set()
+        self.sources: dict[str, Job | Schedule] = {}
         self.jobs = {each.name: each for each in self.first_named(project.jobs, "jobs")}
         self.schedules = tuple(self.first_named(project.schedules, "schedules"))
         self.repeated()
@@ -136,82 +160,114 @@ class _Planner:
             if first is not place:
                 self.report_again(key, name, place, first)
 
-    def plans(self) -> Iterator[DagPlan]:
+    def plans(self) -> tuple[DagPlan, ...]:
         """Plan the jobs, then the schedules of the older form."""
-        schedules, conflicting, problems = plan_schedules(
-            [each for each in self.schedules if each.job and not self.is_refused(each.job)],
-            self.jobs,
-            self.project.options,
-            self.environment.name,
-        )
-        self.problems.extend(problems)
-        for job in self.jobs.values():
-            sequences, wrong = self.grammar.sequences(job)
-            self.problems.extend(wrong)
-            runs = sequences and job.name not in conflicting and self.has_state_ids(sequences)
-            if runs and job.options is not None and runs_in(self.environment.name, job.options):
-                tasks = self.tasks(job.name, sequences)
-                yield self.dag(job, job.options, tasks, schedules.get(job.name, ()))
-        for schedule in self.schedules:
-            if schedule.job is None:
-                yield from self.older_schedule(schedule)
+        of_jobs = [each for each in self.schedules if each.job and not self.is_refused(each.job)]
+        older = [each for each in self.schedules if not each.job]
+        here = self.environment.name
+        schedules, problems = plan_schedules(of_jobs, self.jobs, self.levels, here)
+        self.problems += problems
+        ids = {name: self.dag_id(name, schedules.get(name, ())) for name in self.jobs}
+        ids |= {each.name: self.dag_id(each.name, [each]) for each in older} | ids
+        plans = [
+            self.dag(job, ids, tasks, schedules.get(job.name, ()))
+            for job in self.jobs.values()
+            if (tasks := self.job_tasks(job))
+        ]
+        for schedule in older:
+            plans += self.older_schedule(schedule, ids)
+        self.unknown_jobs(ids)
+        good, problems = resolve_after(self.unique(plans), ids, self.place_of_after)
+        self.problems += problems
+        return good
+
+    def dag_id(self, name: str, schedules: Sequence[SchedulePlan | Schedule]) -> str:
+        schedule = schedules[0].name if schedules else name
+        words = {"job": name, "schedule": schedule, "environment": self.environment.name}
+        template = f"{self.settings.dag_id_prefix}{self.settings.dag_id_template}"
+        return legal_id(template.format(**words))
+
+    def job_tasks(self, job: Job) -> tuple[TaskPlan, ...]:
+        """Return the tasks of a job, or none where it cannot run or is not for here."""
+        sequences, wrong = self.grammar.sequences(job)
+        self.problems += wrong
+        if not sequences or not self.has_state_ids(sequences) or not self.levels.are_right(job):
+            return ()
+        if not runs_in(self.environment.name, job.options):
+            return ()
+        tasks = self.tasks.of_job(job, sequences)
+        known = [each.task_id for each in tasks]
+        unknown = [*unknown_parts(f"job {job.name!r}", job.options, known, "task")]
+        self.problems += unknown
+        return () if unknown else tasks
 
     def is_refused(self, name: Any) -> bool:
         """Return whether a name is unknown only because Meltano refuses what has it."""
         return isinstance(name, str) and name not in self.jobs and name in self.project.refused
 
+    def unknown_jobs(self, names: Iterable[str]) -> None:
+        """Report the jobs that an environment has options for, and that there are not."""
+        known = [*names, *self.project.refused]
+        for environment in self.project.environments:
+            what = f"environment {environment.name!r}"
+            self.problems += unknown_parts(what, environment.options, known, "job")
+
     def dag(
         self,
         source: Job | Schedule,
-        options: Mapping[str, Any],
+        ids: Mapping[str, str],
         tasks: tuple[TaskPlan, ...],
         schedules: Iterable[SchedulePlan],
     ) -> DagPlan:
+        dag_id = ids[source.name]
+        self.sources[dag_id] = source
         return DagPlan(
-            dag_id=legal_id(source.name),
+            dag_id=dag_id,
             job=source.name,
             file=str(source.location.file.relative_to(self.project.root)),
             line=source.location.line,
             environment=self.environment.name,
             schedules=tuple(schedules),
-            options=layer([self.project.options, options]),
+            after=None,
+            options=self.levels.of_dag(source),
             tasks=tasks,
         )
 
-    def tasks(self, job: str, sequences: Iterable[Blocks]) -> tuple[TaskPlan, ...]:
-        tasks: list[TaskPlan] = []
-        used: set[str] = set()
-        for blocks in sequences:
-            name = "-to-".join(each.text for each in blocks).replace(":", ".")
-            names = chain([name], (f"{name}.{number}" for number in count(2)))
-            task_id = next(each for each in map(legal_id, names) if each not in used)
-            used.add(task_id)
-            tasks.append(
-                TaskPlan(
-                    task_id=task_id,
-                    argv=(*_RUN, *(each.text for each in blocks)),
-                    upstream=tuple(each.task_id for each in tasks[-1:]),
-                    state_ids=tuple(dict.fromkeys(self.state_ids(job, blocks))),
-                    secrets=self.secrets(each.plugin for each in blocks),
-                    digest=self.digest(each.plugin for each in blocks),
-                )
+    def older_schedule(self, schedule: Schedule, ids: Mapping[str, str]) -> Iterator[DagPlan]:
+        """Plan a schedule that has an extractor and a loader instead of a job."""
+        planned, problems = plan_schedule(schedule, self.levels.of_dag(schedule).timezone)
+        plugins, wrong = elt_plugins(schedule, self.project, self.is_refused)
+        self.problems += (*problems, *wrong)
+        if schedule.name in self.jobs:
+            message = f"the schedule {schedule.name!r} has the name of a job"
+            hint = (
+                "rename it: its DAG would have the id of the job's; its name is its state ID, too"
             )
-        return tuple(tasks)
+            self.report(Code.NAME_TAKEN, schedule.entry.at("name"), message, hint)
+        elif (
+            planned
+            and plugins
+            and self.levels.are_right(schedule)
+            and runs_in(self.environment.name, schedule.options)
+        ):
+            task = self.tasks.of_older_schedule(schedule, plugins)
+            yield self.dag(schedule, ids, (task,), [planned])
 
-    def state_ids(self, job: str, blocks: Blocks) -> Iterator[str]:
-        for extractor, loader in pairs(blocks):
-            pair = f"{extractor.plugin.name}-to-{loader.plugin.name}"
-            suffix = self.environment.state_id_suffix
-            state_id = ":".join(filter(None, [self.environment.name, pair, suffix]))
-            other, place = self.states.setdefault(state_id, (job, extractor.location))
-            if other != job:
-                at = place.text(self.project.root)
-                message = (
-                    f"job {job!r} shares the state and lock {state_id!r} with {other!r} ({at})"
-                )
-                hint = "give it an extractor of its own, with inherit_from"
-                self.report(Code.SHARED_STATE, extractor.location, message, hint)
-            yield state_id
+    def unique(self, plans: Iterable[DagPlan]) -> Iterator[DagPlan]:
+        """Yield the plans; a `dag_id_template` can give two of them one id."""
+        found: dict[str, str] = {}
+        for plan in plans:
+            other = found.setdefault(plan.dag_id, plan.job)
+            if other == plan.job:
+                yield plan
+            else:
+                message = f"job {plan.job!r} has the DAG id {plan.dag_id!r} of {other!r}"
+                place = Location(self.project.root / plan.file, plan.line)
+                self.report(Code.NAME_TAKEN, place, message, "put {job} into dag_id_template")
+
+    def place_of_after(self, plan: DagPlan) -> Location:
+        [place] = self.levels.dag_sources(self.sources[plan.dag_id])["after"]
+        return place
 
     def has_state_ids(self, sequences: Iterable[Blocks]) -> bool:
         """Return whether Meltano can put the environment's suffix into the state IDs needed."""
@@ -223,74 +279,3 @@ class _Planner:
         hint = "write text without a colon" if isinstance(suffix, str) else "quote it"
         self.report(Code.INVALID_STATE_ID, place, message, hint)
         return not any(True for blocks in sequences for _ in pairs(blocks))
-
-    def secrets(self, plugins: Iterable[Plugin]) -> tuple[str, ...]:
-        found = []
-        for plugin in plugins:
-            if plugin.commands is None and plugin.name not in self.undefined:
-                self.undefined.add(plugin.name)
-                self.report(Code.NO_DEFINITION, *self.undefined_plugin(plugin))
-            found += [setting.env_vars[0] for setting in plugin.settings if setting.sensitive]
-        return tuple(dict.fromkeys(found))
-
-    def digest(self, plugins: Iterable[Plugin]) -> str:
-        return task_digest(self.project, self.environment, plugins)
-
-    def undefined_plugin(self, plugin: Plugin) -> tuple[Location, str, str]:
-        """Return where, what and what to do of a plugin that the project does not define."""
-        if plugin.broken_lock:
-            file = plugin.broken_lock.relative_to(self.project.root)
-            message = f"the lock file {file} of the plugin {plugin.name!r} is no JSON object"
-            return plugin.location, message, "write it anew with `meltano lock --update`"
-        parent = plugin.entry.get("inherit_from")
-        known = [each.name for each in self.project.plugins if each.type == plugin.type]
-        known.remove(plugin.name)
-        hint = "write its lock file with `meltano lock`, or Meltano asks its Hub each time"
-        if not isinstance(parent, str) or parent in ("", *known):
-            message = f"no definition of the plugin {plugin.name!r} is in the project"
-            return plugin.location, message, hint
-        message = f"{plugin.name!r} inherits from {parent!r}, which the project does not define"
-        return plugin.entry.at("inherit_from"), message, guess(parent, known, hint)
-
-    def older_schedule(self, schedule: Schedule) -> Iterator[DagPlan]:
-        """Plan a schedule that has an extractor and a loader instead of a job."""
-        planned, problems = plan_schedule(schedule, [self.project.options])
-        plugins = self.elt_plugins(schedule)
-        self.problems.extend(problems)
-        if schedule.name in self.jobs:
-            message = f"the schedule {schedule.name!r} has the name of a job"
-            hint = (
-                "rename it: its DAG would have the id of the job's; its name is its state ID, too"
-            )
-            self.report(Code.NAME_TAKEN, schedule.entry.at("name"), message, hint)
-        elif planned and plugins and runs_in(self.environment.name, schedule.options or {}):
-            task = TaskPlan(
-                task_id=legal_id("-to-".join(plugin.name for plugin in plugins)),
-                argv=(*_ELT, *schedule.elt_args),
-                state_ids=(schedule.name,),
-                secrets=self.secrets(plugins),
-                digest=self.digest(plugins),
-            )
-            yield self.dag(schedule, {}, (task,), [planned])
-
-    def elt_plugins(self, schedule: Schedule) -> tuple[Plugin, ...]:
-        """Return the extractor and the loader, or none where one does not exist."""
-        found = []
-        for kind, key in (("extractors", "extractor"), ("loaders", "loader")):
-            name = schedule.entry[key]
-            known = {each.name: each for each in self.project.plugins if each.type == kind}
-            if isinstance(name, str) and name in known:
-                found.append(known[name])
-                continue
-            if self.is_refused(name):
-                continue
-            hint = guess(name, known, "add the plugin to the project")
-            message = f"schedule {schedule.name!r}: there is no {key} {shown(name)}"
-            self.report(Code.UNKNOWN_PLUGIN, schedule.entry.at(key), message, hint)
-        if schedule.entry["transform"] not in _TRANSFORMS:
-            written = shown(schedule.entry["transform"])
-            message = f"schedule {schedule.name!r}: transform is {written}"
-            hint = f"write one of {', '.join(_TRANSFORMS)}"
-            self.report(Code.INVALID_TASKS, schedule.entry.at("transform"), message, hint)
-            return ()
-        return tuple(found) if len(found) == len(("extractor", "loader")) else ()

@@ -15,6 +15,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from dag_factory.annotations import Annotations
 from dag_factory.errors import Location
 from dag_factory.shapes import PLUGIN_TYPES
 from dag_factory.yaml_files import YamlMap
@@ -56,6 +57,7 @@ class Plugin:
         loaded_twice: Whether `meltano run` has it twice: Meltano 4.4 adds what a file includes to
             the list of an earlier file each time that it loads the project.
         broken_lock: Its lock file, where that is no JSON object.
+        options: Those that its own annotations set; they are not inherited.
         entry: What is written.
         definition: The same, with the entries that it inherits from and the lock file behind it.
     """
@@ -71,6 +73,7 @@ class Plugin:
     broken_lock: Path | None
     entry: YamlMap = field(compare=False)
     definition: tuple[Mapping[str, Any], ...] = field(compare=False)
+    options: Annotations = field(default_factory=Annotations)
 
 
 def env_var(prefix: str, setting: str) -> str:

@@ -6,16 +6,17 @@ loads, also what could not run; `plan` says what can.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dag_factory import shapes
-from dag_factory.errors import Code, Location, Problem, Severity, guess, in_order, shown
+from dag_factory.annotations import Annotations, read_annotations
+from dag_factory.errors import Code, Location, Problem, guess, in_order, shown
 from dag_factory.intervals import cron_interval
-from dag_factory.options import KEY, Level, read_options
+from dag_factory.options import Level
 from dag_factory.plugins import Plugin, read_plugins
 from dag_factory.yaml_files import YamlList, YamlMap, read_project_files
 
@@ -27,11 +28,13 @@ class Environment:
     Attributes:
         name: As in `--environment`.
         state_id_suffix: As written: Meltano puts variables into it when it runs.
+        options: Those that its annotations set.
         entry: What is written.
     """
 
     name: str
     state_id_suffix: str | None
+    options: Annotations
     entry: YamlMap = field(compare=False)
 
     def configured(self, plugin: Plugin) -> Iterator[YamlMap]:
@@ -51,14 +54,14 @@ class Job:
     Attributes:
         name: As in `meltano run NAME`; text, or Meltano cannot run it.
         tasks: As written.
-        options: The options that its annotations set; `None` where they are wrong.
+        options: Those that its annotations set.
         entry: What is written.
         location: Where the job stands.
     """
 
     name: Any
     tasks: Any
-    options: Mapping[str, Any] | None
+    options: Annotations
     entry: YamlMap = field(compare=False)
     location: Location
 
@@ -73,7 +76,7 @@ class Schedule:
         cron_interval: The same with Meltano's words replaced; `None` for "only by hand".
         env: Variables that its runs get, as written.
         job: The job that it runs; `None` in the older form.
-        options: The options that its annotations set; `None` where they are wrong.
+        options: Those that its annotations set.
         entry: What is written; the older form has `extractor`, `loader` and `transform`.
         location: Where the schedule stands.
     """
@@ -83,7 +86,7 @@ class Schedule:
     cron_interval: Any
     env: Any
     job: Any
-    options: Mapping[str, Any] | None
+    options: Annotations
     entry: YamlMap = field(compare=False)
     location: Location
 
@@ -109,7 +112,7 @@ class Project:
     plugins: tuple[Plugin, ...] = ()
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Annotations = field(default_factory=Annotations)
     refused: frozenset[str] = frozenset()
 
 
@@ -125,9 +128,10 @@ def read_project(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
     if data is None:
         return None, in_order(problems)
     reader = _ProjectReader(data)
-    plugins = tuple(read_plugins(root, data))
-    for plugin in plugins:
-        reader.options(plugin.entry, Level.PLUGIN)
+    plugins = tuple(
+        replace(plugin, options=reader.options(plugin.entry, Level.PLUGIN))
+        for plugin in read_plugins(root, data)
+    )
     wrong = tuple(shapes.wrong_shapes(data))
     named = [data.get(key) for key in ("plugins", "jobs", "environments") if wrong]
     project = Project(
@@ -138,7 +142,7 @@ def read_project(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
         plugins=plugins,
         jobs=tuple(reader.jobs()),
         schedules=tuple(reader.schedules()),
-        options=reader.options(data, Level.PROJECT) or {},
+        options=reader.options(data, Level.PROJECT),
         refused=frozenset(name for part in named for name in _names(part)),
     )
     return project, in_order((*problems, *wrong, *_incompatible(data), *reader.problems))
@@ -191,21 +195,18 @@ class _ProjectReader:
         self.data = data
         self.problems: list[Problem] = []
 
-    def options(self, holder: YamlMap, level: Level) -> Mapping[str, Any] | None:
-        options, found = read_options(holder, level)
-        problems = [*found, *self.unknown_environments(holder, options)]
-        self.problems.extend(problems)
-        wrong = any(each.severity is not Severity.WARNING for each in problems)
-        return options if level is Level.PROJECT or not wrong else None
+    def options(self, holder: YamlMap, level: Level) -> Annotations:
+        options, found = read_annotations(holder, level)
+        unknown = [*self.unknown_environments(options)]
+        self.problems += (*found, *unknown)
+        return replace(options, wrong=True) if unknown else options
 
-    def unknown_environments(
-        self, holder: YamlMap, options: Mapping[str, Any]
-    ) -> Iterator[Problem]:
-        for name in options.get("environments", ()):
+    def unknown_environments(self, options: Annotations) -> Iterator[Problem]:
+        for name in options.values.get("environments", ()):
             if name not in self.known_environments:
                 some = f"write some of {', '.join(self.known_environments)}"
                 hint = guess(name, self.known_environments, some)
-                place = holder["annotations"][KEY].at("environments")
+                place = options.places["environments"]
                 message = f"environments: there is no environment {name!r}"
                 yield Problem(Code.INVALID_OPTION, place, message, hint)
 
@@ -227,9 +228,9 @@ class _ProjectReader:
                 place = entry.at("name")
                 self.problems.append(Problem(Code.INVALID_NAME, place, message, "quote it"))
                 continue
-            self.options(entry, Level.ENVIRONMENT)
             suffix = _text(entry.get("state_id_suffix"))
-            yield Environment(entry["name"], suffix, entry)
+            options = self.options(entry, Level.ENVIRONMENT)
+            yield Environment(entry["name"], suffix, options, entry)
 
     def jobs(self) -> Iterator[Job]:
         for entry in self.entries("jobs", shapes.job):

@@ -3,79 +3,102 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from dag_factory.annotations import Annotations
 from dag_factory.errors import Code, Problem, guess, shown
 from dag_factory.intervals import INTERVALS, SIX_FIELDS, wrong_cron
-from dag_factory.options import layer
+from dag_factory.option_levels import OptionLevels
 from dag_factory.plan import SchedulePlan
-from dag_factory.project import Job, Schedule
+from dag_factory.plugins import Plugin
+from dag_factory.project import Job, Project, Schedule
 
-_OptionLevels = Iterable[Mapping[str, Any]]
+_TRANSFORMS = ("skip", "only", "run")
 
 
-def runs_in(environment: str, options: Mapping[str, Any]) -> bool:
+def runs_in(environment: str, options: Annotations) -> bool:
     """Return whether the `environments` option of a job or schedule allows an environment."""
-    return environment in options.get("environments", (environment,))
+    return environment in options.values.get("environments", (environment,))
 
 
 def plan_schedules(
     schedules: Iterable[Schedule],
     jobs: Mapping[str, Job],
-    defaults: Mapping[str, Any],
+    levels: OptionLevels,
     environment: str,
-) -> tuple[dict[str, list[SchedulePlan]], set[str], tuple[Problem, ...]]:
+) -> tuple[dict[str, list[SchedulePlan]], tuple[Problem, ...]]:
     """Plan the schedules of jobs.
 
     Args:
         schedules: Those to plan.
         jobs: The jobs by their names.
-        defaults: The options of the whole project.
+        levels: The options of the jobs.
         environment: The Meltano environment; schedules for others are passed over.
 
     Returns:
-        The schedules of each job, the jobs whose schedules conflict, and what is wrong.
+        The schedules of each job, and what is wrong.
     """
     planned: dict[str, list[SchedulePlan]] = {}
-    conflicting: set[str] = set()
     problems: list[Problem] = []
     for schedule in schedules:
         job = jobs.get(schedule.job) if isinstance(schedule.job, str) else None
         if job is None:
             problems.append(_unknown_job(schedule, jobs))
             continue
-        plan, wrong = plan_schedule(schedule, [defaults, job.options or {}])
+        plan, wrong = plan_schedule(schedule, levels.of_dag(job).timezone)
         problems.extend(wrong)
-        if plan is None or not runs_in(environment, schedule.options or {}):
-            continue
-        others = planned.setdefault(job.name, [])
-        conflict = _conflict(schedule, plan, others)
-        if conflict:
-            conflicting.add(job.name)
-            problems.append(conflict)
-        others.append(plan)
-    return planned, conflicting, tuple(problems)
+        if plan is not None and runs_in(environment, schedule.options):
+            planned.setdefault(job.name, []).append(plan)
+    return planned, tuple(problems)
 
 
 def plan_schedule(
-    schedule: Schedule, levels: _OptionLevels
+    schedule: Schedule, timezone: str
 ) -> tuple[SchedulePlan | None, tuple[Problem, ...]]:
     """Plan one schedule.
 
     Args:
         schedule: The schedule.
-        levels: The options below its own.
+        timezone: That of its job, which counts where it has none of its own.
 
     Returns:
         Its plan, or what is wrong with it. Wrong options have been reported where they were read.
     """
     problems = (*_wrong_env(schedule), *_wrong_interval(schedule))
-    if problems or schedule.options is None:
+    if problems or schedule.options.wrong:
         return None, problems
-    timezone = layer([*levels, schedule.options]).timezone
-    cron = schedule.cron_interval
-    return SchedulePlan(schedule.name, cron, timezone, dict(schedule.env)), ()
+    zone = schedule.options.values.get("timezone", timezone)
+    return SchedulePlan(schedule.name, schedule.cron_interval, zone, dict(schedule.env)), ()
+
+
+def elt_plugins(
+    schedule: Schedule, project: Project, is_refused: Callable[[Any], bool]
+) -> tuple[tuple[Plugin, ...], tuple[Problem, ...]]:
+    """Find the extractor and the loader of a schedule of the older form.
+
+    Returns:
+        Both, or none where one does not exist, and what is wrong.
+    """
+    found: list[Plugin] = []
+    problems = []
+    for kind, key in (("extractors", "extractor"), ("loaders", "loader")):
+        name = schedule.entry[key]
+        known = {each.name: each for each in project.plugins if each.type == kind}
+        if isinstance(name, str) and name in known:
+            found.append(known[name])
+        elif not is_refused(name):
+            hint = guess(name, known, "add the plugin to the project")
+            message = f"schedule {schedule.name!r}: there is no {key} {shown(name)}"
+            problems.append(Problem(Code.UNKNOWN_PLUGIN, schedule.entry.at(key), message, hint))
+    if schedule.entry["transform"] not in _TRANSFORMS:
+        written = shown(schedule.entry["transform"])
+        message = f"schedule {schedule.name!r}: transform is {written}"
+        hint = f"write one of {', '.join(_TRANSFORMS)}"
+        place = schedule.entry.at("transform")
+        problems.append(Problem(Code.INVALID_TASKS, place, message, hint))
+    both = len(found) == len(("extractor", "loader")) and not problems
+    return tuple(found) if both else (), tuple(problems)
 
 
 def _unknown_job(schedule: Schedule, jobs: Mapping[str, Job]) -> Problem:
@@ -118,18 +141,3 @@ def _wrong_interval(schedule: Schedule) -> Iterator[Problem]:
             hint = "remove the field for seconds (the first) or for years (the last)"
         place = schedule.entry.at("interval")
         yield Problem(Code.INVALID_INTERVAL, place, message, hint)
-
-
-def _conflict(
-    schedule: Schedule, plan: SchedulePlan, others: Iterable[SchedulePlan]
-) -> Problem | None:
-    """Return what keeps Airflow's own timetables from combining a schedule with earlier ones."""
-    for other in others:
-        differ = {"env": plan.env != other.env, "time zone": plan.timezone != other.timezone}
-        if plan.cron and other.cron and any(differ.values()):
-            names = f"{other.name!r} and {plan.name!r}"
-            what = " and ".join(name for name, differs in differ.items() if differs)
-            message = f"schedules {names} run one job with different {what}"
-            hint = "give them the same, or each a job of its own"
-            return Problem(Code.CONFLICTING_SCHEDULES, schedule.location, message, hint)
-    return None

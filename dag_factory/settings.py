@@ -21,35 +21,56 @@ class Settings:
             means the project's `default_environment`.
         state_dir: A folder of this project's own in one that the DAG processor and the workers
             share (`DAG_FACTORY_STATE_DIR`): the plan is kept there. `None` means it is not kept.
+        dag_id_prefix: What begins the id of each DAG, where one Airflow serves several projects or
+            environments.
+        dag_id_template: What the id of a DAG is made of: `{job}`, `{schedule}` (the first schedule
+            of the job; the job itself, where it has none) and `{environment}`.
     """
 
     project_root: Path
     environment: str | None = None
     state_dir: Path | None = None
+    dag_id_prefix: str = ""
+    dag_id_template: str = "{job}"
 
 
 def read_settings(
-    default_project_root: Path | None = None, environ: Mapping[str, str] = os.environ
+    project_root: Path | str | None = None,
+    *,
+    environment: str | None = None,
+    dag_id_prefix: str = "",
+    dag_id_template: str = "{job}",
+    environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Read the settings.
+    """Read the settings; what is given here goes before the variables.
 
     Args:
-        default_project_root: Where the project lies when `MELTANO_PROJECT_ROOT` does not say.
+        project_root: As in `Settings`.
+        environment: As in `Settings`.
+        dag_id_prefix: As in `Settings`.
+        dag_id_template: As in `Settings`.
         environ: The variables to read.
 
     Raises:
-        SettingsError: Nothing says where the project lies.
+        SettingsError: Nothing says where the project lies, or the template is none.
     """
-    configured = environ.get("MELTANO_PROJECT_ROOT")
-    root = Path(configured).expanduser() if configured else default_project_root
-    if root is None:
+    configured = project_root or environ.get("MELTANO_PROJECT_ROOT")
+    if not configured:
         msg = "MELTANO_PROJECT_ROOT is not set: set it to the folder that holds meltano.yml."
         raise SettingsError(msg)
+    try:
+        dag_id_template.format(job="", schedule="", environment="")
+    except (LookupError, ValueError):
+        msg = f"dag_id_template {dag_id_template!r}: write {{job}}, {{schedule}}, {{environment}}."
+        raise SettingsError(msg) from None
+    root = Path(configured).expanduser()
     state_dir = environ.get("DAG_FACTORY_STATE_DIR")
     return Settings(
         project_root=root.resolve(),
-        environment=environ.get("MELTANO_ENVIRONMENT") or None,
+        environment=environment or environ.get("MELTANO_ENVIRONMENT") or None,
         state_dir=Path(state_dir).expanduser() / _own_folder(root) if state_dir else None,
+        dag_id_prefix=dag_id_prefix,
+        dag_id_template=dag_id_template,
     )
 
 

@@ -74,7 +74,7 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
     """
     if settings.state_dir is None:
         return Recalled(*read_plans(settings))
-    name = legal_id(settings.environment) if settings.environment else "_default"
+    name = _file_name(settings)
     last, good = (settings.state_dir / f"{name}.{kind}.json" for kind in ("last", "good"))
     snapshot = _read(last)
     if snapshot is None or not _is_current(snapshot, settings.project_root):
@@ -88,6 +88,14 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
     plans = last_good.plans if last_good else snapshot.plans
     problems = _moved(snapshot.problems, settings.project_root)
     return Recalled(plans, problems, from_last_good=last_good is not None)
+
+
+def _file_name(settings: Settings) -> str:
+    """Return a name for what one loader file of Airflow makes of a project."""
+    name = settings.environment or ""
+    if (settings.dag_id_prefix, settings.dag_id_template) != ("", "{job}"):
+        name = f"{name} {settings.dag_id_prefix} {settings.dag_id_template}"
+    return legal_id(name) if name else "_default"
 
 
 def _take(settings: Settings) -> Snapshot:

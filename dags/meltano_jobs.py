@@ -1,7 +1,9 @@
 """Airflow DAGs: one per job in meltano/meltano.yml."""
 
+import os
 from pathlib import Path
 
 from dag_factory import build_airflow_dags
 
-globals().update(build_airflow_dags(Path(__file__).parents[1] / "meltano"))
+beside = Path(__file__).parents[1] / "meltano"
+globals().update(build_airflow_dags(os.environ.get("MELTANO_PROJECT_ROOT", beside)))

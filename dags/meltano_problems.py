@@ -1,7 +1,9 @@
 """Airflow shows as this file's import error which Meltano jobs have no DAG, and why."""
 
+import os
 from pathlib import Path
 
 from dag_factory import raise_project_problems
 
-raise_project_problems(Path(__file__).parents[1] / "meltano")
+beside = Path(__file__).parents[1] / "meltano"
+raise_project_problems(os.environ.get("MELTANO_PROJECT_ROOT", beside))

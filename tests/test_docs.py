@@ -1,18 +1,19 @@
 """What the docs claim about the code."""
 
+import json
 import re
 import shutil
 
 import pytest
+import yaml
 from running import CHECKOUT
 
 from dag_factory.errors import Code
-from dag_factory.options import Options
+from dag_factory.options import OPTIONS
 from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
-PAGE = (CHECKOUT / "docs/meltano-yml.md").read_text()
 PROBLEMS = (CHECKOUT / "docs/problems.md").read_text()
 
 # What the examples of docs/problems.md are part of.
@@ -58,11 +59,33 @@ def test_an_example_of_a_problem_is_wrong_or_right_as_it_says(code, text, tmp_pa
     assert {each.code for each in problems} == ({code} if text.startswith("# wrong") else set())
 
 
-def test_every_option_is_documented():
-    section = PAGE.split("## Options")[1].split("## Problems")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(
-        Options.__dataclass_fields__
-    )
+OPTIONS_PAGE = (CHECKOUT / "docs/options.md").read_text()
+OPTION_EXAMPLES = re.findall(r"```yaml\n(.*?)```", OPTIONS_PAGE, re.DOTALL)
+OPTIONS_COMMON = {
+    "extractors": [{"name": name, "namespace": name} for name in ("tap-crm", "tap-shop")],
+    "loaders": [{"name": "target-x", "namespace": "x"}],
+    "utilities": [{"name": "dbt", "namespace": "dbt", "commands": {"run": "run"}}],
+}
+
+
+def test_every_option_is_in_the_table_and_in_an_example():
+    assert re.findall(r"^\| `(\w+)` \|", OPTIONS_PAGE, re.MULTILINE) == list(OPTIONS)
+    examples = "".join(OPTION_EXAMPLES)
+    assert [name for name in OPTIONS if not re.search(rf"\b{name}:", examples)] == []
+
+
+@pytest.mark.parametrize("text", OPTION_EXAMPLES)
+def test_an_example_of_options_has_no_problem(text, tmp_path):
+    project = {"environments": [{"name": "dev"}, {"name": "prod"}], "default_environment": "dev"}
+    project |= yaml.safe_load(text)
+    plugins = project.setdefault("plugins", {})
+    for kind, common in OPTIONS_COMMON.items():
+        own = plugins.setdefault(kind, [])
+        own += [each for each in common if each["name"] not in [plugin["name"] for plugin in own]]
+    (tmp_path / "meltano.yml").write_text(json.dumps(project, default=str))
+    for environment in ("dev", "prod"):
+        _, problems = read_plans(Settings(tmp_path, environment))
+        assert {each.code for each in problems} <= {Code.SHARED_STATE}
 
 
 def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
@@ -76,7 +99,7 @@ def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
     plans, problems = read_plans(Settings(tmp_path))
     assert problems == ()
     (rivers,) = [plan for plan in plans if plan.job == "rivers"]
-    assert (rivers.crons, rivers.options.retries) == (("0 3 * * *",), 3)
+    assert (rivers.crons, rivers.tasks[0].options.retries) == (("0 3 * * *",), 3)
 
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]

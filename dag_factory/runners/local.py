@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from dag_factory.errors import Severity
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.project import read_project
+from dag_factory.runs import PreparedRun, prepare_run
 from dag_factory.summary import LastError, read_log_line
 
 _AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
 # Airflow kills a task's process five seconds after asking it to stop; then nobody would be left to
 # kill a Meltano that does not heed SIGTERM.
 _KILL_SECONDS = 4
-_SCHEDULED = ("scheduled", "backfill")
 
 
 class MeltanoOperator(BaseOperator):
@@ -37,27 +38,24 @@ class MeltanoOperator(BaseOperator):
     its run as failed; SIGKILL follows four seconds later.
 
     Args:
-        argv: The command; no shell sees it.
+        prepare: Returns the command and the variables of a run, from Airflow's context.
         project_root: The folder that holds `meltano.yml`.
         environment: The Meltano environment.
-        schedule_env: Variables that only scheduled runs get, as in `meltano schedule run`.
         **kwargs: Those of every Airflow operator.
     """
 
     def __init__(
         self,
         *,
-        argv: Sequence[str],
+        prepare: Callable[[Mapping[str, Any]], PreparedRun],
         project_root: str,
         environment: str,
-        schedule_env: Mapping[str, str],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.argv = list(argv)
+        self.prepare = prepare
         self.project_root = project_root
         self.environment = environment
-        self.schedule_env = dict(schedule_env)
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
 
@@ -65,16 +63,18 @@ class MeltanoOperator(BaseOperator):
         """Run the command to its end.
 
         Raises:
-            AirflowFailException: Meltano is not installed; no retry would help.
+            AirflowFailException: Meltano is not installed, or a variable cannot be one; no retry
+                would help.
             AirflowException: The command failed; the message is its last error.
         """
         last_error = LastError()
-        self.log.info("Running %s in %s", shlex.join(self.argv), self.project_root)
+        run = self.prepare(context)
+        self.log.info("Running %s in %s", shlex.join(run.argv), self.project_root)
         with (
             subprocess.Popen(  # noqa: S603 - an argv list from the plan; no shell
-                [_executable(self.argv[0]), *self.argv[1:]],
+                [_executable(run.argv[0]), *run.argv[1:]],
                 cwd=self.project_root,
-                env=self.process_environment(context["dag_run"]),
+                env=self.process_environment(run.variables),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -102,19 +102,20 @@ class MeltanoOperator(BaseOperator):
             )
             raise AirflowException(f"{_outcome(process.returncode)}: {reason}")
 
-    def process_environment(self, dag_run: Any) -> dict[str, str]:
-        """Return the variables that the process gets for one DAG run."""
+    def process_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that the process gets: the worker's, and those of a run."""
+        wrong = [name for name, value in variables.items() if "\0" in value]
+        if wrong:
+            raise AirflowFailException(f"the value of {', '.join(wrong)} holds a NUL; remove it")
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(_AIRFLOWS_OWN)
         }
-        scheduled = dag_run.run_type in _SCHEDULED
         return {
             **inherited,
             "MELTANO_PROJECT_ROOT": self.project_root,
             "MELTANO_ENVIRONMENT": self.environment,
-            **(self.schedule_env if scheduled else {}),
+            **variables,
             "MELTANO_CLI_LOG_FORMAT": "json",
-            "MELTANO_JOB_TRIGGER": f"airflow:{dag_run.dag_id}/{dag_run.run_id}",
             "NO_COLOR": "1",
         }
 
@@ -168,20 +169,13 @@ def _project_problem(root: Path) -> str | None:
     return next(fatal, None)
 
 
-def make_task(plan: DagPlan, task: TaskPlan, project_root: Path) -> MeltanoOperator:
-    """Return the operator for one task; call it inside its DAG."""
-    options = plan.options
-    owner = {} if options.owner is None else {"owner": options.owner}
+def make_task(
+    plan: DagPlan, task: TaskPlan, project_root: Path, arguments: Mapping[str, Any]
+) -> MeltanoOperator:
+    """Return the operator for one task, with the arguments of every runner; call it in its DAG."""
     return MeltanoOperator(
-        task_id=task.task_id,
-        argv=task.argv,
+        prepare=partial(prepare_run, plan, task),
         project_root=str(project_root),
         environment=plan.environment,
-        schedule_env=plan.schedule_env,
-        doc_md=f"`{shlex.join(task.argv)}`",
-        retries=options.retries,
-        retry_delay=options.retry_delay,
-        execution_timeout=options.execution_timeout,
-        max_active_tis_per_dag=1,
-        **owner,
+        **arguments,
     )

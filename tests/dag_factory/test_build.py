@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.sdk import DAG
@@ -11,34 +11,85 @@ import dag_factory
 from dag_factory import build_airflow_dags, raise_project_problems
 from dag_factory.build import build_dag, build_dags
 from dag_factory.errors import Code, ProjectError
-from dag_factory.options import Options
+from dag_factory.options import DagOptions, TaskOptions
 
 
 def test_the_tasks_stand_in_the_order_of_the_job(tmp_path):
     dag = build_dag(PLAN, tmp_path)
     assert dag.get_task("dbt.run").upstream_task_ids == {"tap-a-to-target-x"}
-    assert dag.get_task("dbt.run").argv == ["meltano", "run", "--no-install", "dbt:run"]
+    assert dag.get_task("dbt.run").doc_md == "`meltano run --no-install dbt:run`"
 
 
-def test_the_options_reach_airflow(tmp_path):
-    options = Options(
+def test_the_options_of_a_job_reach_airflow(tmp_path):
+    options = DagOptions(
         owner="data",
         tags=("b", "a"),
         description="why",
-        retries=5,
-        retry_delay=timedelta(minutes=9),
-        execution_timeout=timedelta(hours=1),
+        doc_md="# Read me",
+        owner_links={"data": "https://example.com/data"},
+        start_date=datetime(2026, 1, 31, 6),  # noqa: DTZ001 - as it is written in YAML
+        timezone="Europe/Prague",
+        catchup=True,
         paused=True,
+        dag={"dagrun_timeout": "2h", "end_date": "2027-01-01", "fail_fast": True},
     )
     dag = build_dag(replace(PLAN, options=options), tmp_path)
-    task = dag.get_task("dbt.run")
-    assert (dag.description, dag.is_paused_upon_creation) == ("why", True)
+    assert (dag.description, dag.catchup, dag.is_paused_upon_creation) == ("why", True, True)
     assert dag.tags == {"meltano", "a", "b"}
-    assert (task.owner, task.retries) == ("data", 5)
-    assert (task.retry_delay, task.execution_timeout) == (
-        timedelta(minutes=9),
-        timedelta(hours=1),
+    assert dag.doc_md.startswith("# Read me\n\n")
+    assert dag.owner_links == {"data": "https://example.com/data"}
+    assert dag.start_date == datetime(2026, 1, 31, 5, tzinfo=UTC)
+    assert (dag.dagrun_timeout, dag.fail_fast) == (timedelta(hours=2), True)
+    assert dag.end_date == datetime(2026, 12, 31, 23, tzinfo=UTC)
+    assert {task.owner for task in dag.tasks} == {"data"}
+
+
+def test_the_options_of_a_task_reach_airflow(tmp_path):
+    options = TaskOptions(
+        retries=5,
+        retry_delay=timedelta(minutes=9),
+        retry_exponential_backoff=1.5,
+        max_retry_delay=timedelta(hours=3),
+        execution_timeout=timedelta(hours=1),
+        pool="crm",
+        pool_slots=2,
+        priority_weight=7,
+        weight_rule="absolute",
+        queue="big",
+        operator={"trigger_rule": "all_done", "depends_on_past": True},
     )
+    first, second = PLAN.tasks
+    plan = replace(PLAN, tasks=(first, replace(second, options=options)))
+    task = build_dag(plan, tmp_path).get_task("dbt.run")
+    assert (task.retries, task.retry_delay) == (5, timedelta(minutes=9))
+    assert (task.retry_exponential_backoff, task.max_retry_delay) == (1.5, timedelta(hours=3))
+    assert task.execution_timeout == timedelta(hours=1)
+    assert (task.pool, task.pool_slots, task.priority_weight) == ("crm", 2, 7)
+    assert (str(task.weight_rule), task.queue) == ("absolute", "big")
+    assert (task.trigger_rule, task.depends_on_past) == ("all_done", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"dagrun_timout": "2h"}, "no argument 'dagrun_timout'", "'dagrun_timeout'"),
+        ({"schedule": "@daily"}, "schedule is not passed on", "the option for it"),
+        ({"dagrun_timeout": "2"}, "'2' is no duration", "correct it"),
+    ],
+)
+def test_an_argument_that_airflow_has_not_leaves_one_job_out(tmp_path, options, message, hint):
+    plan = replace(PLAN, options=DagOptions(dag=options))
+    dags, (problem,) = build_dags([plan], tmp_path)
+    assert (dags, problem.code) == ({}, Code.WRONG_ARGUMENT)
+    assert message in problem.message
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize("name", ["task_id", "retries", "kwargs", "argv"])
+def test_an_argument_of_an_operator_that_is_not_the_users_is_refused(tmp_path, name):
+    tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={name: 1})),)
+    _, (problem,) = build_dags([replace(PLAN, tasks=tasks)], tmp_path)
+    assert problem.code is Code.WRONG_ARGUMENT
 
 
 def test_runs_of_one_job_never_overlap(tmp_path):
@@ -48,7 +99,7 @@ def test_runs_of_one_job_never_overlap(tmp_path):
 
 
 def test_a_dag_built_twice_is_the_same_to_the_byte(tmp_path):
-    plan = replace(PLAN, schedules=schedules("0 1 * * *"), options=Options(tags=tuple("zyx")))
+    plan = replace(PLAN, schedules=schedules("0 1 * * *"), options=DagOptions(tags=tuple("zyx")))
     first, second = (
         json.dumps(DagSerialization.to_dict(build_dag(plan, tmp_path))) for _ in range(2)
     )
@@ -64,7 +115,7 @@ def test_a_dag_that_airflow_refuses_is_left_out_and_named(tmp_path):
 
 
 def test_a_value_that_only_serialisation_refuses_is_caught_too(tmp_path):
-    bad = replace(PLAN, options=Options(tags=("x" * 101,)))
+    bad = replace(PLAN, options=DagOptions(tags=("x" * 101,)))
     dags, (problem,) = build_dags([bad], tmp_path)
     assert not dags
     assert problem.code is Code.DAG_NOT_BUILT

@@ -2,8 +2,10 @@ from datetime import timedelta
 
 import pytest
 
+from dag_factory.annotations import Annotations, dag_options, task_options
 from dag_factory.errors import Code
-from dag_factory.options import Options, layer, parse_duration
+from dag_factory.option_values import duration
+from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.project import read_project
 
 
@@ -12,7 +14,7 @@ from dag_factory.project import read_project
     [("90s", 90), ("6m", 360), ("2h", 7200), ("1d", 86400), ("PT1H30M", 5400), ("P1DT1S", 86401)],
 )
 def test_durations(text, seconds):
-    assert parse_duration(text) == timedelta(seconds=seconds)
+    assert duration(text) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -20,18 +22,20 @@ def test_durations(text, seconds):
 )
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="is no duration"):
-        parse_duration(text)
+        duration(text)
 
 
 def test_a_job_overrides_the_project_and_tags_add_up():
-    options = layer(
-        [{"retries": 1, "tags": ("a",), "owner": "x"}, {"retries": 5, "tags": ("b", "a")}]
-    )
-    assert options == Options(retries=5, tags=("a", "b"), owner="x")
+    levels = [
+        Annotations({"retries": 1, "tags": ("a",), "owner": "x"}),
+        Annotations({"retries": 5, "tags": ("b", "a")}),
+    ]
+    assert dag_options(levels) == DagOptions(tags=("a", "b"), owner="x")
+    assert task_options(levels) == TaskOptions(retries=5)
 
 
 def test_the_retry_delay_outlasts_meltanos_lock_of_a_killed_run():
-    assert Options().retry_delay > timedelta(minutes=5)
+    assert TaskOptions().retry_delay > timedelta(minutes=5)
 
 
 def test_a_misspelt_option_leaves_the_job_out_and_names_the_right_word(write_project):
@@ -48,7 +52,7 @@ def test_a_misspelt_option_leaves_the_job_out_and_names_the_right_word(write_pro
     project, (problem,) = read_project(root)
     assert problem.location.line == 7
     assert "did you mean retry_delay?" in problem.hint
-    assert project.jobs[0].options is None
+    assert project.jobs[0].options.wrong
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_the_env_of_a_schedule_that_never_fires_is_of_no_account(write_project):
         """
     )
     (dag,), _ = plan(root)
-    assert (dag.crons, dag.schedule_env) == (("0 0 * * *",), {})
+    assert (dag.crons, dag.is_uniform) == (("0 0 * * *",), True)
 
 
 def test_no_plugins_name_takes_the_id_of_a_repeated_task(write_project):
@@ -141,7 +141,7 @@ def test_several_schedules_of_one_job_are_one_dag(write_project):
     assert dag.crons == ("0 0 * * *", "0 * * * *")
 
 
-def test_schedules_of_one_job_with_different_env_are_a_problem(write_project):
+def test_schedules_of_one_job_may_differ_in_env(write_project):
     root = write_project(
         """
         jobs: [{name: j, tasks: [dbt]}]
@@ -150,9 +150,9 @@ def test_schedules_of_one_job_with_different_env_are_a_problem(write_project):
         - {name: b, job: j, interval: '@hourly', env: {A: 'b'}}
         """
     )
-    plans, (problem,) = plan(root)
-    assert not plans
-    assert (problem.code, problem.location.line) == (Code.CONFLICTING_SCHEDULES, 5)
+    (dag,), problems = plan(root)
+    assert not problems
+    assert (dag.crons, dag.is_uniform) == (("0 0 * * *", "0 * * * *"), False)
 
 
 def test_a_job_without_schedule_is_a_dag_that_is_started_by_hand(write_project):

@@ -69,9 +69,9 @@ def test_a_plugin_type_without_plugins_is_fatal_to_meltano_and_said_so(write_pro
 
 @pytest.mark.parametrize("holder", ["schedules", "environments"])
 def test_options_where_none_are_read_are_not_ignored_in_silence(write_project, holder):
-    entry = "{name: x, job: j, interval: '@daily', annotations: {airflow: {retries: 1}}}"
+    entry = "{name: x, job: j, interval: '@daily', annotations: {airflow: {after: j}}}"
     if holder == "environments":
-        entry = "{name: x, annotations: {airflow: {retries: 1}}}"
+        entry = "{name: x, annotations: {airflow: {after: j}}}"
     text = f"{holder}: [{entry}]\njobs: [{{name: j, tasks: [dbt]}}]\n"
     assert codes(write_project(text, plugins="")) == [Code.INVALID_OPTION]
 

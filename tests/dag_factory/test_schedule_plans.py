@@ -100,19 +100,6 @@ def test_the_nearest_time_zone_wins(write_project):
     assert zones == {"a1": "Europe/Prague", "b1": "Asia/Tokyo", "a2": "UTC"}
 
 
-def test_schedules_of_one_job_in_different_time_zones_are_a_problem(write_project):
-    root = write_project(
-        """
-        jobs: [{name: j, tasks: [dbt]}]
-        schedules:
-        - {name: a, job: j, interval: '@daily'}
-        - {name: b, job: j, interval: '@daily', annotations: {airflow: {timezone: Asia/Tokyo}}}
-        """
-    )
-    plans, (problem,) = read_plans(Settings(root))
-    assert (plans, problem.code) == ((), Code.CONFLICTING_SCHEDULES)
-
-
 def test_a_schedule_fires_in_its_environments_only(write_project):
     root = write_project(
         """

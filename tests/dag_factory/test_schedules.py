@@ -7,15 +7,15 @@ from airflow.timetables.base import TimeRestriction
 from plans import PLAN, schedules
 
 from dag_factory.build import build_dag
-from dag_factory.schedules import timetable
+from dag_factory.schedules import dag_schedule
 
 
 def test_without_a_cron_only_a_person_starts_the_job():
-    assert timetable(PLAN) is None
+    assert dag_schedule(PLAN) is None
 
 
 def test_one_cron_is_airflows_own_timetable():
-    found = timetable(replace(PLAN, schedules=schedules("0 6 * * *")))
+    found = dag_schedule(replace(PLAN, schedules=schedules("0 6 * * *")))
     assert type(found).__name__ == "CronTriggerTimetable"
 
 
@@ -40,5 +40,5 @@ def test_a_tick_that_is_just_past_is_made_up_for():
 
 
 def test_several_crons_are_one_timetable_of_airflow():
-    found = timetable(replace(PLAN, schedules=schedules("0 6 * * *", "0 18 * * 1")))
+    found = dag_schedule(replace(PLAN, schedules=schedules("0 6 * * *", "0 18 * * 1")))
     assert type(found).__name__ == "MultipleCronTriggerTimetable"

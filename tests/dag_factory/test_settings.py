@@ -4,14 +4,24 @@ from dag_factory.errors import SettingsError
 from dag_factory.settings import Settings, read_settings
 
 
-def test_the_environment_variable_beats_the_default(write_project, tmp_path):
-    root = write_project()
-    environ = {"MELTANO_PROJECT_ROOT": str(root), "MELTANO_ENVIRONMENT": "prod"}
-    assert read_settings(tmp_path / "elsewhere", environ) == Settings(root, "prod")
+def test_the_variables_say_where_and_which(tmp_path):
+    environ = {"MELTANO_PROJECT_ROOT": str(tmp_path), "MELTANO_ENVIRONMENT": "prod"}
+    assert read_settings(environ=environ) == Settings(tmp_path, "prod")
+
+
+def test_what_a_dag_file_says_goes_before_the_variables(tmp_path):
+    environ = {"MELTANO_PROJECT_ROOT": "/elsewhere", "MELTANO_ENVIRONMENT": "prod"}
+    assert read_settings(tmp_path, environment="dev", environ=environ) == Settings(tmp_path, "dev")
+
+
+@pytest.mark.parametrize("template", ["{jobs}", "{}", "{job", "{0}"])
+def test_a_template_that_is_none_is_one_clear_error(tmp_path, template):
+    with pytest.raises(SettingsError, match=r"dag_id_template .*: write \{job\}"):
+        read_settings(tmp_path, dag_id_template=template)
 
 
 def test_an_empty_environment_means_the_projects_default(write_project):
-    assert read_settings(write_project(), {"MELTANO_ENVIRONMENT": ""}).environment is None
+    assert read_settings(write_project(), environ={"MELTANO_ENVIRONMENT": ""}).environment is None
 
 
 def test_no_project_is_one_clear_error():
@@ -24,7 +34,7 @@ def test_each_project_has_a_folder_of_its_own_for_its_plans(tmp_path):
     for name in ("a/meltano", "b/meltano"):
         (tmp_path / name).mkdir(parents=True)
         environ = {"DAG_FACTORY_STATE_DIR": str(tmp_path / "state")}
-        folders.add(read_settings(tmp_path / name, environ).state_dir)
+        folders.add(read_settings(tmp_path / name, environ=environ).state_dir)
     assert len(folders) == 2
     assert {folder.parent for folder in folders} == {tmp_path / "state"}
 
@@ -36,6 +46,6 @@ def test_the_folder_stays_where_the_project_is_a_link_that_moves(tmp_path):
         (tmp_path / revision).mkdir()
         (tmp_path / "current").unlink(missing_ok=True)
         (tmp_path / "current").symlink_to(revision)
-        found.append(read_settings(tmp_path / "current", environ))
+        found.append(read_settings(tmp_path / "current", environ=environ))
     assert found[0].project_root != found[1].project_root
     assert found[0].state_dir == found[1].state_dir

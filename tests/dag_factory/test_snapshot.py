@@ -37,6 +37,41 @@ def test_what_is_recalled_is_what_would_be_read(settings):
     assert recall(replace(settings, state_dir=None)) == fresh
 
 
+def test_every_kind_of_option_is_recalled_as_it_was(write_project, tmp_path):
+    root = write_project(
+        """
+        jobs:
+        - name: j
+          tasks: [tap-a target-x, 'dbt:run']
+          annotations:
+            airflow:
+              after: {any: [other, k]}
+              start_date: 2026-01-31
+              deadline: 2h
+              email: a@example.com
+              notify: [{class: a.b.C, kwargs: {x: [1, {y: null}]}, events: [retry]}]
+              params: {REGION: {type: string, enum: [eu, us], default: eu}}
+              dag: {dagrun_timeout: 2h, fail_fast: true}
+              tasks: {dbt.run: {retry_exponential_backoff: 1.5, operator: {depends_on_past: true}}}
+        - {name: k, tasks: [dbt]}
+        - name: other
+          tasks: [dbt]
+          annotations: {airflow: {start_date: '2026-01-31T06:00+01:00'}}
+        """
+    )
+    settings = Settings(root, state_dir=tmp_path / "state")
+    fresh = read_plans(settings)
+    assert len(fresh[0]) == 3
+    assert recall(settings) == recall(settings) == fresh
+
+
+def test_each_loader_file_has_plans_of_its_own(settings):
+    prefixed = replace(settings, dag_id_prefix="a_")
+    for _ in range(2):
+        assert [plan.dag_id for plan in recall(settings)[0]] == ["j"]
+        assert [plan.dag_id for plan in recall(prefixed)[0]] == ["a_j"]
+
+
 def test_an_unchanged_project_is_not_read_again(settings, monkeypatch):
     recall(settings)
     monkeypatch.setattr(snapshot, "read_plans", None)

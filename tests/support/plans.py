@@ -1,7 +1,7 @@
 """A plan to vary."""
 
-from dag_factory.options import Options
-from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan
+from dag_factory.options import DagOptions
+from dag_factory.plan import DagPlan, ExtractorPlan, SchedulePlan, TaskPlan
 
 _COMMAND = ("meltano", "run", "--no-install")
 
@@ -12,9 +12,20 @@ PLAN = DagPlan(
     line=1,
     environment="dev",
     schedules=(),
-    options=Options(),
+    after=None,
+    options=DagOptions(),
     tasks=(
-        TaskPlan("tap-a-to-target-x", (*_COMMAND, "tap-a", "target-x")),
+        TaskPlan(
+            "tap-a-to-target-x",
+            (*_COMMAND, "tap-a", "target-x"),
+            state_ids=("dev:tap-a-to-target-x",),
+            assets=("dev:tap-a-to-target-x",),
+            extractors=(
+                ExtractorPlan(
+                    "tap-a", "TAP_A__SELECT_FILTER", "TAP_A_START_DATE", "TAP_A_END_DATE"
+                ),
+            ),
+        ),
         TaskPlan("dbt.run", (*_COMMAND, "dbt:run"), ("tap-a-to-target-x",)),
     ),
 )

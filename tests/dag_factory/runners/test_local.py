@@ -4,13 +4,13 @@ import os
 import signal
 import stat
 import threading
-from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from running import wait_until
 
 from dag_factory.runners.local import MeltanoOperator
+from dag_factory.runs import PreparedRun
 
 PROJECT = """
 default_environment: dev
@@ -39,25 +39,19 @@ def write_executable(file, text):
     file.chmod(file.stat().st_mode | stat.S_IXUSR)
 
 
-def run(project, tap, run_type="manual", **changes):
+def run(project, tap):
     write_executable(project / "tap", TAP_HEAD + tap)
-    operator = make_operator(project, **changes)
-    operator.execute(context(run_type))
+    make_operator(project).execute({})
 
 
-def make_operator(project, **changes):
-    arguments = {
-        "task_id": "t",
-        "argv": ["meltano", "run", "--no-install", "tap-a", "target-x"],
-        "project_root": str(project),
-        "environment": "dev",
-        "schedule_env": {"GREETING": "from the schedule"},
-    }
-    return MeltanoOperator(**arguments | changes)
-
-
-def context(run_type="manual"):
-    return {"dag_run": SimpleNamespace(run_type=run_type, dag_id="j", run_id="r1")}
+def make_operator(project, *argv, **variables):
+    argv = argv or ("meltano", "run", "--no-install", "tap-a", "target-x")
+    return MeltanoOperator(
+        task_id="t",
+        prepare=lambda _: PreparedRun(argv, variables),
+        project_root=str(project),
+        environment="dev",
+    )
 
 
 def test_a_run_moves_what_the_tap_says_to_the_target(project):
@@ -71,14 +65,14 @@ def test_a_failing_tap_fails_the_task_with_its_own_words(project):
 
 
 def test_a_meltano_that_is_killed_is_told_by_the_signals_name(project):
-    operator = make_operator(project, argv=["sh", "-c", "kill -9 $$"])
+    operator = make_operator(project, "sh", "-c", "kill -9 $$")
     with pytest.raises(AirflowException, match="killed by SIGKILL: it wrote no error"):
-        operator.execute(context())
+        operator.execute({})
 
 
 def test_without_meltano_there_is_one_clear_error_and_no_retry(project):
     with pytest.raises(AirflowFailException, match="`meltan` is not installed"):
-        make_operator(project, argv=["meltan"]).execute(context())
+        make_operator(project, "meltan").execute({})
 
 
 def test_a_kill_reaches_meltano_and_the_tap_and_is_told(project):
@@ -93,23 +87,23 @@ def test_a_kill_reaches_meltano_and_the_tap_and_is_told(project):
     killer = threading.Thread(target=kill_when_it_runs)
     killer.start()
     with pytest.raises(AirflowException, match="Meltano was stopped"):
-        operator.execute(context())
+        operator.execute({})
     killer.join()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), signal.SIGCONT)
 
 
 def test_a_kill_that_comes_before_the_process_is_not_lost(project):
-    operator = make_operator(project, argv=["sleep", "600"])
+    operator = make_operator(project, "sleep", "600")
     operator.on_kill()
     with pytest.raises(AirflowException, match="Meltano was stopped"):
-        operator.execute(context())
+        operator.execute({})
 
 
 def test_a_meltano_that_does_not_heed_sigterm_is_killed(project):
     ready = project / "ready"
-    argv = ["sh", "-c", "trap '' TERM; touch ready; while :; do :; done"]
-    operator = make_operator(project, argv=argv)
+    script = "trap '' TERM; touch ready; while :; do :; done"
+    operator = make_operator(project, "sh", "-c", script)
 
     def kill_when_it_runs():
         wait_until(ready.exists, 60, "the process")
@@ -117,29 +111,21 @@ def test_a_meltano_that_does_not_heed_sigterm_is_killed(project):
 
     threading.Thread(target=kill_when_it_runs).start()
     with pytest.raises(AirflowException, match="killed by SIGKILL"):
-        operator.execute(context())
-
-
-def test_only_scheduled_runs_get_the_schedules_env(project):
-    operator = make_operator(project)
-
-    def greeting(run_type):
-        return operator.process_environment(context(run_type)["dag_run"]).get("GREETING")
-
-    assert greeting("scheduled") == greeting("backfill") == "from the schedule"
-    assert greeting("manual") is None
+        operator.execute({})
 
 
 def test_airflows_own_variables_stay_with_airflow(project, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "secret")
     monkeypatch.setenv("AIRFLOW_CONN_X", "secret")
     monkeypatch.setenv("TAP_A_REGION", "wanted")
-    environment = make_operator(project).process_environment(context()["dag_run"])
+    environment = make_operator(project).process_environment({"AIRFLOW_CTX_DAG_ID": "j"})
     assert "secret" not in environment.values()
     assert environment["TAP_A_REGION"] == "wanted"
-
-
-def test_meltanos_run_table_points_back_at_the_airflow_run(project):
-    environment = make_operator(project).process_environment(context()["dag_run"])
-    assert environment["MELTANO_JOB_TRIGGER"] == "airflow:j/r1"
+    assert environment["AIRFLOW_CTX_DAG_ID"] == "j"
     assert environment["MELTANO_ENVIRONMENT"] == "dev"
+
+
+def test_a_variable_that_cannot_be_one_fails_at_once_and_is_named(project):
+    operator = make_operator(project, SHOP_REGION="a\0b")
+    with pytest.raises(AirflowFailException, match="the value of SHOP_REGION holds a NUL"):
+        operator.execute({})

@@ -1,0 +1,144 @@
+"""From the options of a job to the arguments of Airflow's DAG and operators."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import pendulum
+from airflow.sdk import DAG, BaseOperator, Param
+
+from dag_factory import option_values
+from dag_factory.errors import guess
+from dag_factory.params import form
+from dag_factory.plan import DagPlan, TaskPlan
+from dag_factory.schedules import dag_schedule, job_asset, pair_asset
+
+
+class WrongArgumentError(Exception):
+    """`dag` or `operator` passes on what Airflow does not take; `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def dag_arguments(plan: DagPlan) -> dict[str, Any]:
+    """Return the arguments of a job's DAG.
+
+    Raises:
+        WrongArgumentError: The option `dag` holds one that Airflow has not, or that is ours.
+    """
+    options = plan.options
+    start = options.start_date
+    ours = {
+        "dag_id": plan.dag_id,
+        "dag_display_name": plan.job,
+        "description": options.description,
+        "doc_md": "\n\n".join(filter(None, [options.doc_md, _doc(plan)])),
+        "tags": sorted({"meltano", *options.tags}),
+        "owner_links": dict(options.owner_links),
+        "schedule": dag_schedule(plan),
+        "start_date": start and _zoned(start, options.timezone),
+        "catchup": options.catchup,
+        "params": _params(plan),
+        "max_active_runs": 1,
+        "is_paused_upon_creation": options.paused,
+        "auto_register": False,
+    }
+    return ours | _passed_on("dag", options.dag, DAG, ours, options.timezone)
+
+
+def _params(plan: DagPlan) -> dict[str, Param]:
+    fields = form(plan)
+    for name in plan.options.params:
+        try:
+            fields[name].resolve()
+        except Exception as error:  # noqa: BLE001 - a wrong schema or default, each with its own
+            message = f"params: {name}: {str(error).partition(chr(10))[0]}"
+            raise WrongArgumentError(message, "correct its default or its schema") from None
+    return fields
+
+
+def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
+    """Return the arguments that every operator takes, for one task.
+
+    Raises:
+        WrongArgumentError: The option `operator` holds one that Airflow has not, or that is ours.
+    """
+    options = task.options
+    at_end = [job_asset(plan.dag_id)] if plan.last == (task.task_id,) else []
+    ours = {
+        "task_id": task.task_id,
+        "doc_md": f"`{shlex.join(task.argv)}`",
+        "outlets": [*map(pair_asset, task.assets), *at_end],
+        "retries": options.retries,
+        "retry_delay": options.retry_delay,
+        "retry_exponential_backoff": options.retry_exponential_backoff,
+        "max_retry_delay": options.max_retry_delay,
+        "execution_timeout": options.execution_timeout,
+        "pool": options.pool,
+        "pool_slots": options.pool_slots,
+        "priority_weight": options.priority_weight,
+        "weight_rule": options.weight_rule,
+        "max_active_tis_per_dag": 1,
+    }
+    unset = {"owner": plan.options.owner, "queue": options.queue}
+    ours |= {name: value for name, value in unset.items() if value is not None}
+    zone = plan.options.timezone
+    return ours | _passed_on("operator", options.operator, BaseOperator, ours | unset, zone)
+
+
+def _passed_on(
+    option: str,
+    given: Mapping[str, Any],
+    kind: Callable[..., Any],
+    ours: Mapping[str, Any],
+    zone: str,
+) -> dict[str, Any]:
+    """Return raw arguments as Airflow takes them: durations and dates are texts in YAML."""
+    if not given:
+        return {}
+    known = inspect.signature(kind).parameters
+    for name in given:
+        if name in ours:
+            message = f"{option}: {name} is not passed on: it is the factory's own"
+            raise WrongArgumentError(message, "use the option for it, or remove it")
+        if name not in known or known[name].kind is inspect.Parameter.VAR_KEYWORD:
+            message = f"{option}: Airflow's {kind.__name__} has no argument {name!r}"
+            raise WrongArgumentError(message, guess(name, known, "remove it"))
+    return {
+        name: _converted(f"{option}: {name}", value, str(known[name].annotation), zone)
+        for name, value in given.items()
+    }
+
+
+def _converted(what: str, value: Any, annotation: str, zone: str) -> Any:
+    try:
+        if isinstance(value, str) and "timedelta" in annotation:
+            return option_values.duration(value)
+        if isinstance(value, str) and "datetime" in annotation:
+            return _zoned(option_values.moment(value), zone)
+    except ValueError as error:
+        raise WrongArgumentError(f"{what}: {value!r} {error}", "correct it") from None
+    return value
+
+
+def _zoned(moment: datetime, zone: str) -> pendulum.DateTime:
+    return pendulum.instance(moment, tz=zone)
+
+
+def _doc(plan: DagPlan) -> str:
+    when = [f"`{each.cron}` ({each.timezone}) by the schedule {each.name}" for each in plan.timed]
+    if plan.after:
+        how = "any" if plan.after.any else "all"
+        when.append(f"after {how} of {', '.join(plan.after.jobs)}")
+    return f"""
+Meltano job **{plan.job}** of `{plan.file}`, in the environment `{plan.environment}`; runs
+{"; ".join(when) or "by hand"}.
+
+By hand: `meltano --environment={plan.environment} run {plan.job}`
+"""

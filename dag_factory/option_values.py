@@ -1,0 +1,243 @@
+"""How the value of each option is read; what is wrong with one is the text of a ValueError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_ADDRESS = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")
+_LINK = re.compile(r"(?:https?://|mailto:)\S+")
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_OTHERS_VARIABLES = re.compile(r"(?:MELTANO|AIRFLOW|PYTHON|LD)_?.*|PATH|HOME|SHELL|TMPDIR")
+_LARGEST = 2**31 - 1
+
+EVENTS = ("failure", "retry", "deadline")
+"""What somebody can hear of: the last try failed, another one follows, a run is late."""
+WEIGHT_RULES = ("downstream", "upstream", "absolute")
+"""Airflow's weight rules: https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/priority-weight.html"""
+ORDERS = ("sequential", "parallel")
+"""How the tasks of a job follow each other."""
+RUNNERS = ("local",)
+"""How a task is executed."""
+PARAM_TYPES = ("string", "integer", "number", "boolean")
+"""What a job's own field of the trigger form may hold: each becomes a variable."""
+
+
+@dataclass(frozen=True)
+class After:
+    """The jobs that a job runs after.
+
+    Attributes:
+        jobs: Their names.
+        any: Whether one of them is enough; else all must be done.
+    """
+
+    jobs: tuple[str, ...]
+    any: bool = False
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """An Airflow notifier.
+
+    Source: https://airflow.apache.org/docs/apache-airflow/stable/howto/notifications.html
+
+    Attributes:
+        class_path: Where it is imported from.
+        kwargs: What it is made with.
+        events: Of what it hears.
+    """
+
+    class_path: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[str, ...] = ("failure", "deadline")
+
+
+def text(value: Any) -> str:
+    """Read a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("is no text")
+    return value
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Read a list of texts; what stands twice counts once."""
+    if not isinstance(value, list):
+        raise ValueError("is no list of texts")  # noqa: TRY004 - one kind of error for one caller
+    return tuple(dict.fromkeys(text(item) for item in value))
+
+
+def flag(value: Any) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise ValueError("is neither true nor false")  # noqa: TRY004
+    return value
+
+
+def whole(least: int) -> Callable[[Any], int]:
+    """Return a reader of whole numbers that a database takes."""
+
+    def read(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _LARGEST:
+            raise ValueError(f"is no whole number from {least}")
+        return value
+
+    return read
+
+
+def backoff(value: Any) -> float:
+    """Read by how much each wait is longer than the last; `true` doubles it, as in Airflow."""
+    if isinstance(value, bool):
+        return 2.0 if value else 0.0
+    if not isinstance(value, int | float) or not (value == 0 or 1 <= value <= _LARGEST):
+        raise ValueError("is neither true, false nor a number from 1")
+    return float(value)
+
+
+def one_of(words: tuple[str, ...]) -> Callable[[Any], str]:
+    """Return a reader of one of some words."""
+
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"is none of {', '.join(words)}")
+        return str(value)
+
+    return read
+
+
+def events(value: Any) -> tuple[str, ...]:
+    """Read a list of `EVENTS`."""
+    found = texts(value)
+    unknown = [each for each in found if each not in EVENTS]
+    if unknown:
+        raise ValueError(f"has {unknown[0]!r}, which is none of {', '.join(EVENTS)}")
+    return found
+
+
+def timezone(value: Any) -> str:
+    """Read a time zone of the IANA database."""
+    try:
+        return ZoneInfo(text(value)).key
+    except (KeyError, ValueError, OSError):
+        raise ValueError("is no time zone such as Europe/Prague") from None
+
+
+def duration(value: Any) -> timedelta:
+    """Read a duration: `90s`, `6m`, `2h`, `1d`, or ISO 8601 such as `PT1H30M`.
+
+    Raises:
+        ValueError: It is neither, or it is zero.
+    """
+    written = str(value)
+    if match := re.fullmatch(r"(\d+)([smhd])", written):
+        found = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    elif match := _ISO_8601.fullmatch(written):
+        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        found = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    else:
+        found = timedelta()
+    if not found:
+        raise ValueError("is no duration such as 90s, 6m, 2h, 1d or PT1H30M")
+    return found
+
+
+def written_duration(value: timedelta) -> str:
+    """Return a duration as it is written: in the largest unit that serves."""
+    seconds = round(value.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def moment(value: Any) -> datetime:
+    """Read a date or a moment; one without an offset is in the time zone of the DAG."""
+    if isinstance(value, date):
+        return value if isinstance(value, datetime) else datetime.combine(value, time())
+    try:
+        return datetime.fromisoformat(text(value))
+    except ValueError:
+        raise ValueError("is no date such as 2026-01-31 or 2026-01-31T06:00") from None
+
+
+def addresses(value: Any) -> tuple[str, ...]:
+    """Read one e-mail address, or a list of them."""
+    found = texts([value] if isinstance(value, str) else value)
+    wrong = [each for each in found if not _ADDRESS.fullmatch(each)]
+    if wrong:
+        raise ValueError(f"has {wrong[0]!r}, which is no e-mail address")
+    return found
+
+
+def links(value: Any) -> Mapping[str, str]:
+    """Read a link for each owner."""
+    found = mapping(value)
+    if not all(isinstance(each, str) and _LINK.fullmatch(each) for each in found.values()):
+        raise ValueError("has a value that is neither an http(s) nor a mailto link")
+    return found
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Read a mapping with texts as keys and what JSON can hold as values; dates become texts."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ValueError("is no mapping of names to values")
+    return dict(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def after(value: Any) -> After:
+    """Read the names of jobs: one, a list (all of them), `{all: [...]}` or `{any: [...]}`."""
+    if isinstance(value, dict):
+        if len(value) != 1 or not set(value) <= {"all", "any"}:
+            raise ValueError("is neither {all: [...]} nor {any: [...]}")
+        [(how, names)] = value.items()
+    else:
+        how, names = "all", [value] if isinstance(value, str) else value
+    found = texts(names)
+    if not found:
+        raise ValueError("names no job")
+    return After(found, any=how == "any" and len(found) > 1)
+
+
+def notifiers(value: Any) -> tuple[Notifier, ...]:
+    """Read a list of `{class: ..., kwargs: {...}, events: [...]}`."""
+    if not isinstance(value, list):
+        raise ValueError("is no list of {class: ..., kwargs: {...}}")  # noqa: TRY004
+    return tuple(map(_notifier, value))
+
+
+def _notifier(value: Any) -> Notifier:
+    known = {"class", "kwargs", "events"}
+    if not isinstance(value, dict) or not {"class"} <= set(value) <= known:
+        raise ValueError("has an item without class, or with more than class, kwargs and events")
+    if not isinstance(value["class"], str) or not _IMPORT_PATH.fullmatch(value["class"]):
+        raise ValueError("has a class that is no path such as package.module.Notifier")
+    hears = events(value["events"]) if "events" in value else Notifier.events
+    return Notifier(value["class"], mapping(value.get("kwargs", {})), hears)
+
+
+def params(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Read a job's own fields of the trigger form: a variable's name and its JSON Schema."""
+    found = mapping(value)
+    for name, schema in found.items():
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError(f"has {name!r}, which is no name of a variable such as SHOP_REGION")
+        if _OTHERS_VARIABLES.fullmatch(name):
+            raise ValueError(f"has {name!r}, a variable that is not the job's own")
+        if not isinstance(schema, dict) or schema.get("type") not in PARAM_TYPES:
+            raise ValueError(f"has no `type` for {name}: one of {', '.join(PARAM_TYPES)}")
+    return found

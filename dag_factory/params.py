@@ -1,0 +1,186 @@
+"""The trigger form of a job, and the variables of Meltano that its values become.
+
+Values reach Meltano as variables of its process, never as text of a command.
+Source: https://docs.meltano.com/reference/command-line-interface#run and
+https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/params.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dag_factory.plan import DagPlan, ExtractorPlan
+from dag_factory.plugins import env_var
+
+if TYPE_CHECKING:
+    from airflow.sdk import Param
+
+SCHEDULE = "schedule"
+"""The field that chooses the schedule whose variables a run by hand gets."""
+DRY_RUN = "dry_run"
+"""The field for a run that only explains itself."""
+_SECTION = "Meltano"
+_OWN_SECTION = "This job"
+# A NUL cannot be part of a variable, and control characters are nobody's wish.
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+_SUFFIX = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One field of the form, and the variable that its value becomes."""
+
+    name: str
+    variable: str
+    title: str
+    description: str
+    schema: Mapping[str, Any]
+    default: Any = None
+
+
+_FLAG = {"type": "boolean"}
+_LOG_LEVEL = _Field(
+    "log_level",
+    "MELTANO_CLI_LOG_LEVEL",
+    "Log level",
+    "How much Meltano and its plugins log; as configured, when empty.",
+    {"type": ["null", "string"], "enum": [None, "debug", "info", "warning", "error"]},
+)
+_FULL_REFRESH = _Field(
+    "full_refresh",
+    "MELTANO_RUN_FULL_REFRESH",
+    "Full refresh",
+    "Extract everything again, as if there were no bookmark.",
+    _FLAG,
+    default=False,
+)
+_OF_RUNS = (
+    _Field(
+        "refresh_catalog",
+        "MELTANO_RUN_REFRESH_CATALOG",
+        "Refresh the catalog",
+        "Let the extractors discover their streams and columns again.",
+        _FLAG,
+        default=False,
+    ),
+    _Field(
+        "no_state_update",
+        "MELTANO_RUN_NO_STATE_UPDATE",
+        "Leave the bookmarks",
+        "Load, but do not move the bookmarks: the next run loads the same again.",
+        _FLAG,
+        default=False,
+    ),
+    _Field(
+        "state_id_suffix",
+        "MELTANO_RUN_STATE_ID_SUFFIX",
+        "State ID suffix",
+        "Bookmarks and a lock of its own: letters, digits, `-`, `_` and `.`",
+        {"type": ["null", "string"], "pattern": _SUFFIX},
+    ),
+    _Field(
+        "state_strategy",
+        "MELTANO_RUN_STATE_STRATEGY",
+        "State strategy",
+        "What happens to the bookmarks of streams that this run does not select.",
+        {"type": ["null", "string"], "enum": [None, "auto", "merge", "overwrite"]},
+    ),
+)
+_MELTANO_RUN = "run"
+
+
+def form(plan: DagPlan) -> dict[str, Param]:
+    """Return the fields of a job's trigger form; the defaults change nothing."""
+    from airflow.sdk import Param  # noqa: PLC0415 - Airflow begins there
+
+    fields = {
+        name: Param(schema.get("default"), **_nullable(name, schema), section=_OWN_SECTION)
+        for name, schema in plan.options.params.items()
+    }
+    with_env = [each.name for each in plan.schedules if each.env]
+    if with_env:
+        fields[SCHEDULE] = Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *with_env],
+            title="Variables of the schedule",
+            description="Run by hand with the `env` of this schedule.",
+            section=_SECTION,
+        )
+    for each in _fields(plan):
+        fields[each.name] = Param(
+            each.default,
+            **each.schema,
+            title=each.title,
+            description=each.description,
+            section=_SECTION,
+        )
+    if _runs_pairs(plan) and plan.tasks[0].argv[1] == _MELTANO_RUN:
+        fields[DRY_RUN] = Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Only explain what would run, and run nothing.",
+            section=_SECTION,
+        )
+    return fields
+
+
+def _nullable(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a job's own field; one without a default may stay empty."""
+    found = {"title": name, **schema}
+    found.pop("default", None)
+    if schema["type"] == "string" and "pattern" not in schema:
+        found["pattern"] = _PRINTABLE
+    if schema.get("default") is None:
+        found["type"] = ["null", schema["type"]]
+        if "enum" in schema:
+            found["enum"] = [None, *schema["enum"]]
+    return found
+
+
+def _fields(plan: DagPlan) -> Iterator[_Field]:
+    if _runs_pairs(plan):
+        yield _FULL_REFRESH
+        if plan.tasks[0].argv[1] == _MELTANO_RUN:
+            yield from _OF_RUNS
+        for extractor in _extractors(plan):
+            yield _Field(
+                f"select_{env_var(extractor.name, '').lower()}",
+                extractor.select_filter,
+                f"Streams of {extractor.name}",
+                "Only these, one per line, with `*` for any text and `!` for all but; all of them, "
+                "when empty.",
+                {"type": ["null", "array"], "items": {"type": "string", "pattern": _PRINTABLE}},
+            )
+    yield _LOG_LEVEL
+
+
+def _runs_pairs(plan: DagPlan) -> bool:
+    return any(task.state_ids for task in plan.tasks)
+
+
+def _extractors(plan: DagPlan) -> Iterator[ExtractorPlan]:
+    yield from dict.fromkeys(each for task in plan.tasks for each in task.extractors)
+
+
+def chosen_variables(plan: DagPlan, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that the values of the form become.
+
+    Args:
+        plan: The job.
+        values: Those of the form; what is no field of it is not read.
+    """
+    own = [name for name in plan.options.params if values.get(name) is not None]
+    chosen = [each for each in _fields(plan) if values.get(each.name)]
+    return {
+        **{name: _text(values[name]) for name in own},
+        **{each.variable: _text(values[each.name]) for each in chosen},
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,99 @@
+"""What one run of a task gets: its command, and its variables.
+
+Tasks find Airflow's own variables (`AIRFLOW_CTX_DAG_ID`, `..._TASK_ID`, `..._DAG_RUN_ID`,
+`..._TRY_NUMBER`, `..._LOGICAL_DATE`) and two more, `AIRFLOW_CTX_DATA_INTERVAL_START` and `_END`,
+which meltano.yml can use as `$VAR`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from dag_factory.intervals import interval_of, served
+from dag_factory.params import DRY_RUN, SCHEDULE, chosen_variables
+from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan
+
+_BACKFILL = "backfill"
+_SCHEDULED = ("scheduled", _BACKFILL)
+_INTERVAL = "AIRFLOW_CTX_DATA_INTERVAL"
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """One run of a task.
+
+    Attributes:
+        argv: The command.
+        variables: What it gets beside the variables of the process that starts it.
+    """
+
+    argv: tuple[str, ...]
+    variables: Mapping[str, str]
+
+
+def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:
+    """Return what a task runs, and with which variables.
+
+    The variables of schedules are those of the schedules that the run serves, in the order of
+    meltano.yml; of a run by hand, those of the schedule that was chosen in the trigger form.
+
+    A backfill has a state ID suffix of its own and leaves no bookmark, so that it neither moves
+    nor waits for those of the daily run, and each of its runs loads its window from the start.
+
+    Args:
+        plan: The job.
+        task: The task.
+        context: Airflow's, of the task instance.
+    """
+    from airflow.sdk.execution_time.context import (  # noqa: PLC0415 - in a task, it is there
+        context_to_airflow_vars,
+    )
+
+    dag_run, params = context["dag_run"], context.get("params") or {}
+    serving = _serving(plan, dag_run, params)
+    variables: dict[str, str] = {}
+    for schedule in serving:
+        variables |= schedule.env
+    variables |= context_to_airflow_vars(context, in_env_var_format=True)
+    interval = _interval(serving, dag_run)
+    if interval:
+        start, end = map(_moment, interval)
+        variables |= {f"{_INTERVAL}_START": start, f"{_INTERVAL}_END": end}
+    if dag_run.run_type == _BACKFILL:
+        variables |= {
+            "MELTANO_RUN_STATE_ID_SUFFIX": _BACKFILL,
+            "MELTANO_RUN_NO_STATE_UPDATE": "true",
+            **(dict(_window(task, start, end)) if interval else {}),
+        }
+    variables |= chosen_variables(plan, params)
+    variables["MELTANO_JOB_TRIGGER"] = f"airflow:{dag_run.dag_id}/{dag_run.run_id}"
+    variables["MELTANO_RUN_ID"] = str(context["ti"].id)
+    flags = ("--dry-run",) if params.get(DRY_RUN) is True else ()
+    return PreparedRun((*task.argv[:2], *flags, *task.argv[2:]), variables)
+
+
+def _serving(plan: DagPlan, dag_run: Any, params: Mapping[str, Any]) -> tuple[SchedulePlan, ...]:
+    if dag_run.run_type in _SCHEDULED and dag_run.data_interval_end:
+        return tuple(served(plan.timed, dag_run.data_interval_start, dag_run.data_interval_end))
+    return tuple(each for each in plan.schedules if each.name == params.get(SCHEDULE))
+
+
+def _interval(serving: tuple[SchedulePlan, ...], dag_run: Any) -> tuple[datetime, datetime] | None:
+    """Return the period since the previous tick of the schedules that a run serves."""
+    if not serving or dag_run.run_type not in _SCHEDULED:
+        return None
+    return interval_of(serving, dag_run.data_interval_start, dag_run.data_interval_end)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _window(task: TaskPlan, start: str, end: str) -> Iterator[tuple[str, str]]:
+    for extractor in task.extractors:
+        for variable, moment in ((extractor.start, start), (extractor.end, end)):
+            if variable:
+                yield variable, moment

@@ -1,0 +1,173 @@
+"""The tasks of a job: one per item of its `tasks`, and what runs before what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain, count
+
+from dag_factory.blocks import Blocks, pairs
+from dag_factory.digests import task_digest
+from dag_factory.errors import Code, Location, Problem, guess
+from dag_factory.option_levels import OptionLevels
+from dag_factory.plan import ExtractorPlan, TaskPlan, legal_id
+from dag_factory.plugins import Plugin, env_var
+from dag_factory.project import Environment, Job, Project, Schedule
+
+_RUN = ("meltano", "run", "--no-install")
+_ELT = ("meltano", "elt", "--no-install")
+_WINDOW = ("start_date", "end_date")
+
+
+class TaskPlanner:
+    """Plans the tasks of one environment's jobs.
+
+    Attributes:
+        problems: What was found to be wrong with them.
+        plugins: Those of each task, by the name of its job and its id.
+    """
+
+    def __init__(
+        self, project: Project, environment: Environment, levels: OptionLevels, prefix: str
+    ) -> None:
+        self._project = project
+        self._environment = environment
+        self._levels = levels
+        self._prefix = prefix
+        self.problems: list[Problem] = []
+        self._states: dict[str, tuple[str, Location]] = {}
+        self._undefined: set[str] = set()
+        self.plugins: dict[tuple[str, str], tuple[Plugin, ...]] = {}
+
+    def of_job(self, job: Job, sequences: Iterable[Blocks]) -> tuple[TaskPlan, ...]:
+        """Plan the tasks of a job."""
+        tasks: list[TaskPlan] = []
+        exclusive: list[frozenset[str]] = []
+        used: set[str] = set()
+        for blocks in sequences:
+            name = "-to-".join(each.text for each in blocks).replace(":", ".")
+            names = chain([name], (f"{name}.{number}" for number in count(2)))
+            task_id = next(each for each in map(legal_id, names) if each not in used)
+            used.add(task_id)
+            states = tuple(dict.fromkeys(self._state_ids(job.name, blocks)))
+            argv = (*_RUN, *(each.text for each in blocks))
+            plugins = tuple(each.plugin for each in blocks)
+            tasks.append(self._task(job, task_id, argv, states, plugins))
+            loaders = (each for each in plugins if each.options.values.get("exclusive"))
+            exclusive.append(frozenset(each.name for each in loaders))
+        if self._levels.of_dag(job).order == "parallel":
+            upstream = _side_by_side(tasks, exclusive)
+        else:
+            upstream = iter([(), *((each.task_id,) for each in tasks[:-1])])
+        return tuple(replace(each, upstream=next(upstream)) for each in tasks)
+
+    def of_older_schedule(self, schedule: Schedule, plugins: tuple[Plugin, ...]) -> TaskPlan:
+        """Plan the task of a schedule that has an extractor and a loader."""
+        task_id = legal_id("-to-".join(plugin.name for plugin in plugins))
+        argv = (*_ELT, *schedule.elt_args)
+        return self._task(schedule, task_id, argv, (schedule.name,), plugins)
+
+    def _task(
+        self,
+        source: Job | Schedule,
+        task_id: str,
+        argv: tuple[str, ...],
+        state_ids: tuple[str, ...],
+        plugins: tuple[Plugin, ...],
+    ) -> TaskPlan:
+        self.plugins[source.name, task_id] = plugins
+        extractors = (each for each in plugins if each.type == "extractors")
+        return TaskPlan(
+            task_id=task_id,
+            argv=argv,
+            state_ids=state_ids,
+            assets=tuple(f"{self._prefix}{each}" for each in state_ids),
+            extractors=tuple(dict.fromkeys(map(_extractor, extractors))),
+            secrets=self._secrets(plugins),
+            digest=task_digest(self._project, self._environment, plugins),
+            options=self._levels.of_task(source, task_id, plugins),
+        )
+
+    def _state_ids(self, job: str, blocks: Blocks) -> Iterator[str]:
+        for extractor, loader in pairs(blocks):
+            pair = f"{extractor.plugin.name}-to-{loader.plugin.name}"
+            suffix = self._environment.state_id_suffix
+            state_id = ":".join(filter(None, [self._environment.name, pair, suffix]))
+            other, place = self._states.setdefault(state_id, (job, extractor.location))
+            if other != job:
+                at = place.text(self._project.root)
+                message = (
+                    f"job {job!r} shares the state and lock {state_id!r} with {other!r} ({at})"
+                )
+                hint = "give it an extractor of its own, with inherit_from"
+                self._report(Code.SHARED_STATE, extractor.location, message, hint)
+            yield state_id
+
+    def _secrets(self, plugins: Iterable[Plugin]) -> tuple[str, ...]:
+        found = []
+        for plugin in plugins:
+            if plugin.commands is None and plugin.name not in self._undefined:
+                self._undefined.add(plugin.name)
+                self._report(Code.NO_DEFINITION, *self._undefined_plugin(plugin))
+            found += [setting.env_vars[0] for setting in plugin.settings if setting.sensitive]
+        return tuple(dict.fromkeys(found))
+
+    def _report(self, code: Code, location: Location, message: str, hint: str) -> None:
+        self.problems.append(Problem(code, location, message, hint))
+
+    def _undefined_plugin(self, plugin: Plugin) -> tuple[Location, str, str]:
+        """Return where, what and what to do of a plugin that the project does not define."""
+        if plugin.broken_lock:
+            file = plugin.broken_lock.relative_to(self._project.root)
+            message = f"the lock file {file} of the plugin {plugin.name!r} is no JSON object"
+            return plugin.location, message, "write it anew with `meltano lock --update`"
+        parent = plugin.entry.get("inherit_from")
+        known = [each.name for each in self._project.plugins if each.type == plugin.type]
+        known.remove(plugin.name)
+        hint = "write its lock file with `meltano lock`, or Meltano asks its Hub each time"
+        if not isinstance(parent, str) or parent in ("", *known):
+            message = f"no definition of the plugin {plugin.name!r} is in the project"
+            return plugin.location, message, hint
+        message = f"{plugin.name!r} inherits from {parent!r}, which the project does not define"
+        return plugin.entry.at("inherit_from"), message, guess(parent, known, hint)
+
+
+def _extractor(plugin: Plugin) -> ExtractorPlan:
+    """Return what a run may set of an extractor.
+
+    The variable of an extra such as `select_filter` has two underscores:
+    https://docs.meltano.com/concepts/plugins#select_filter-extra
+    """
+    settings = {name: each for each in plugin.settings for name in (each.name, *each.aliases)}
+    variables = {name: settings[name].env_vars[0] for name in _WINDOW if name in settings}
+    return ExtractorPlan(
+        name=plugin.name,
+        select_filter=env_var(plugin.name, "_select_filter"),
+        start=variables.get("start_date"),
+        end=variables.get("end_date"),
+    )
+
+
+def _side_by_side(
+    tasks: list[TaskPlan], exclusive: list[frozenset[str]]
+) -> Iterator[tuple[str, ...]]:
+    """Yield what each task must wait for: those before it that it cannot run beside.
+
+    A task without state IDs, such as a command of a transformer, waits for all before it, and all
+    after it wait for it. What a task waits for through another is left out.
+    """
+    before: list[set[int]] = []
+    for number, task in enumerate(tasks):
+        waits: set[int] = set()
+        reached: set[int] = set()
+        for earlier in reversed(range(number)):
+            other = tasks[earlier]
+            apart = task.state_ids and other.state_ids
+            shared = set(task.state_ids) & set(other.state_ids)
+            if earlier not in reached and (
+                not apart or shared or exclusive[number] & exclusive[earlier]
+            ):
+                waits.add(earlier)
+                reached |= before[earlier] | {earlier}
+        before.append(reached)
+        yield tuple(tasks[each].task_id for each in sorted(waits))

@@ -1,0 +1,113 @@
+"""What a run of a task gets, by what started it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+from plans import PLAN
+
+from dag_factory.plan import SchedulePlan
+from dag_factory.runs import prepare_run
+
+TICK = datetime(2026, 11, 2, tzinfo=UTC)
+RUN_ID = UUID("01999999-0000-7000-8000-000000000001")
+HOURLY = SchedulePlan("hourly", "0 * * * *", "UTC", {"FULL": "no", "HOURLY": "1"})
+NIGHTLY = SchedulePlan("nightly", "0 0 * * *", "UTC", {"FULL": "yes"})
+BY_HAND = SchedulePlan("by hand", None, "UTC", {"FULL": "by hand"})
+JOB = replace(PLAN, schedules=(HOURLY, NIGHTLY, BY_HAND))
+
+
+def prepared(run_type, start=TICK, end=TICK, plan=JOB, **params):
+    dag_run = SimpleNamespace(
+        run_type=run_type,
+        dag_id="load",
+        run_id="r1",
+        logical_date=end,
+        data_interval_start=start,
+        data_interval_end=end,
+    )
+    task_instance = SimpleNamespace(id=RUN_ID, dag_id="load", task_id="t", try_number=2)
+    context = {
+        "dag_run": dag_run,
+        "ti": task_instance,
+        "task_instance": task_instance,
+        "params": params,
+    }
+    return prepare_run(plan, PLAN.tasks[0], context)
+
+
+def at(hour, day=2):
+    return datetime(2026, 11, day, hour, tzinfo=UTC)
+
+
+def test_a_run_knows_where_it_belongs():
+    variables = prepared("manual", None, None).variables
+    assert variables["MELTANO_JOB_TRIGGER"] == "airflow:load/r1"
+    assert variables["MELTANO_RUN_ID"] == str(RUN_ID)
+    assert variables["AIRFLOW_CTX_DAG_ID"] == "load"
+    assert variables["AIRFLOW_CTX_DAG_RUN_ID"] == "r1"
+    assert variables["AIRFLOW_CTX_TASK_ID"] == "t"
+    assert variables["AIRFLOW_CTX_TRY_NUMBER"] == "2"
+    assert "AIRFLOW_CTX_DATA_INTERVAL_START" not in variables
+
+
+def test_a_scheduled_run_gets_the_env_of_the_schedules_that_it_serves_in_their_order():
+    nightly = prepared("scheduled", at(23, 1), at(0)).variables
+    assert (nightly["FULL"], nightly["HOURLY"]) == ("yes", "1")
+    hourly = prepared("scheduled", at(0), at(1)).variables
+    assert hourly["FULL"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        (at(0), at(1), "2026-11-02T00:00:00Z"),
+        (at(23, 1), at(0), "2026-11-01T00:00:00Z"),
+        (at(0), at(0), "2026-11-01T00:00:00Z"),
+        (at(3), at(3), "2026-11-02T02:00:00Z"),
+    ],
+)
+def test_the_interval_begins_with_the_previous_tick_of_the_schedule(start, end, told):
+    variables = prepared("scheduled", start, end).variables
+    assert variables["AIRFLOW_CTX_DATA_INTERVAL_START"] == told
+    assert variables["AIRFLOW_CTX_DATA_INTERVAL_END"] == f"{end:%Y-%m-%dT%H:%M:%SZ}"
+    assert "TAP_A_START_DATE" not in variables
+
+
+def test_a_backfill_loads_its_window_and_leaves_the_bookmarks_alone():
+    variables = prepared("backfill", at(0), at(0)).variables
+    assert variables["MELTANO_RUN_STATE_ID_SUFFIX"] == "backfill"
+    assert variables["MELTANO_RUN_NO_STATE_UPDATE"] == "true"
+    assert variables["TAP_A_START_DATE"] == "2026-11-01T00:00:00Z"
+    assert variables["TAP_A_END_DATE"] == "2026-11-02T00:00:00Z"
+
+
+def test_a_backfill_may_have_another_suffix_but_never_none():
+    assert prepared("backfill", state_id_suffix="again").variables[
+        "MELTANO_RUN_STATE_ID_SUFFIX"
+    ] == "again"  # fmt: skip
+    variables = prepared("backfill", state_id_suffix=None, no_state_update=False).variables
+    assert variables["MELTANO_RUN_STATE_ID_SUFFIX"] == "backfill"
+    assert variables["MELTANO_RUN_NO_STATE_UPDATE"] == "true"
+
+
+def test_a_run_by_hand_has_the_env_of_no_schedule_unless_one_is_chosen():
+    assert "FULL" not in prepared("manual").variables
+    assert prepared("manual", schedule="nightly").variables["FULL"] == "yes"
+    assert prepared("manual", schedule="by hand").variables["FULL"] == "by hand"
+    assert "FULL" not in prepared("asset_triggered", None, None).variables
+
+
+def test_the_form_wins_over_the_env_of_a_schedule():
+    schedule = replace(HOURLY, env={"MELTANO_CLI_LOG_LEVEL": "info"})
+    plan = replace(JOB, schedules=(schedule,))
+    variables = prepared("manual", plan=plan, schedule="hourly", log_level="debug").variables
+    assert variables["MELTANO_CLI_LOG_LEVEL"] == "debug"
+
+
+def test_a_dry_run_is_an_option_of_the_command():
+    argv = prepared("manual", dry_run=True).argv
+    assert argv == ("meltano", "run", "--dry-run", "--no-install", "tap-a", "target-x")
+    assert prepared("manual").argv == PLAN.tasks[0].argv
