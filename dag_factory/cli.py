@@ -14,7 +14,7 @@ from pathlib import Path
 
 from termcolor import colored
 
-from dag_factory.errors import Problem, SettingsError, Severity
+from dag_factory.errors import Problem, SettingsError, Severity, in_order
 from dag_factory.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.plan import DagPlan
 from dag_factory.planner import option_sources, read_plans
@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     check = commands.add_parser("check", parents=[shared], help="say what is wrong, and where")
     check.add_argument("--format", choices=list(FORMATS), default="text")
+    check.add_argument(
+        "--airflow",
+        action="store_true",
+        help="look also for what only Airflow knows: pools, connections, plugins, notifiers",
+    )
     check.set_defaults(run=_check)
     listing = commands.add_parser("list", parents=[shared], help="list the DAGs and their tasks")
     listing.add_argument("--format", choices=["text", "json", "meltano"], default="text")
@@ -109,6 +114,8 @@ def _no_project(root: Path, given: Path | None) -> str:
 def _check(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     plans, problems = read_plans(settings)
+    if arguments.airflow:
+        problems = in_order((*problems, *_airflow_problems(plans, settings)))
     text = arguments.format == "text"
     for each in [[problem] for problem in problems] if text else [problems]:
         shown = FORMATS[arguments.format](each, settings.project_root)
@@ -121,6 +128,20 @@ def _check(arguments: argparse.Namespace) -> int:
         counts = {"DAG": dags, "problem": len(wrong), "warning": len(problems) - len(wrong)}
         print(", ".join(_count(number, noun) for noun, number in counts.items()))
     return _FAILED if wrong else 0
+
+
+def _airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[Problem, ...]:
+    try:
+        from dag_factory.airflow_check import airflow_problems  # noqa: PLC0415 - imports Airflow
+    except ImportError:
+        msg = "--airflow needs Airflow: pip install 'meltano-dag-factory[airflow]'"
+        raise _UsageError(msg) from None
+    try:
+        return airflow_problems(plans, option_sources(settings), settings.project_root)
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        msg = f"Airflow's database cannot be asked: {reason}; run it where the scheduler runs"
+        raise _UsageError(msg) from error
 
 
 def _in_color(shown: str, problem: Problem) -> str:
@@ -175,11 +196,9 @@ def _chosen(plans: Sequence[DagPlan], name: str, settings: Settings) -> DagPlan:
 def _show(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     plans, _ = _planned(settings)
-    plan, why = _chosen(plans, arguments.job, settings), None
-    if arguments.why:
-        project, _ = read_project(settings.project_root)
-        why = option_sources(project, settings, plan) if project else None
-    print(describe_dag(plan, datetime.now(UTC), why))
+    plan = _chosen(plans, arguments.job, settings)
+    why = option_sources(settings)(plan) if arguments.why else None
+    print(describe_dag(plan, datetime.now(UTC), why, settings.project_root))
     return 0
 
 

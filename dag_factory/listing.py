@@ -6,18 +6,20 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from dag_factory.errors import shown
 from dag_factory.intervals import next_runs
+from dag_factory.option_levels import Sources
 from dag_factory.option_values import After, Notifier, written_duration
 from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.plan import DagPlan
+from dag_factory.planner import PlanSources
 from dag_factory.project import Job, Project, Schedule
 
 _NEXT_RUNS = 5
-Places = Mapping[str, str]
-"""The `file:line` of each option that is set."""
+_NOWHERE = Path()
 
 
 def meltano_listing(project: Project | None) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def dag_table(plans: Iterable[DagPlan]) -> str:
 
 
 def describe_dag(
-    plan: DagPlan, now: datetime, why: tuple[Places, Mapping[str, Places]] | None = None
+    plan: DagPlan, now: datetime, why: PlanSources | None = None, root: Path = _NOWHERE
 ) -> str:
     """Return everything that is known of one DAG.
 
@@ -121,6 +123,7 @@ def describe_dag(
         now: After which its next five runs are.
         why: Where its options and those of each task come from; then all of them are listed, with
             the place of each.
+        root: The folder of the project, which places leave out.
     """
     of_dag, of_tasks = why or (None, {})
     lines = [
@@ -128,7 +131,7 @@ def describe_dag(
         f"  DAG            {plan.dag_id}",
         f"  environment    {plan.environment}",
     ]
-    lines += _options(plan.options, of_dag, "  ")
+    lines += _options(plan.options, of_dag, "  ", root)
     for schedule in plan.schedules:
         when = f"{schedule.cron} ({schedule.timezone})" if schedule.cron else "by hand"
         names = f"  env: {', '.join(schedule.env)}" if schedule.env else ""
@@ -140,12 +143,12 @@ def describe_dag(
         lines += [f"    state ID     {each}" for each in task.state_ids]
         lines += [f"    secret       ${each}" for each in task.secrets]
         lines.append(f"    digest       {task.digest}")
-        lines += _options(task.options, of_tasks.get(task.task_id), "    ")
+        lines += _options(task.options, of_tasks.get(task.task_id), "    ", root)
     return "\n".join(lines)
 
 
 def _options(
-    options: DagOptions | TaskOptions, sources: Places | None, indent: str
+    options: DagOptions | TaskOptions, sources: Sources | None, indent: str, root: Path
 ) -> Iterator[str]:
     """Yield the options that are not as built in; with their sources, yield all."""
     built_in = type(options)()
@@ -154,7 +157,8 @@ def _options(
         value = getattr(options, each.name)
         if sources is None and value == getattr(built_in, each.name):
             continue
-        why = "" if sources is None else f"  ({sources.get(each.name, 'built in')})"
+        places = ", ".join(place.text(root) for place in (sources or {}).get(each.name, ()))
+        why = "" if sources is None else f"  ({places or 'built in'})"
         yield f"{indent}{each.name:<{width}} {_said(value)}{why}"
 
 

@@ -23,7 +23,8 @@ SCHEDULE = "schedule"
 DRY_RUN = "dry_run"
 """The field for a run that only explains itself."""
 _SECTION = "Meltano"
-_OWN_SECTION = "This job"
+_AS_CONFIGURED = "as configured"
+_NO_SCHEDULE = "no schedule"
 # A NUL cannot be part of a variable, and control characters are nobody's wish.
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 _SUFFIX = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
@@ -41,13 +42,14 @@ class _Field:
     default: Any = None
 
 
-_FLAG = {"type": "boolean"}
+_FLAG = {"type": ["null", "boolean"]}  # without the null, the UI marks it as required
 _LOG_LEVEL = _Field(
     "log_level",
     "MELTANO_CLI_LOG_LEVEL",
     "Log level",
-    "How much Meltano and its plugins log; as configured, when empty.",
-    {"type": ["null", "string"], "enum": [None, "debug", "info", "warning", "error"]},
+    "How much Meltano and its plugins log.",
+    {"type": "string", "enum": [_AS_CONFIGURED, "debug", "info", "warning", "error"]},
+    default=_AS_CONFIGURED,
 )
 _FULL_REFRESH = _Field(
     "full_refresh",
@@ -78,7 +80,7 @@ _OF_RUNS = (
         "state_id_suffix",
         "MELTANO_RUN_STATE_ID_SUFFIX",
         "State ID suffix",
-        "Bookmarks and a lock of its own: letters, digits, `-`, `_` and `.`",
+        "Bookmarks and a lock of its own; letters, digits, hyphens, underscores and dots.",
         {"type": ["null", "string"], "pattern": _SUFFIX},
     ),
     _Field(
@@ -86,7 +88,8 @@ _OF_RUNS = (
         "MELTANO_RUN_STATE_STRATEGY",
         "State strategy",
         "What happens to the bookmarks of streams that this run does not select.",
-        {"type": ["null", "string"], "enum": [None, "auto", "merge", "overwrite"]},
+        {"type": "string", "enum": [_AS_CONFIGURED, "auto", "merge", "overwrite"]},
+        default=_AS_CONFIGURED,
     ),
 )
 _MELTANO_RUN = "run"
@@ -97,17 +100,17 @@ def form(plan: DagPlan) -> dict[str, Param]:
     from airflow.sdk import Param  # noqa: PLC0415 - Airflow begins there
 
     fields = {
-        name: Param(schema.get("default"), **_nullable(name, schema), section=_OWN_SECTION)
+        name: Param(schema.get("default"), **_nullable(name, schema))
         for name, schema in plan.options.params.items()
     }
     with_env = [each.name for each in plan.schedules if each.env]
     if with_env:
         fields[SCHEDULE] = Param(
-            None,
-            type=["null", "string"],
-            enum=[None, *with_env],
-            title="Variables of the schedule",
-            description="Run by hand with the `env` of this schedule.",
+            _NO_SCHEDULE,
+            type="string",
+            enum=[_NO_SCHEDULE, *with_env],
+            title="Variables of a schedule",
+            description="Run by hand with the env of this schedule.",
             section=_SECTION,
         )
     for each in _fields(plan):
@@ -121,9 +124,9 @@ def form(plan: DagPlan) -> dict[str, Param]:
     if _runs_pairs(plan) and plan.tasks[0].argv[1] == _MELTANO_RUN:
         fields[DRY_RUN] = Param(
             False,
-            type="boolean",
+            type=["null", "boolean"],
             title="Dry run",
-            description="Only explain what would run, and run nothing.",
+            description="Only explain what would run; then the tasks are skipped.",
             section=_SECTION,
         )
     return fields
@@ -152,8 +155,8 @@ def _fields(plan: DagPlan) -> Iterator[_Field]:
                 f"select_{env_var(extractor.name, '').lower()}",
                 extractor.select_filter,
                 f"Streams of {extractor.name}",
-                "Only these, one per line, with `*` for any text and `!` for all but; all of them, "
-                "when empty.",
+                "Only these, one per line; * stands for any text, a first ! for all but. "
+                "All of them, when empty.",
                 {"type": ["null", "array"], "items": {"type": "string", "pattern": _PRINTABLE}},
             )
     yield _LOG_LEVEL
@@ -175,7 +178,8 @@ def chosen_variables(plan: DagPlan, values: Mapping[str, Any]) -> dict[str, str]
         values: Those of the form; what is no field of it is not read.
     """
     own = [name for name in plan.options.params if values.get(name) is not None]
-    chosen = [each for each in _fields(plan) if values.get(each.name)]
+    unchosen: tuple[Any, ...] = (None, False, [], _AS_CONFIGURED)
+    chosen = [each for each in _fields(plan) if values.get(each.name) not in unchosen]
     return {
         **{name: _text(values[name]) for name in own},
         **{each.variable: _text(values[each.name]) for each in chosen},

@@ -148,8 +148,13 @@ def legal_id(name: str) -> str:
 
     That form is readable and unique: the digest of the name ends it.
     """
-    if _LEGAL_ID.fullmatch(name) and not _DIGEST.search(name):
+    if is_legal_id(name) and not _DIGEST.search(name):
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     readable = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.-")[:_READABLE]
     return f"{readable}.{digest}" if readable else f"id.{digest}"
+
+
+def is_legal_id(text: str) -> bool:
+    """Return whether a text is an id to Airflow and a label to Kubernetes."""
+    return _LEGAL_ID.fullmatch(text) is not None

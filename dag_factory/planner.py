@@ -9,7 +9,7 @@ end, are exactly what `meltano run JOB` would run
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dag_factory.blocks import Blocks, Grammar, pairs
@@ -26,6 +26,8 @@ from dag_factory.shapes import STATE_ID_DELIMITER
 from dag_factory.task_plans import TaskPlanner
 from dag_factory.unread import unread_keys
 
+PlanSources = tuple[Sources, dict[str, Sources]]
+"""Where the options that are set for a job stand, and those of each of its tasks."""
 _Named = TypeVar("_Named", Job, Schedule)
 
 
@@ -60,30 +62,24 @@ def plan_project(
     return plans, in_order((*problems, *planner.problems, *planner.tasks.problems))
 
 
-def option_sources(
-    project: Project, settings: Settings, plan: DagPlan
-) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Return the `file:line` of each option that is set for a job, and for each of its tasks."""
-    environment, _ = _chosen_environment(project, settings)
-    if environment is None:
-        return {}, {}
-
-    def text(sources: Sources) -> dict[str, str]:
-        return {
-            name: ", ".join(place.text(project.root) for place in places)
-            for name, places in sources.items()
-        }
-
+def option_sources(settings: Settings) -> Callable[[DagPlan], PlanSources]:
+    """Return a function that tells where the options of a plan come from."""
+    project, _ = read_project(settings.project_root)
+    environment = _chosen_environment(project, settings)[0] if project else None
+    if project is None or environment is None:
+        return lambda _: ({}, {})
     planner = _Planner(project, environment, settings)
     planner.plans()
-    source = planner.sources[plan.dag_id]
     levels, plugins = planner.levels, planner.tasks.plugins
-    return text(levels.dag_sources(source)), {
-        each.task_id: text(
-            levels.task_sources(source, each.task_id, plugins[plan.job, each.task_id])
-        )
-        for each in plan.tasks
-    }
+
+    def of_plan(plan: DagPlan) -> PlanSources:
+        source = planner.sources[plan.dag_id]
+        return levels.dag_sources(source), {
+            each.task_id: levels.task_sources(source, each.task_id, plugins[plan.job, each.task_id])
+            for each in plan.tasks
+        }
+
+    return of_plan
 
 
 def _chosen_environment(

@@ -19,6 +19,7 @@ from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan
 _BACKFILL = "backfill"
 _SCHEDULED = ("scheduled", _BACKFILL)
 _INTERVAL = "AIRFLOW_CTX_DATA_INTERVAL"
+_COMMAND = len(("meltano", "run", "--no-install"))
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,12 @@ class PreparedRun:
     Attributes:
         argv: The command.
         variables: What it gets beside the variables of the process that starts it.
+        is_dry: Whether it only explains itself, so that nobody is to run after it.
     """
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
+    is_dry: bool = False
 
 
 def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:
@@ -71,8 +74,16 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
     variables |= chosen_variables(plan, params)
     variables["MELTANO_JOB_TRIGGER"] = f"airflow:{dag_run.dag_id}/{dag_run.run_id}"
     variables["MELTANO_RUN_ID"] = str(context["ti"].id)
-    flags = ("--dry-run",) if params.get(DRY_RUN) is True else ()
-    return PreparedRun((*task.argv[:2], *flags, *task.argv[2:]), variables)
+    if params.get(DRY_RUN) is not True:
+        return PreparedRun(task.argv, variables)
+    return PreparedRun(_dry_run(plan), variables, is_dry=True)
+
+
+def _dry_run(plan: DagPlan) -> tuple[str, ...]:
+    """Return the command that explains the whole job, whose tasks will all be skipped."""
+    command = plan.tasks[0].argv[:_COMMAND]
+    blocks = (block for task in plan.tasks for block in task.argv[_COMMAND:])
+    return (*command, "--dry-run", *blocks)
 
 
 def _serving(plan: DagPlan, dag_run: Any, params: Mapping[str, Any]) -> tuple[SchedulePlan, ...]:

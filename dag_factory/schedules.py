@@ -49,7 +49,7 @@ def _timetable(plan: DagPlan) -> BaseTimetable | Any:
             return MultipleCronTriggerTimetable(*crons, timezone=plan.timezones[0])
     from dag_factory.timetables import MeltanoTimetable  # noqa: PLC0415 - for the few that need it
 
-    return MeltanoTimetable([(each.name, each.cron, each.timezone) for each in plan.timed])
+    return MeltanoTimetable([(each.name, each.cron or "", each.timezone) for each in plan.timed])
 
 
 def job_asset(dag_id: str) -> Asset:

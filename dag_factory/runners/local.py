@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from dag_factory.errors import Severity
 from dag_factory.plan import DagPlan, TaskPlan
@@ -66,6 +66,7 @@ class MeltanoOperator(BaseOperator):
             AirflowFailException: Meltano is not installed, or a variable cannot be one; no retry
                 would help.
             AirflowException: The command failed; the message is its last error.
+            AirflowSkipException: It was a dry run, so that no other task or job runs after it.
         """
         last_error = LastError()
         run = self.prepare(context)
@@ -101,6 +102,8 @@ class MeltanoOperator(BaseOperator):
                 or "it wrote no error; see the log above"
             )
             raise AirflowException(f"{_outcome(process.returncode)}: {reason}")
+        if run.is_dry:
+            raise AirflowSkipException("This was a dry run of the whole job.")
 
     def process_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that the process gets: the worker's, and those of a run."""

@@ -35,8 +35,18 @@ def said_of(folder):
     return text.replace(version("meltano"), "<installed>").replace(str(folder), "<project>")
 
 
+# `check --airflow` finds these; tests/e2e/test_check.py has them.
+ONLY_A_RUNNING_AIRFLOW_KNOWS = {
+    Code.MISSING_TIMETABLE,
+    Code.UNKNOWN_POOL,
+    Code.UNKNOWN_NOTIFIER,
+    Code.MISSING_CONNECTION,
+}
+
+
 def test_every_code_has_a_project():
-    assert {folder.name.partition("-")[0] for folder in FOLDERS} == set(Code)
+    shown = {folder.name.partition("-")[0] for folder in FOLDERS}
+    assert shown == set(Code) - ONLY_A_RUNNING_AIRFLOW_KNOWS
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -106,7 +106,7 @@ def test_a_schedule_of_the_older_form_has_what_its_command_takes():
 def test_a_run_by_hand_can_have_the_variables_of_a_schedule():
     nightly = SchedulePlan("nightly", "0 0 * * *", "UTC", {"FULL": "1"})
     plan = replace(PLAN, schedules=(nightly, replace(nightly, name="plain", env={})))
-    assert form(plan)["schedule"].schema["enum"] == [None, "nightly"]
+    assert form(plan)["schedule"].schema["enum"] == ["no schedule", "nightly"]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,10 @@ def test_the_form_wins_over_the_env_of_a_schedule():
     assert variables["MELTANO_CLI_LOG_LEVEL"] == "debug"
 
 
-def test_a_dry_run_is_an_option_of_the_command():
-    argv = prepared("manual", dry_run=True).argv
-    assert argv == ("meltano", "run", "--dry-run", "--no-install", "tap-a", "target-x")
+def test_a_dry_run_explains_the_whole_job():
+    run = prepared("manual", dry_run=True)
+    blocks = ("tap-a", "target-x", "dbt:run")
+    assert run.argv == ("meltano", "run", "--no-install", "--dry-run", *blocks)
+    assert run.is_dry
     assert prepared("manual").argv == PLAN.tasks[0].argv
+    assert not prepared("manual").is_dry

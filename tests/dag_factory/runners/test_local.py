@@ -6,7 +6,7 @@ import stat
 import threading
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from running import wait_until
 
 from dag_factory.runners.local import MeltanoOperator
@@ -57,6 +57,20 @@ def make_operator(project, *argv, **variables):
 def test_a_run_moves_what_the_tap_says_to_the_target(project):
     run(project, RECORD)
     assert '"id": 1' in (project / "received").read_text()
+
+
+def test_a_dry_run_moves_nothing_and_skips_what_comes_after(project):
+    argv = ("meltano", "run", "--no-install", "--dry-run", "tap-a", "target-x")
+    write_executable(project / "tap", TAP_HEAD + RECORD)
+    operator = MeltanoOperator(
+        task_id="t",
+        prepare=lambda _: PreparedRun(argv, {}, is_dry=True),
+        project_root=str(project),
+        environment="dev",
+    )
+    with pytest.raises(AirflowSkipException):
+        operator.execute({})
+    assert not (project / "received").exists()
 
 
 def test_a_failing_tap_fails_the_task_with_its_own_words(project):

@@ -1,0 +1,130 @@
+"""Integrity tests for any repository with a Meltano project: a class for pytest.
+
+    from dag_factory.testing import get_dag_test_class
+
+    TestDags = get_dag_test_class("meltano", environment="prod")
+
+Each test is there once per DAG where it concerns one, so that a failure names the DAG.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import pytest
+
+from dag_factory.errors import Code, Problem, Severity
+from dag_factory.intervals import wrong_cron
+from dag_factory.plan import is_legal_id
+from dag_factory.planner import read_plans
+from dag_factory.settings import read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from dag_factory import Deployment
+    from dag_factory.plan import DagPlan
+
+_SECRETS = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET)
+
+
+class DagTests:
+    """What every DAG of a Meltano project should keep."""
+
+    root: Path
+    plans: tuple[DagPlan, ...]
+    problems: tuple[Problem, ...]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make a test of each DAG."""
+        if "plan" in metafunc.fixturenames:
+            metafunc.parametrize("plan", self.plans, ids=[plan.dag_id for plan in self.plans])
+
+    def test_the_project_has_no_problems(self) -> None:
+        """Nothing keeps a job from running."""
+        wrong = [each for each in self.problems if each.severity is not Severity.WARNING]
+        assert not wrong, self._said(wrong)
+
+    def test_no_secret_stands_in_clear(self) -> None:
+        """Secrets are names of variables."""
+        found = [each for each in self.problems if each.code in _SECRETS]
+        assert not found, self._said(found)
+
+    def test_some_job_has_a_dag(self) -> None:
+        """The environment is not empty."""
+        assert self.plans, "no job of the project has a DAG in this environment"
+
+    def test_airflow_takes_the_dag(self, plan: DagPlan) -> None:
+        """It is built, is valid, and can be stored."""
+        dags, found = self._build(plan)
+        assert list(dags) == [plan.dag_id], self._said(found)
+
+    def test_the_dag_is_the_same_whenever_it_is_built(self, plan: DagPlan) -> None:
+        """Its bytes are; else Airflow would store a new version at every parse."""
+        first, second = (_serialised(self._build(plan)[0].get(plan.dag_id)) for _ in range(2))
+        assert first == second
+
+    def test_ids_are_legal(self, plan: DagPlan) -> None:
+        """They are ids for Airflow and labels for Kubernetes, and each is there once."""
+        ids = [task.task_id for task in plan.tasks]
+        assert len(set(ids)) == len(ids)
+        assert [each for each in (plan.dag_id, *ids) if not is_legal_id(each)] == []
+
+    def test_schedules_can_fire(self, plan: DagPlan) -> None:
+        """Airflow takes their cron expressions."""
+        wrong = {each.name: wrong_cron(each.cron) for each in plan.timed}
+        assert not any(wrong.values()), wrong
+
+    def test_tasks_are_tried_again(self, plan: DagPlan) -> None:
+        """A source that is away for a minute fails no run."""
+        once = [task.task_id for task in plan.tasks if not task.options.retries]
+        assert not once, "set `retries`"
+
+    def test_somebody_owns_the_dag(self, plan: DagPlan) -> None:
+        """There is somebody to ask."""
+        assert plan.options.owner, "set `owner`"
+
+    def test_somebody_hears_of_failures(self, plan: DagPlan) -> None:
+        """By mail, or by another notifier."""
+        mailed = plan.options.email and "failure" in plan.options.email_on
+        notified = any("failure" in each.events for each in plan.options.notify)
+        assert mailed or notified, "set `email` or `notify`"
+
+    def _build(self, plan: DagPlan) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
+        from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow begins there
+
+        return build_dags([plan], self.root)
+
+    def _said(self, problems: Iterable[Problem]) -> str:
+        return "\n".join(["", *(each.text(self.root) for each in problems)])
+
+
+def get_dag_test_class(
+    project_root: Path | str, **deployment: Unpack[Deployment]
+) -> type[DagTests]:
+    """Return a class of tests for the DAGs of a project.
+
+    They need Airflow, and no database.
+
+    Args:
+        project_root: Where the project lies.
+        **deployment: As in `dag_factory.build_airflow_dags`.
+
+    Raises:
+        SettingsError: What is said of the deployment cannot be used.
+    """
+    settings = read_settings(project_root, **deployment)
+    plans, problems = read_plans(settings)
+    members = {"root": settings.project_root, "plans": plans, "problems": problems}
+    return type("DagTests", (DagTests,), members)
+
+
+def _serialised(dag: DAG | None) -> str:
+    from airflow.serialization.serialized_objects import (  # noqa: PLC0415 - as above
+        DagSerialization,
+    )
+
+    return json.dumps(DagSerialization.to_dict(dag)) if dag else ""

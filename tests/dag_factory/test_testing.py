@@ -1,0 +1,105 @@
+"""The integrity tests for other repositories, each on a project that it must fail."""
+
+import os
+from textwrap import dedent
+from uuid import uuid4
+
+import pytest
+from small_project import PLUGINS
+
+from dag_factory.plan import legal_id
+
+GOOD = """
+annotations: {airflow: {owner: data, email: data@example.com}}
+jobs:
+- {name: load, tasks: [tap-a target-x, 'dbt:run']}
+- {name: by hand, tasks: [dbt]}
+schedules: [{name: nightly, job: load, interval: '@daily'}]
+"""
+THREE_LINES = """
+from dag_factory.testing import get_dag_test_class
+
+TestDags = get_dag_test_class({!r}, environment={!r})
+"""
+DIGEST = legal_id("by hand")[-8:]
+LONG_TAG = f"{{tags: [{'x' * 101}]}}"
+
+
+class Recorder:
+    """Keeps what pytest says of each test."""
+
+    def __init__(self):
+        self.reports = []
+
+    def pytest_runtest_logreport(self, report):
+        self.reports.append(report)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run the three lines of the README on a project; return what failed, passed and was said."""
+
+    def start(project, environment="dev"):
+        (tmp_path / "meltano.yml").write_text(dedent(project) + PLUGINS)
+        file = tmp_path / f"test_dags_{uuid4().hex}.py"  # pytest remembers modules by their names
+        file.write_text(THREE_LINES.format(str(tmp_path), environment))
+        recorder = Recorder()
+        options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--import-mode=importlib"]
+        pytest.main([*options, str(file)], plugins=[recorder])
+        failed = [each for each in recorder.reports if each.failed]
+        passed = [each for each in recorder.reports if each.passed and each.when == "call"]
+        names = [each.nodeid.rpartition("::")[2] for each in failed]
+        return names, len(passed), "".join(each.longreprtext for each in failed)
+
+    return start
+
+
+def test_a_good_project_passes_them_all(run):
+    failed, passed, _ = run(GOOD)
+    assert failed == []
+    assert passed == 3 + 2 * 7
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (("owner: data, ", ""), "test_somebody_owns_the_dag"),
+        (("email: data@example.com", "email: []"), "test_somebody_hears_of_failures"),
+        (
+            ("data@example.com", "data@example.com, email_on: [retry]"),
+            "test_somebody_hears_of_failures",
+        ),
+        (("owner: data", "owner: data, retries: 0"), "test_tasks_are_tried_again"),
+    ],
+)
+def test_each_dag_that_does_not_keep_a_rule_is_named(run, change, rule):
+    failed, _, _ = run(GOOD.replace(*change))
+    assert failed == [f"{rule}[load]", f"{rule}[by_hand.{DIGEST}]"]
+
+
+def test_a_dag_that_airflow_refuses_is_named_with_the_reason(run):
+    project = GOOD.replace("tasks: [dbt]", f"tasks: [dbt], annotations: {{airflow: {LONG_TAG}}}")
+    failed, _, output = run(project)
+    assert failed == [f"test_airflow_takes_the_dag[by_hand.{DIGEST}]"]
+    assert "MDF040" in output
+
+
+def test_a_schedule_that_cannot_run_is_said_with_its_line(run):
+    wrong = "schedules: [{name: bad, job: lod, interval: '@daily'}, "
+    failed, _, output = run(GOOD.replace("schedules: [", wrong))
+    assert failed == ["test_the_project_has_no_problems"]
+    assert "meltano.yml:6: MDF020" in output
+
+
+def test_a_secret_in_clear_is_found(run):
+    failed, _, output = run(GOOD + "state_backend: {uri: 's3://key:kq8Zs1xLw0@bucket/state'}\n")
+    assert failed == ["test_no_secret_stands_in_clear"]
+    assert "MDF050" in output
+
+
+def test_an_environment_without_jobs_is_not_good(run):
+    project = """
+        jobs: [{name: j, tasks: [dbt], annotations: {airflow: {environments: [dev]}}}]
+    """
+    failed, _, _ = run(project, environment="prod")
+    assert failed == ["test_some_job_has_a_dag"]
