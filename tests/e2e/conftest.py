@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -6,15 +7,16 @@ import pytest
 from ruamel.yaml import YAML
 from running import RunningAirflow
 
-Trigger = Callable[[str], str]
+Trigger = Callable[..., str]
+Edit = Callable[[Callable[[Any], None]], None]
 
 
 @pytest.fixture
 def trigger(api: httpx.Client) -> Trigger:
-    """Start a DAG by hand and return the path of its run."""
+    """Start a DAG by hand, with the values of its form, and return the path of its run."""
 
-    def start(dag_id: str) -> str:
-        answer = api.post(f"dags/{dag_id}/dagRuns", json={"logical_date": None})
+    def start(dag_id: str, **conf: Any) -> str:
+        answer = api.post(f"dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
         return f"dags/{dag_id}/dagRuns/{answer.raise_for_status().json()['dag_run_id']}"
 
     return start
@@ -36,10 +38,9 @@ def read_log(api: httpx.Client) -> Callable[[str], str]:
     return read
 
 
-@pytest.fixture
-def edit(airflow: RunningAirflow) -> Iterator[Callable[[Callable[[Any], None]], None]]:
+def editor(checkout: Path) -> Iterator[Edit]:
     """Change meltano.yml with a function, and put it back at the end."""
-    file = airflow.checkout / "meltano/meltano.yml"
+    file = checkout / "meltano/meltano.yml"
     before = file.read_text()
     yaml = YAML()
 
@@ -51,3 +52,15 @@ def edit(airflow: RunningAirflow) -> Iterator[Callable[[Callable[[Any], None]], 
 
     yield change
     file.write_text(before)
+
+
+@pytest.fixture
+def edit(airflow: RunningAirflow) -> Iterator[Edit]:
+    """Change meltano.yml for one test."""
+    yield from editor(airflow.checkout)
+
+
+@pytest.fixture(scope="module")
+def edit_for_module(airflow: RunningAirflow) -> Iterator[Edit]:
+    """Change meltano.yml for all tests of a module."""
+    yield from editor(airflow.checkout)
