@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -106,6 +109,57 @@ def test_a_dag_built_twice_is_the_same_to_the_byte(tmp_path):
     assert first == second
 
 
+RICH = """
+import json, sys
+from pathlib import Path
+from dag_factory.build import build_dags
+from dag_factory.planner import read_plans
+from dag_factory.settings import Settings
+from airflow.serialization.serialized_objects import DagSerialization
+
+root = Path(sys.argv[1])
+dags, problems = build_dags(read_plans(Settings(root))[0], root)
+assert not problems, problems
+print(json.dumps({name: DagSerialization.to_dict(dag) for name, dag in dags.items()}))
+"""
+JOBS = """
+- name: rich
+  tasks: [tap-a target-x, tap-b target-x, dbt:run]
+  annotations:
+    airflow:
+      tags: [z, y, x]
+      order: parallel
+      deadline: 2h
+      email: [b@example.com, a@example.com]
+      notify: [{class: a.b.C, kwargs: {z: 1, a: [2]}}]
+      params: {REGION: {type: string, enum: [us, eu]}}
+      start_date: 2026-01-31
+      after: {any: [first, second]}
+      dag: {dagrun_timeout: 2h}
+- {name: first, tasks: [dbt:test]}
+- {name: second, tasks: [dbt:seed]}
+"""
+
+
+def test_a_dag_has_the_same_bytes_in_every_process_and_whatever_stands_beside_it(write_project):
+    schedules = "schedules: [{name: s, job: rich, interval: '@daily', env: {A: b}}]\n"
+    built = []
+    for seed, before in (("1", ""), ("2", ""), ("3", "# a line\n- {name: new, tasks: [dbt]}\n")):
+        root = write_project(f"jobs:\n{before}{JOBS}{schedules}")
+        done = subprocess.run(
+            [sys.executable, "-c", RICH, str(root)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        dags = json.loads(done.stdout.splitlines()[-1])
+        # Airflow's digest of a DAG sorts the keys, too.
+        names = ("rich", "first", "second")
+        built.append([json.dumps(dags[name], sort_keys=True) for name in names])
+    assert built[0] == built[1] == built[2]
+
+
 def test_a_dag_that_airflow_refuses_is_left_out_and_named(tmp_path):
     bad = replace(PLAN, dag_id="no id", job="bad")
     dags, (problem,) = build_dags([bad, PLAN], tmp_path)
@@ -150,6 +204,48 @@ def test_good_jobs_become_dags_and_bad_ones_are_raised_elsewhere():
     assert isinstance(dags["good"], DAG)
     with pytest.raises(ProjectError, match=r"meltano.yml:4: MDF013 job 'bad'"):
         raise_project_problems()
+
+
+def test_one_airflow_can_serve_several_environments(write_project):
+    root = write_project(
+        """
+        jobs:
+        - {name: a, tasks: [tap-a target-x]}
+        - {name: b, tasks: [dbt], annotations: {airflow: {after: a}}}
+        """
+    )
+    found = {}
+    for name in ("dev", "prod"):
+        found |= build_airflow_dags(root, environment=name, dag_id_prefix=f"{name}_")
+    assert list(found) == ["dev_a", "dev_b", "prod_a", "prod_b"]
+    assert found["prod_a"].dag_display_name == "a"
+    (task,) = found["prod_a"].tasks
+    assert [asset.name for asset in task.outlets] == [
+        "prod_prod:tap-a-to-target-x",
+        "prod_a",
+    ]
+    assert "prod_a" in str(found["prod_b"].schedule)
+
+
+def test_the_ids_of_meltanos_own_generator_can_be_kept(write_project):
+    root = write_project(
+        """
+        jobs: [{name: a, tasks: [dbt]}, {name: b, tasks: [dbt:run]}]
+        schedules:
+        - {name: nightly, job: a, interval: '@daily'}
+        - {name: hourly, job: a, interval: '@hourly'}
+        """
+    )
+    dags = build_airflow_dags(root, dag_id_template="meltano_{schedule}_{job}")
+    assert list(dags) == ["meltano_nightly_a", "meltano_b_b"]
+
+
+def test_a_template_that_gives_two_jobs_one_id_leaves_out_the_second(write_project):
+    root = write_project("jobs: [{name: a, tasks: [dbt]}, {name: b, tasks: [dbt:run]}]\n")
+    template = {"dag_id_template": "all of {environment}"}
+    assert [dag.dag_display_name for dag in build_airflow_dags(root, **template).values()] == ["a"]
+    with pytest.raises(ProjectError, match=r"MDF024 job 'b' has the DAG id .* of 'a'"):
+        raise_project_problems(root, **template)
 
 
 def test_a_project_without_problems_raises_nothing(write_project):
