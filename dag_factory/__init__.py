@@ -26,7 +26,7 @@ class Deployment(TypedDict, total=False):
         dag_id_prefix: What begins each DAG id, such as `prod_`: one Airflow can serve several
             projects or environments, with a DAG file each. Default: nothing.
         dag_id_template: What the rest of a DAG id is made of: `{job}`, `{schedule}` (the first
-            schedule of the job, or the job itself where it has none), `{environment}`. Default:
+            schedule of the job that fires, or the job itself where it has none), `{environment}`. Default:
             `{job}`; `meltano_{schedule}_{job}` keeps the ids of Meltano's own generator.
     """
 
@@ -82,5 +82,6 @@ def _build(settings: Settings) -> tuple[dict[str, DAG], tuple[Problem, ...], boo
     recalled = snapshot.recall_plans(settings, keep=build.wanted_task().dag_id is None)
     dags, unbuilt = build.build_dags(recalled.plans, settings.project_root)
     problems = in_order((*recalled.problems, *unbuilt))
+    dags = dags | build.state_dag(recalled.plans, settings)
     dags = dags or build.stand_in(problems, settings.project_root)
     return dags, problems, recalled.from_last_good

@@ -12,6 +12,8 @@ import pendulum
 from airflow.sdk import DAG, BaseOperator, Param
 
 from dag_factory import option_values
+from dag_factory.alert_mail import AlertedJob
+from dag_factory.alerts import deadline_alert, task_callbacks
 from dag_factory.errors import guess
 from dag_factory.params import form
 from dag_factory.plan import DagPlan, TaskPlan
@@ -49,6 +51,8 @@ def dag_arguments(plan: DagPlan) -> dict[str, Any]:
         "is_paused_upon_creation": options.paused,
         "auto_register": False,
     }
+    if options.deadline:
+        ours["deadline"] = deadline_alert(_alerted(plan), options.deadline, **_audience(plan))
     return ours | _passed_on("dag", options.dag, DAG, ours, options.timezone)
 
 
@@ -88,8 +92,18 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     }
     unset = {"owner": plan.options.owner, "queue": options.queue}
     ours |= {name: value for name, value in unset.items() if value is not None}
+    ours |= task_callbacks(_alerted(plan), **_audience(plan))
     zone = plan.options.timezone
     return ours | _passed_on("operator", options.operator, BaseOperator, ours | unset, zone)
+
+
+def _alerted(plan: DagPlan) -> AlertedJob:
+    return AlertedJob(plan.job, plan.environment)
+
+
+def _audience(plan: DagPlan) -> dict[str, Any]:
+    options = plan.options
+    return {"email": options.email, "email_on": options.email_on, "notify": options.notify}
 
 
 def _passed_on(

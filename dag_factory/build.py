@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain, count, groupby
 from pathlib import Path
@@ -21,6 +21,7 @@ from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.runners.local import make_task
 from dag_factory.runners.stand_in import StandInOperator
 from dag_factory.schedules import job_asset
+from dag_factory.settings import Settings
 
 _HANDFUL = 6
 
@@ -67,6 +68,17 @@ def build_dags(
         else:
             dags[plan.dag_id] = dag
     return dags, tuple(problems)
+
+
+def state_dag(plans: Sequence[DagPlan], settings: Settings) -> dict[str, DAG]:
+    """Return the DAG that looks after the project's state, by its id, where it is wanted."""
+    dag_id = settings.state_dag_id
+    if not plans or wanted_task().dag_id not in (None, dag_id):
+        return {}
+    from dag_factory.state_dag import build_state_dag  # noqa: PLC0415 - a worker seldom needs it
+
+    environment = plans[0].environment
+    return {dag_id: build_state_dag(settings.project_root, environment, dag_id=dag_id)}
 
 
 def stand_in(problems: Iterable[Problem], project_root: Path) -> dict[str, DAG]:

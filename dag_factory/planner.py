@@ -28,6 +28,7 @@ from dag_factory.unread import unread_keys
 
 PlanSources = tuple[Sources, dict[str, Sources]]
 """Where the options that are set for a job stand, and those of each of its tasks."""
+_ADD_JOB = "put {job} into dag_id_template"
 _Named = TypeVar("_Named", Job, Schedule)
 
 
@@ -106,6 +107,11 @@ def _chosen_environment(
     return known[name], (Problem(Code.UNKNOWN_DEFAULT, place, message, f"set it to {some}"),)
 
 
+def _fires(schedule: SchedulePlan | Schedule) -> bool:
+    cron = schedule.cron if isinstance(schedule, SchedulePlan) else schedule.cron_interval
+    return bool(cron)
+
+
 class _Planner:
     """Plans the jobs of one environment; collects problems instead of stopping at one."""
 
@@ -178,7 +184,8 @@ class _Planner:
         return good
 
     def dag_id(self, name: str, schedules: Sequence[SchedulePlan | Schedule]) -> str:
-        schedule = schedules[0].name if schedules else name
+        firing = [each.name for each in schedules if _fires(each)]
+        schedule = next(iter([*firing, *(each.name for each in schedules)]), name)
         words = {"job": name, "schedule": schedule, "environment": self.environment.name}
         template = f"{self.settings.dag_id_prefix}{self.settings.dag_id_template}"
         return legal_id(template.format(**words))
@@ -251,15 +258,16 @@ class _Planner:
 
     def unique(self, plans: Iterable[DagPlan]) -> Iterator[DagPlan]:
         """Yield the plans; a `dag_id_template` can give two of them one id."""
-        found: dict[str, str] = {}
+        found = {self.settings.state_dag_id: "the DAG for Meltano's state"}
         for plan in plans:
-            other = found.setdefault(plan.dag_id, plan.job)
-            if other == plan.job:
+            if plan.dag_id not in found:
+                found[plan.dag_id] = repr(plan.job)
                 yield plan
-            else:
-                message = f"job {plan.job!r} has the DAG id {plan.dag_id!r} of {other!r}"
-                place = Location(self.project.root / plan.file, plan.line)
-                self.report(Code.NAME_TAKEN, place, message, "put {job} into dag_id_template")
+                continue
+            message = f"job {plan.job!r} has the DAG id {plan.dag_id!r} of {found[plan.dag_id]}"
+            place = Location(self.project.root / plan.file, plan.line)
+            hint = "rename the job" if plan.dag_id == self.settings.state_dag_id else _ADD_JOB
+            self.report(Code.NAME_TAKEN, place, message, hint)
 
     def place_of_after(self, plan: DagPlan) -> Location:
         [place] = self.levels.dag_sources(self.sources[plan.dag_id])["after"]

@@ -24,7 +24,7 @@ class Settings:
         dag_id_prefix: What begins the id of each DAG, where one Airflow serves several projects or
             environments.
         dag_id_template: What the id of a DAG is made of: `{job}`, `{schedule}` (the first schedule
-            of the job; the job itself, where it has none) and `{environment}`.
+            of the job that fires; the job itself, where it has none) and `{environment}`.
     """
 
     project_root: Path
@@ -32,6 +32,11 @@ class Settings:
     state_dir: Path | None = None
     dag_id_prefix: str = ""
     dag_id_template: str = "{job}"
+
+    @property
+    def state_dag_id(self) -> str:
+        """The id of the DAG that looks after the project's state."""
+        return f"{self.dag_id_prefix}meltano_state"
 
 
 def read_settings(

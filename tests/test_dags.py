@@ -4,6 +4,8 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from running import CHECKOUT
 
+from dag_factory.planner import read_plans
+from dag_factory.settings import Settings
 from dag_factory.testing import get_dag_test_class
 
 TestDev = get_dag_test_class(CHECKOUT / "meltano", environment="dev")
@@ -20,7 +22,10 @@ def test_every_file_loads(dagbag):
 
 
 def test_every_job_has_its_dag(dagbag):
-    assert set(dagbag.dags) == {"reference_data", "airflow_history"}
+    plans, problems = read_plans(Settings(CHECKOUT / "meltano"))
+    assert not problems
+    assert set(dagbag.dags) == {"meltano_state", *(plan.dag_id for plan in plans)}
+    assert {"reference_data", "airflow_history"} <= set(dagbag.dags)
 
 
 def test_airflow_does_not_skip_a_file_for_want_of_its_words():

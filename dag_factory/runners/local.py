@@ -73,7 +73,7 @@ class MeltanoOperator(BaseOperator):
         self.log.info("Running %s in %s", shlex.join(run.argv), self.project_root)
         with (
             subprocess.Popen(  # noqa: S603 - an argv list from the plan; no shell
-                [_executable(run.argv[0]), *run.argv[1:]],
+                [find_executable(run.argv[0]), *run.argv[1:]],
                 cwd=self.project_root,
                 env=self.process_environment(run.variables),
                 stdin=subprocess.DEVNULL,
@@ -132,8 +132,12 @@ class MeltanoOperator(BaseOperator):
             force.start()
 
 
-def _executable(name: str) -> str:
-    """Find the command beside this Python first: Airflow's PATH need not hold its own venv."""
+def find_executable(name: str) -> str:
+    """Find a command, beside this Python first: Airflow's PATH need not hold its own venv.
+
+    Raises:
+        AirflowFailException: There is none.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     found = shutil.which(name, path=path)
     if found is None:

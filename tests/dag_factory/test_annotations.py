@@ -70,21 +70,16 @@ def test_tags_and_mappings_add_up(root):
     assert options.dag == {"fail_fast": True, "dagrun_timeout": "2h"}
 
 
-def test_each_value_that_is_set_knows_its_line(root):
-    settings = Settings(root, "prod")
-    of_dag, of_tasks = option_sources(read_project(root)[0], settings, plans(root, "prod")["j"])
-    assert of_dag == {
-        "owner": "meltano.yml:29",
-        "tags": "meltano.yml:2, meltano.yml:14, meltano.yml:27",
-        "dag": "meltano.yml:2, meltano.yml:16",
-    }
+def test_each_value_that_is_set_knows_its_lines(root):
+    of_dag, of_tasks = option_sources(Settings(root, "prod"))(plans(root, "prod")["j"])
+    assert lines(of_dag) == {"owner": [29], "tags": [2, 14, 27], "dag": [2, 16]}
     first, second = of_tasks.values()
-    assert first == {
-        "retries": "meltano.yml:5",
-        "pool": "meltano.yml:19",
-        "queue": "meltano.yml:26",
-    }
-    assert second["retries"] == "meltano.yml:8"
+    assert lines(first) == {"retries": [5], "pool": [19], "queue": [26]}
+    assert lines(second)["retries"] == [8]
+
+
+def lines(sources):
+    return {name: [place.line for place in places] for name, places in sources.items()}
 
 
 def test_a_wrong_option_for_one_job_in_one_environment_leaves_that_job_out_there(write_project):

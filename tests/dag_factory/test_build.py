@@ -200,7 +200,7 @@ def project(write_project, monkeypatch):
 @pytest.mark.usefixtures("project")
 def test_good_jobs_become_dags_and_bad_ones_are_raised_elsewhere():
     dags = build_airflow_dags()
-    assert list(dags) == ["good"]
+    assert list(dags) == ["good", "meltano_state"]
     assert isinstance(dags["good"], DAG)
     with pytest.raises(ProjectError, match=r"meltano.yml:4: MDF013 job 'bad'"):
         raise_project_problems()
@@ -217,7 +217,10 @@ def test_one_airflow_can_serve_several_environments(write_project):
     found = {}
     for name in ("dev", "prod"):
         found |= build_airflow_dags(root, environment=name, dag_id_prefix=f"{name}_")
-    assert list(found) == ["dev_a", "dev_b", "prod_a", "prod_b"]
+    assert list(found) == [
+        *("dev_a", "dev_b", "dev_meltano_state"),
+        *("prod_a", "prod_b", "prod_meltano_state"),
+    ]
     assert found["prod_a"].dag_display_name == "a"
     (task,) = found["prod_a"].tasks
     assert [asset.name for asset in task.outlets] == [
@@ -237,15 +240,23 @@ def test_the_ids_of_meltanos_own_generator_can_be_kept(write_project):
         """
     )
     dags = build_airflow_dags(root, dag_id_template="meltano_{schedule}_{job}")
-    assert list(dags) == ["meltano_nightly_a", "meltano_b_b"]
+    assert list(dags) == ["meltano_nightly_a", "meltano_b_b", "meltano_state"]
 
 
 def test_a_template_that_gives_two_jobs_one_id_leaves_out_the_second(write_project):
     root = write_project("jobs: [{name: a, tasks: [dbt]}, {name: b, tasks: [dbt:run]}]\n")
     template = {"dag_id_template": "all of {environment}"}
-    assert [dag.dag_display_name for dag in build_airflow_dags(root, **template).values()] == ["a"]
+    dags = build_airflow_dags(root, **template)
+    assert [dag.dag_display_name for dag in dags.values()] == ["a", "meltano_state"]
     with pytest.raises(ProjectError, match=r"MDF024 job 'b' has the DAG id .* of 'a'"):
         raise_project_problems(root, **template)
+
+
+def test_a_job_cannot_take_the_id_of_the_dag_for_state(write_project):
+    root = write_project("jobs: [{name: meltano_state, tasks: [dbt]}, {name: a, tasks: [dbt]}]\n")
+    assert list(build_airflow_dags(root)) == ["a", "meltano_state"]
+    with pytest.raises(ProjectError, match=r"MDF024 .* of the DAG for Meltano's state; rename"):
+        raise_project_problems(root)
 
 
 def test_a_project_without_problems_raises_nothing(write_project):
