@@ -26,8 +26,8 @@ class Deployment(TypedDict, total=False):
         dag_id_prefix: What begins each DAG id, such as `prod_`: one Airflow can serve several
             projects or environments, with a DAG file each. Default: nothing.
         dag_id_template: What the rest of a DAG id is made of: `{job}`, `{schedule}` (the first
-            schedule of the job that fires, or the job itself where it has none), `{environment}`. Default:
-            `{job}`; `meltano_{schedule}_{job}` keeps the ids of Meltano's own generator.
+            schedule of the job that fires, or the job itself where it has none), `{environment}`.
+            Default: `{job}`; `meltano_{schedule}_{job}` keeps the ids of Meltano's own generator.
     """
 
     environment: str | None

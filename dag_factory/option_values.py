@@ -9,6 +9,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from dag_factory.expectations import Bounds, Expectation
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _ADDRESS = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")
@@ -228,6 +230,27 @@ def _notifier(value: Any) -> Notifier:
         raise ValueError("has a class that is no path such as package.module.Notifier")
     hears = events(value["events"]) if "events" in value else Notifier.events
     return Notifier(value["class"], mapping(value.get("kwargs", {})), hears)
+
+
+def expect(value: Any) -> Expectation:
+    """Read how many rows a run is to load: `{rows: {min: 1}, streams: {NAME: {min: 1}}}`."""
+    if not isinstance(value, dict) or not value or not set(value) <= {"rows", "streams"}:
+        raise ValueError("is not {rows: {min: ..., max: ...}, streams: {NAME: {...}}}")
+    streams = mapping(value.get("streams", {}))
+    found = {name: _bounds(f"streams: {name}", bounds) for name, bounds in streams.items()}
+    return Expectation(_bounds("rows", value["rows"]) if "rows" in value else Bounds(), found)
+
+
+def _bounds(where: str, value: Any) -> Bounds:
+    if not isinstance(value, dict) or not value or not set(value) <= {"min", "max"}:
+        raise ValueError(f"has `{where}`, which is not {{min: ..., max: ...}}")
+    try:
+        found = Bounds(**{key: whole(0)(number) for key, number in value.items()})
+    except ValueError as error:
+        raise ValueError(f"has `{where}` with a number that {error}") from None
+    if found.max is not None and found.max < found.min:
+        raise ValueError(f"has `{where}` with a max below its min")
+    return found
 
 
 def params(value: Any) -> Mapping[str, Mapping[str, Any]]:

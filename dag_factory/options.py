@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from dag_factory import option_values as values
+from dag_factory.expectations import Expectation
 from dag_factory.option_values import After, Notifier
 
 KEY = "airflow"
@@ -96,6 +97,7 @@ class TaskOptions:
         priority_weight: Which tasks of a full pool go first: those with more.
         weight_rule: Whose weights count, too: `downstream`, `upstream` or `absolute`.
         queue: That of the executor; its default one, when unset.
+        expect: How many rows a run is to load; else the task fails, and is not tried again.
         runner: How it is executed: `local`, as a process of the Airflow worker.
         operator: More arguments of its Airflow operator.
     """
@@ -110,6 +112,7 @@ class TaskOptions:
     priority_weight: int = 1
     weight_rule: str = "downstream"
     queue: str | None = None
+    expect: Expectation | None = None
     runner: str = "local"
     operator: Mapping[str, Any] = field(default_factory=dict)
 
@@ -160,6 +163,8 @@ _JOB_CONDITIONS = [
     {**_MAP, "properties": {how: _TEXTS}, "required": [how], "additionalProperties": False}
     for how in ("all", "any")
 ]
+_NUMBER = {"type": "integer", "minimum": 0}
+_BOUNDS = {**_MAP, "properties": {"min": _NUMBER, "max": _NUMBER}, "additionalProperties": False}
 _PARAM = {**_MAP, "properties": {"type": {"enum": [*values.PARAM_TYPES]}}, "required": ["type"]}
 
 
@@ -198,6 +203,15 @@ OPTIONS: Mapping[str, Option] = {
     "priority_weight": Option(values.whole(1), _OF_TASK, {"type": "integer", "minimum": 1}),
     "weight_rule": _words(values.WEIGHT_RULES, _OF_TASK),
     "queue": Option(values.text, _OF_TASK, _TEXT),
+    "expect": Option(
+        values.expect,
+        _OF_TASK,
+        {
+            **_MAP,
+            "properties": {"rows": _BOUNDS, "streams": {**_MAP, "additionalProperties": _BOUNDS}},
+            "additionalProperties": False,
+        },
+    ),
     "runner": _words(values.RUNNERS, _OF_TASK),
     "operator": Option(values.mapping, _OF_TASK, _MAP),
     "exclusive": Option(values.flag, (Level.PLUGIN,), _FLAG),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from dag_factory.expectations import Expectation
 from dag_factory.intervals import interval_of, served
 from dag_factory.params import DRY_RUN, SCHEDULE, chosen_variables
 from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan
@@ -30,11 +31,15 @@ class PreparedRun:
         argv: The command.
         variables: What it gets beside the variables of the process that starts it.
         is_dry: Whether it only explains itself, so that nobody is to run after it.
+        extractors: The names of those that it runs.
+        expect: How many rows it is to load.
     """
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
     is_dry: bool = False
+    extractors: tuple[str, ...] = ()
+    expect: Expectation | None = None
 
 
 def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:
@@ -74,9 +79,11 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
     variables |= chosen_variables(plan, params)
     variables["MELTANO_JOB_TRIGGER"] = f"airflow:{dag_run.dag_id}/{dag_run.run_id}"
     variables["MELTANO_RUN_ID"] = str(context["ti"].id)
-    if params.get(DRY_RUN) is not True:
-        return PreparedRun(task.argv, variables)
-    return PreparedRun(_dry_run(plan), variables, is_dry=True)
+    if params.get(DRY_RUN) is True:
+        return PreparedRun(_dry_run(plan), variables, is_dry=True)
+    extractors = tuple(each.name for each in task.extractors)
+    expect = None if dag_run.run_type == _BACKFILL else task.options.expect
+    return PreparedRun(task.argv, variables, extractors=extractors, expect=expect)
 
 
 def _dry_run(plan: DagPlan) -> tuple[str, ...]:

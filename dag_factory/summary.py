@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+_METRIC = "METRIC: "
 _ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Timeout)|ERROR|CRITICAL)\b")
 
 
@@ -22,11 +25,13 @@ class LogEntry:
         level: As in the logging module.
         source: The plugin that wrote it, or `None` for Meltano itself.
         message: Its text.
+        metric: What it measured, as Singer's SDK and singer-python say it, or nothing.
     """
 
     level: int
     source: str | None
     message: str
+    metric: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -49,9 +54,20 @@ def read_log_line(line: str) -> LogEntry:
     parts = [fields.get("event"), fields.get("err")]
     if "metric_info" in fields:
         parts.append(json.dumps(fields["metric_info"]))
+    metric = fields.get("metric_info") or _metric(str(fields.get("event")))
     exceptions = fields.get("exception")
     parts += map(_exception_text, exceptions if isinstance(exceptions, list) else [exceptions])
-    return LogEntry(level, source, ": ".join(dict.fromkeys(str(part) for part in parts if part)))
+    text = ": ".join(dict.fromkeys(str(part) for part in parts if part))
+    return LogEntry(level, source, text, metric if isinstance(metric, dict) else {})
+
+
+def _metric(message: str) -> Any:
+    """Return what a line of the older form measured: `INFO METRIC: {...}`."""
+    _, found, text = message.partition(_METRIC)
+    try:
+        return json.loads(text) if found else None
+    except ValueError:
+        return None
 
 
 def _exception_text(exception: Any) -> str:
@@ -86,3 +102,33 @@ class LastError:
     def text(self) -> str | None:
         """The reason, or `None` where the log holds no error."""
         return self._plugin or self._meltano
+
+
+class RowCounts:
+    """Counts the rows of each stream, as the extractors say they sent them.
+
+    What an extractor does not count, such as batches of files, counts as its loader says.
+
+    Args:
+        extractors: The names of the extractors.
+    """
+
+    def __init__(self, extractors: Collection[str]) -> None:
+        self._extractors = extractors
+        self._sent: Counter[str] = Counter()
+        self._loaded: Counter[str] = Counter()
+
+    def note(self, entry: LogEntry) -> None:
+        """Take one more line into account."""
+        value, tags = entry.metric.get("value"), entry.metric.get("tags")
+        if entry.metric.get("metric") != "record_count" or not isinstance(value, int):
+            return
+        stream = tags.get("stream") or tags.get("endpoint") if isinstance(tags, dict) else None
+        counts = self._sent if entry.source in self._extractors else self._loaded
+        counts[str(stream)] += value
+
+    @property
+    def rows(self) -> dict[str, int] | None:
+        """The rows of each stream, or `None` where nobody counts."""
+        found = {**self._loaded, **self._sent}
+        return dict(sorted(found.items())) if found else None

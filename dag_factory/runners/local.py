@@ -22,7 +22,7 @@ from dag_factory.errors import Severity
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.project import read_project
 from dag_factory.runs import PreparedRun, prepare_run
-from dag_factory.summary import LastError, read_log_line
+from dag_factory.summary import LastError, RowCounts, read_log_line
 
 _AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
 # Airflow kills a task's process five seconds after asking it to stop; then nobody would be left to
@@ -63,13 +63,24 @@ class MeltanoOperator(BaseOperator):
         """Run the command to its end.
 
         Raises:
-            AirflowFailException: Meltano is not installed, or a variable cannot be one; no retry
-                would help.
+            AirflowFailException: Meltano is not installed, a variable cannot be one, or the rows
+                are not as expected; no retry would help.
             AirflowException: The command failed; the message is its last error.
             AirflowSkipException: It was a dry run, so that no other task or job runs after it.
         """
-        last_error = LastError()
         run = self.prepare(context)
+        counts = RowCounts(run.extractors)
+        self._run(run, counts)
+        if run.is_dry:
+            raise AirflowSkipException("This was a dry run of the whole job.")
+        wrong = run.expect.wrong(counts.rows) if run.expect else []
+        if wrong:
+            raise AirflowFailException(f"Meltano succeeded, but {'; '.join(wrong)}")
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {"rows": counts.rows}
+
+    def _run(self, run: PreparedRun, counts: RowCounts) -> None:
+        last_error = LastError()
         self.log.info("Running %s in %s", shlex.join(run.argv), self.project_root)
         with (
             subprocess.Popen(  # noqa: S603 - an argv list from the plan; no shell
@@ -91,6 +102,7 @@ class MeltanoOperator(BaseOperator):
                 for line in process.stdout or ():
                     entry = read_log_line(line)
                     last_error.note(entry)
+                    counts.note(entry)
                     self.log.log(entry.level, "%s", entry.text)
                 process.wait()
             finally:
@@ -102,8 +114,6 @@ class MeltanoOperator(BaseOperator):
                 or "it wrote no error; see the log above"
             )
             raise AirflowException(f"{_outcome(process.returncode)}: {reason}")
-        if run.is_dry:
-            raise AirflowSkipException("This was a dry run of the whole job.")
 
     def process_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that the process gets: the worker's, and those of a run."""

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from dag_factory.summary import LastError, read_log_line
+from dag_factory.summary import LastError, RowCounts, read_log_line
 
 
 def plugin(event, name="tap-a", level="info"):
@@ -111,3 +111,47 @@ def test_no_line_of_a_log_can_fail_a_task(line):
 
 def test_a_log_without_error_has_none():
     assert last_error(plugin("all is well")) is None
+
+
+def counter(source, stream, value, key="stream"):
+    """Return a line as Meltano logs what a plugin of Singer's SDK measures."""
+    metric = {"type": "counter", "metric": "record_count", "value": value, "tags": {key: stream}}
+    return json.dumps(
+        {
+            "stdio": "stderr",
+            "name": source,
+            "event": "METRIC",
+            "metric_info": metric,
+            "level": "info",
+        }
+    )
+
+
+def rows(*lines):
+    counts = RowCounts(["tap-a"])
+    for line in lines:
+        counts.note(read_log_line(line))
+    return counts.rows
+
+
+def test_rows_are_those_that_the_extractor_sent():
+    sent = [counter("tap-a", "users", 3), counter("tap-a", "users", 4), counter("tap-a", "x", 0)]
+    assert rows(*sent, counter("target-x", "users", 6)) == {"users": 7, "x": 0}
+
+
+def test_what_the_extractor_does_not_count_is_what_the_loader_says():
+    loaded = [counter("target-x", "batched", 5), counter("target-x", "users", 6)]
+    assert rows(counter("tap-a", "users", 7), *loaded) == {"batched": 5, "users": 7}
+
+
+def test_the_older_form_of_a_metric_counts_too():
+    metric = {"type": "counter", "metric": "record_count", "value": 2, "tags": {"endpoint": "u"}}
+    event = f"INFO METRIC: {json.dumps(metric)}"
+    assert rows(json.dumps({"stdio": "stderr", "name": "tap-a", "event": event})) == {"u": 2}
+
+
+@pytest.mark.parametrize(
+    "event", ["INFO METRIC: {", "METRIC: 3", 'METRIC: {"metric": "record_count"}', "hello"]
+)
+def test_what_is_no_count_is_none(event):
+    assert rows(json.dumps({"stdio": "stderr", "name": "tap-a", "event": event})) is None

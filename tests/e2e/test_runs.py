@@ -42,6 +42,7 @@ def add_jobs(data):
     data["jobs"] += [
         job("form", "tap-form target-duckdb", params={"NOTE": {"type": "string"}}),
         job("windows", "tap-windows target-duckdb"),
+        job("expecting", "tap-airflow target-duckdb", expect={"streams": {"nothing": {"min": 1}}}),
         job("ticks", "tap-ticks target-duckdb"),
         job("afterwards", "tap-airflow target-duckdb", after="form"),
     ]
@@ -56,7 +57,7 @@ def add_jobs(data):
 @pytest.fixture(scope="module")
 def project(airflow, api, edit_for_module):
     edit_for_module(add_jobs)
-    for name in ("form", "windows", "ticks", "afterwards"):
+    for name in ("form", "windows", "ticks", "afterwards", "expecting"):
         wait_until(lambda name=name: shown(api, name), 60, f"the DAG {name}")
     return airflow.checkout / "meltano"
 
@@ -115,6 +116,24 @@ def test_a_form_reaches_meltano_as_variables_and_other_jobs_run_after(
     assert later["run_type"] == "asset_triggered"
     done = f"{runs}/{later['dag_run_id']}"
     assert wait_until(lambda: finished(api, done), 120, "its end") == "success"
+
+
+def test_rows_are_told_with_the_assets_and_missing_ones_fail_the_task(api, trigger, read_log):
+    run = trigger("expecting")
+    assert wait_until(lambda: finished(api, run), 120, "its end") == "failed"
+    (task,) = api.get(f"{run}/taskInstances").json()["task_instances"]
+    assert task["try_number"] == 1
+    assert "stream nothing: expected at least 1 rows, and there were 0" in read_log(run)
+
+    run = trigger("reference_data")
+    assert wait_until(lambda: finished(api, run), 120, "its end") == "success"
+    of_run = {"source_run_id": run.rpartition("/")[2], "source_dag_id": "reference_data"}
+    events = api.get("assets/events", params=of_run).raise_for_status().json()["asset_events"]
+    assert {each["name"] for each in events} == {
+        "reference_data",
+        "dev:tap-spreadsheets-to-target-duckdb",
+    }
+    assert events[0]["extra"]["rows"] == {"countries": 249, "time_zones": 312}
 
 
 def test_a_dry_run_moves_nothing_and_nothing_runs_after_it(api, project, trigger, read_log):
