@@ -38,10 +38,12 @@ class AlertedJob:
     Attributes:
         job: The name of the job.
         environment: The Meltano environment that it runs in.
+        schedule: Its schedules, in words; empty where it has none.
     """
 
     job: str
     environment: str
+    schedule: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def task_mail(about: AlertedJob, event: str, context: Mapping[str, Any]) -> Mail
             "Job": about.job,
             "Task": task,
             "Environment": about.environment,
+            "Schedule": about.schedule,
             **_run_rows(context),
             "Try": tries,
             "Duration": duration_text(ended - started) if started and ended else None,
@@ -101,6 +104,7 @@ def deadline_mail(about: AlertedJob, deadline: str, context: Mapping[str, Any]) 
         rows={
             "Job": about.job,
             "Environment": about.environment,
+            "Schedule": about.schedule,
             **_run_rows(context),
             "State": _of(context.get("dag_run"), "state"),
             "Deadline": _moment(_of(context.get("deadline"), "deadline_time")),
@@ -204,7 +208,7 @@ def _run_url(context: Mapping[str, Any]) -> str | None:
     if not (dag_id and run_id):
         return None
     base_url = conf.get("api", "base_url", fallback="http://localhost:8080/")
-    return f"{base_url.rstrip('/')}/dags/{dag_id}/runs/{quote(str(run_id), safe='')}"
+    return f"{base_url.rstrip('/')}/dags/{dag_id}/runs/{quote(str(run_id))}"
 
 
 def _moment(value: Any) -> str | None:

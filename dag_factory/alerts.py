@@ -5,8 +5,7 @@ the DAG processor when the worker died, and for a missed deadline in the trigger
 through Airflow's connection `smtp_default`. Whatever goes wrong with an alert is one line in the
 log and changes nothing for the task.
 
-DAGs are built every few seconds, so mail, templates and notifiers are imported when there is
-something to tell.
+Mail, templates and notifiers are imported when there is something to tell: DAGs are built often.
 
 Sources: callbacks, https://airflow.apache.org/docs/apache-airflow/stable/howto/notifications.html;
 deadlines, https://airflow.apache.org/docs/apache-airflow/stable/howto/deadline-alerts.html
@@ -17,18 +16,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from email.mime.text import MIMEText
+from functools import partial
 from typing import Any
 
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from dag_factory.alert_mail import AlertedJob, Mail, deadline_mail, duration_text, task_mail
-from dag_factory.option_values import Notifier
+from dag_factory.alert_mail import (
+    AlertedJob,
+    Mail,
+    deadline_mail,
+    duration_text,
+    error_text,
+    task_mail,
+)
 
 _CALLBACKS = {"failure": "on_failure_callback", "retry": "on_retry_callback"}
 _MAIL_HINT = (
@@ -57,9 +63,9 @@ class TaskAlert:
     def __call__(self, context: Mapping[str, Any]) -> None:
         """Tell everybody; who cannot be told does not keep the others from hearing of it."""
         if self.email:
-            _send(self.email, lambda: task_mail(self.about, self.event, context))
+            _send(self.about, self.email, partial(task_mail, self.about, self.event, context))
         for notifier in self.notify:
-            with _reported(f"{notifier.class_path} was not called", _notify_hint(self.about)):
+            with _calling(notifier.class_path, self.about):
                 _made(notifier.class_path, notifier.kwargs)({**context})
 
 
@@ -116,6 +122,7 @@ def deadline_alert(
     kwargs = {
         "job": about.job,
         "environment": about.environment,
+        "schedule": about.schedule,
         "deadline": duration_text(deadline),
         "email": list(told),
         "notify": [{"class_path": each.class_path, "kwargs": {**each.kwargs}} for each in called],
@@ -132,6 +139,7 @@ async def deadline_missed(
     context: Mapping[str, Any],
     job: str,
     environment: str,
+    schedule: str,
     deadline: str,
     email: list[str],
     notify: list[dict[str, Any]],
@@ -145,15 +153,17 @@ async def deadline_missed(
         context: The run and the deadline, as Airflow gives them; there is no task.
         job: The name of the job.
         environment: The Meltano environment.
+        schedule: Its schedules, in words.
         deadline: The time the run had, in words.
         email: Who gets a mail.
         notify: The `class_path` and `kwargs` of each notifier.
     """
-    about = AlertedJob(job, environment)
+    about = AlertedJob(job, environment, schedule)
     if email:
-        await asyncio.to_thread(_send, email, lambda: deadline_mail(about, deadline, context))
+        make = partial(deadline_mail, about, deadline, context)
+        await asyncio.to_thread(_send, about, email, make)
     for each in notify:
-        with _reported(f"{each['class_path']} was not called", _notify_hint(about)):
+        with _calling(each["class_path"], about):
             notifier = await asyncio.to_thread(_made, each["class_path"], each["kwargs"])
             if _only_async(notifier):
                 notifier.context = {**context}
@@ -179,12 +189,12 @@ def _only_async(notifier: Any) -> bool:
     return getattr(type(notifier), "notify", None) is BaseNotifier.notify
 
 
-def _send(email: list[str] | tuple[str, ...], make: Callable[[], Mail]) -> None:
+def _send(about: AlertedJob, email: Sequence[str], make: Callable[[], Mail]) -> None:
     """Mail through Airflow's connection, as plain text and HTML.
 
     `SmtpHook` is used without `SmtpNotifier`, which would render our texts as Jinja templates.
     """
-    with _reported(f"No mail to {', '.join(email)}", _MAIL_HINT):
+    with _reported(f"No mail about job {about.job!r} to {', '.join(email)}", _MAIL_HINT):
         from airflow.providers.smtp.hooks.smtp import SmtpHook  # noqa: PLC0415 - not at parse time
 
         mail = make()
@@ -209,8 +219,10 @@ def _send(email: list[str] | tuple[str, ...], make: Callable[[], Mail]) -> None:
             )
 
 
-def _notify_hint(about: AlertedJob) -> str:
-    return f"check `notify` of job {about.job!r} in meltano.yml"
+def _calling(class_path: str, about: AlertedJob) -> AbstractContextManager[None]:
+    return _reported(
+        f"No call of {class_path} about job {about.job!r}", "check `notify` in meltano.yml"
+    )
 
 
 @contextmanager
@@ -219,5 +231,5 @@ def _reported(what: str, hint: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - what a server or a notifier raises is anybody's guess
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = " ".join(error_text(error).split()).rstrip(".")
         _log.warning("%s: %s; %s", what, reason, hint)

@@ -98,7 +98,8 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
 
 
 def _alerted(plan: DagPlan) -> AlertedJob:
-    return AlertedJob(plan.job, plan.environment)
+    schedules = (f"{each.name}: {each.cron} {each.timezone}" for each in plan.timed)
+    return AlertedJob(plan.job, plan.environment, "; ".join(schedules))
 
 
 def _audience(plan: DagPlan) -> dict[str, Any]:
