@@ -35,6 +35,7 @@ from dag_factory.alert_mail import (
     error_text,
     task_mail,
 )
+from dag_factory.option_values import Notifier
 
 _CALLBACKS = {"failure": "on_failure_callback", "retry": "on_retry_callback"}
 _MAIL_HINT = (

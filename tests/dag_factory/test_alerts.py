@@ -1,11 +1,13 @@
 import asyncio
 import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
 
