@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, BaseOperator, Param
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.definitions.param import ParamsDict
 
 from dag_factory import option_values
 from dag_factory.alert_mail import AlertedJob
@@ -46,17 +47,22 @@ def dag_arguments(plan: DagPlan) -> dict[str, Any]:
         "schedule": dag_schedule(plan),
         "start_date": start and _zoned(start, options.timezone),
         "catchup": options.catchup,
-        "params": _params(plan),
         "max_active_runs": 1,
         "is_paused_upon_creation": options.paused,
         "auto_register": False,
     }
     if options.deadline:
         ours["deadline"] = deadline_alert(_alerted(plan), options.deadline, **_audience(plan))
-    return ours | _passed_on("dag", options.dag, DAG, ours, options.timezone)
+    reserved = {**ours, "deadline": None, "params": None}
+    return ours | _passed_on("dag", options.dag, DAG, reserved, options.timezone)
 
 
-def _params(plan: DagPlan) -> dict[str, Param]:
+def dag_params(plan: DagPlan) -> ParamsDict:
+    """Return the fields of a job's trigger form.
+
+    Raises:
+        WrongArgumentError: The default of one of its own does not fit its schema, or that is none.
+    """
     fields = form(plan)
     for name in plan.options.params:
         try:
@@ -64,7 +70,7 @@ def _params(plan: DagPlan) -> dict[str, Param]:
         except Exception as error:  # noqa: BLE001 - a wrong schema or default, each with its own
             message = f"params: {name}: {str(error).partition(chr(10))[0]}"
             raise WrongArgumentError(message, "correct its default or its schema") from None
-    return fields
+    return ParamsDict(fields)
 
 
 def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:

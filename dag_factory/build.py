@@ -14,6 +14,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from dag_factory.arguments import (
     WrongArgumentError,
     dag_arguments,
+    dag_params,
     task_arguments,
 )
 from dag_factory.errors import Code, Location, Problem, Severity
@@ -117,6 +118,8 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
             tasks[task.task_id].set_upstream([tasks[each] for each in task.upstream])
         if len(plan.last) > 1:
             _end(plan).set_upstream([tasks[each] for each in plan.last])
+    # At the end: each task would get, and store, a copy of its own.
+    dag.params = dag_params(plan)
     return dag
 
 

@@ -23,11 +23,13 @@ SCHEDULE = "schedule"
 DRY_RUN = "dry_run"
 """The field for a run that only explains itself."""
 _SECTION = "Meltano"
+# Airflow checks each field's schema again and again; this dialect takes a third of the time.
+_DIALECT = {"$schema": "http://json-schema.org/draft-07/schema#"}
 _AS_CONFIGURED = "as configured"
 _NO_SCHEDULE = "no schedule"
 # A NUL cannot be part of a variable, and control characters are nobody's wish.
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-_SUFFIX = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"
+_SUFFIX = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}(?!\n)$"
 
 
 @dataclass(frozen=True)
@@ -105,31 +107,29 @@ def form(plan: DagPlan) -> dict[str, Param]:
     }
     with_env = [each.name for each in plan.schedules if each.env]
     if with_env:
-        fields[SCHEDULE] = Param(
+        fields[SCHEDULE] = _param(
             _NO_SCHEDULE,
-            type="string",
-            enum=[_NO_SCHEDULE, *with_env],
-            title="Variables of a schedule",
-            description="Run by hand with the env of this schedule.",
-            section=_SECTION,
+            {"type": "string", "enum": [_NO_SCHEDULE, *with_env]},
+            "Variables of a schedule",
+            "Run by hand with the env of this schedule.",
         )
     for each in _fields(plan):
-        fields[each.name] = Param(
-            each.default,
-            **each.schema,
-            title=each.title,
-            description=each.description,
-            section=_SECTION,
-        )
+        fields[each.name] = _param(each.default, each.schema, each.title, each.description)
     if _runs_pairs(plan) and plan.tasks[0].argv[1] == _MELTANO_RUN:
-        fields[DRY_RUN] = Param(
-            False,
-            type=["null", "boolean"],
-            title="Dry run",
-            description="Only explain what would run; then the tasks are skipped.",
-            section=_SECTION,
+        fields[DRY_RUN] = _param(
+            False, _FLAG, "Dry run", "Only explain what would run; then the tasks are skipped."
         )
     return fields
+
+
+def _param(default: Any, schema: Mapping[str, Any], title: str, description: str) -> Param:
+    from airflow.sdk import Param  # noqa: PLC0415 - Airflow begins there
+
+    return Param(
+        default,
+        description,
+        schema={**_DIALECT, **schema, "title": title, "section": _SECTION},
+    )
 
 
 def _nullable(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:

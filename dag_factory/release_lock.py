@@ -5,8 +5,8 @@ renews each second, and lets no other run have the state ID. A run that is kille
 which Meltano heeds until the last heartbeat is five minutes old.
 
 This file is a program by itself, for the Python that has Meltano, which need not have this package:
-`python release_lock.py STATE_ID`. The project, its environment and its system database are those
-that `meltano run` would use in the same folder with the same variables.
+`python release_lock.py STATE_ID`. The project and its system database are those that `meltano run`
+would use in the same folder with the same variables; no environment decides them.
 
 Source: meltano/core/job/job.py, and `run_with_job` in meltano/core/block/extract_load.py.
 """
@@ -41,19 +41,14 @@ class LockHeldError(Exception):
 def system_database() -> Iterator[Session]:
     """Open Meltano's system database as `meltano run` does."""
     # Meltano sets up its log when it is imported: a program may, a module may not.
-    from meltano.cli.cli import detect_selected_environment  # noqa: PLC0415
     from meltano.core.db import project_engine  # noqa: PLC0415
     from meltano.core.logging import setup_logging  # noqa: PLC0415
     from meltano.core.migration_service import MigrationService  # noqa: PLC0415
     from meltano.core.project import Project  # noqa: PLC0415
 
+    setup_logging()
     project = Project.find()
     setup_logging(project)
-    environment, _ = detect_selected_environment(
-        cli_environment=None, cli_no_environment=False, project=project
-    )
-    if environment:
-        project.activate_environment(environment)
     engine, sessions = project_engine(project)
     MigrationService(engine).upgrade(silent=True)
     with sessions() as session:

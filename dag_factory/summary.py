@@ -46,7 +46,7 @@ def read_log_line(line: str) -> LogEntry:
         fields: Any = json.loads(line)
     except (RecursionError, ValueError):
         fields = None
-    if not isinstance(fields, dict):
+    if not isinstance(fields, dict) or "event" not in fields:
         level = logging.ERROR if _ERROR.match(line) else logging.INFO
         return LogEntry(level, None, line)
     level = logging.getLevelNamesMapping().get(str(fields.get("level", "")).upper(), logging.INFO)

@@ -71,6 +71,8 @@ def test_a_text_is_a_value_whatever_it_looks_like(text):
         {"state_id_suffix": "a:b"},
         {"state_id_suffix": "--x"},
         {"state_id_suffix": "a\nb"},
+        {"state_id_suffix": "a\n"},
+        {"SHOP_NOTE": "a\n"},
         {"state_id_suffix": ""},
         {"select_tap_a": "users"},
         {"select_tap_a": ["a\0b"]},

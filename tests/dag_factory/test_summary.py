@@ -61,6 +61,10 @@ def test_a_plugin_with_structured_logs_is_believed_by_its_level():
     )
 
 
+def test_json_that_is_no_line_of_meltanos_log_is_kept():
+    assert read_log_line('{"singer_state": {}}\n').text == '{"singer_state": {}}'
+
+
 def test_a_metric_keeps_its_value():
     metric = {"metric": "record_count", "value": 249}
     line = json.dumps(

@@ -125,7 +125,7 @@ def test_rows_are_told_with_the_assets_and_missing_ones_fail_the_task(api, trigg
     assert task["try_number"] == 1
     assert "stream nothing: expected at least 1 rows, and there were 0" in read_log(run)
 
-    run = trigger("reference_data")
+    run = trigger("reference_data", full_refresh=True)
     assert wait_until(lambda: finished(api, run), 120, "its end") == "success"
     of_run = {"source_run_id": run.rpartition("/")[2], "source_dag_id": "reference_data"}
     events = api.get("assets/events", params=of_run).raise_for_status().json()["asset_events"]

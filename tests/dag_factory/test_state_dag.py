@@ -1,0 +1,235 @@
+"""The maintenance DAG against a real Meltano with state of its own."""
+
+import json
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from dag_factory.state_dag import Action, build_state_dag, wrong_fields
+
+PROJECT = """
+project_id: test
+send_anonymous_usage_stats: false
+environments: [{name: dev}]
+"""
+STATE_ID = "dev:tap-a-to-target-x:suffix"
+STATE = {"singer_state": {"bookmarks": {"été": {"at": "it's 1"}}}}
+OTHER = {"singer_state": {"bookmarks": {"other": {}}}}
+LONG = {"singer_state": {"bookmarks": {f"stream_{n}": {"at": "x" * 100} for n in range(500)}}}
+STATES = {STATE_ID: STATE, "other": OTHER, "long": LONG}
+MELTANO = str(Path(sys.executable).with_name("meltano"))
+
+
+@pytest.fixture(scope="module")
+def with_state(tmp_path_factory):
+    root = tmp_path_factory.mktemp("with_state")
+    (root / "meltano.yml").write_text(PROJECT)
+    states = {each: {"completed": state, "partial": {}} for each, state in STATES.items()}
+    (root / "states.json").write_text(json.dumps(states))
+    call_meltano(root, "state", "import", "states.json")
+    return root
+
+
+@pytest.fixture
+def project(with_state, tmp_path):
+    return shutil.copytree(with_state, tmp_path / "project")
+
+
+def call_meltano(root, *argv):
+    subprocess.run([MELTANO, *argv], cwd=root, check=True, capture_output=True)
+
+
+def query(root, sql):
+    with closing(sqlite3.connect(root / ".meltano/meltano.db")) as database:
+        return database.execute(sql).fetchall()
+
+
+def states(root):
+    """Return the states that Meltano holds."""
+    rows = query(root, "SELECT state_id, completed_state FROM state")
+    return {state_id: json.loads(state) for state_id, state in rows}
+
+
+def act(project, action, **fields):
+    """Do what a run with these fields of the form would do, and return what XCom gets."""
+    dag = build_state_dag(project, "dev")
+    values = dag.params.dump() | {"action": action, **fields}
+    for name, value in values.items():
+        dag.params.get_param(name).resolve(value)
+    return execute(dag, values)
+
+
+def execute(dag, values):
+    dag_run = SimpleNamespace(dag_id=dag.dag_id, run_id="r1")
+    return dag.get_task("state").execute({"params": values, "dag_run": dag_run})
+
+
+def test_list_names_the_state_ids_in_the_log_and_in_xcom(project, capfd):
+    listed = sorted(STATES)
+    assert act(project, "list") == listed
+    assert f"State IDs that have state:\n{json.dumps(listed, indent=2)}" in capfd.readouterr().out
+
+
+def test_show_writes_the_state_for_people_and_for_xcom(project, capfd):
+    assert act(project, "show", state_id=STATE_ID) == STATE
+    shown = json.dumps(STATE, indent=2, ensure_ascii=False)
+    assert f"The state of {STATE_ID}:\n{shown}" in capfd.readouterr().out
+
+
+def test_a_long_state_is_in_the_log_alone(project, capfd):
+    assert act(project, "show", state_id="long") is None
+    said = capfd.readouterr().out
+    assert "stream_499" in said
+    assert "It is too long for an XCom: " in said
+
+
+@pytest.mark.parametrize("action", ["show", "copy", "clear"])
+def test_a_state_id_without_state_is_told(project, action):
+    fields = {"state_id": "dev:other", "target": "dev:copied", "confirm": "dev:other"}
+    with pytest.raises(
+        AirflowFailException, match="Meltano holds no state for 'dev:other'; `list`"
+    ):
+        act(project, action, **fields)
+
+
+def test_a_state_id_that_looks_like_an_option_is_none(project):
+    """`meltano state clear --all` would clear every state."""
+    act(project, "copy", state_id=STATE_ID, target="--all")
+    assert states(project) == STATES | {"--all": STATE}
+    triggers = query(project, "SELECT trigger FROM runs WHERE job_name = '--all'")
+    assert triggers == [("airflow:meltano_state/r1",)]
+    act(project, "clear", state_id="--all", confirm="--all")
+    assert states(project) == STATES
+
+
+def test_copy_replaces_state_only_when_its_state_id_is_written_twice(project, capfd):
+    fields = {"state_id": STATE_ID, "target": "other"}
+    with pytest.raises(AirflowFailException, match="Nothing is copied: 'other' has state"):
+        act(project, "copy", **fields, confirm=STATE_ID)
+    assert states(project) == STATES
+    act(project, "copy", **fields, confirm="other")
+    assert states(project) == STATES | {"other": STATE}
+    assert "To put the state of other back: meltano state set" in capfd.readouterr().out
+
+
+def test_clear_forgets_the_state_and_the_log_has_the_way_back(project, capfd):
+    act(project, "clear", state_id=STATE_ID, confirm=STATE_ID)
+    assert states(project) == {"other": OTHER, "long": LONG}
+    said = capfd.readouterr().out
+    assert f"{STATE_ID} has no state any more" in said
+
+    command = re.search(f"To put the state of {STATE_ID} back: meltano (.*) \\[airflow", said)[1]
+    call_meltano(project, *shlex.split(command))
+    assert states(project) == STATES
+
+
+def test_a_folder_that_holds_no_state_is_never_cleared(project, monkeypatch):
+    """Meltano removes any folder that a state ID leads to, where state lies in files."""
+    precious = project / "precious"
+    for folder in (precious, project / "states"):
+        folder.mkdir()
+    monkeypatch.setenv("MELTANO_STATE_BACKEND_URI", f"file://{project}/states")
+    for state_id in ("../precious", str(precious)):
+        fields = {"state_id": state_id, "confirm": state_id}
+        with pytest.raises(ParamValidationError):
+            act(project, "clear", **fields)
+        values = {"action": "clear", "target": None, **fields}
+        with pytest.raises(AirflowFailException, match="holds no state"):
+            execute(build_state_dag(project, "dev"), values)
+    assert precious.exists()
+
+
+def test_release_lock_runs_with_the_python_of_meltano(project, capfd):
+    act(project, "release_lock", state_id=STATE_ID)
+    assert f"{STATE_ID!r} has no lock: no run of it is marked as running" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("action", ["list", "release_lock"])
+def test_a_broken_project_fails_the_task_with_the_reason(project, action):
+    (project / "meltano.yml").write_text("environments: 5\n")
+    with pytest.raises(AirflowException, match="failed") as failed:
+        act(project, action, state_id=STATE_ID)
+    assert "no error" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"action": "list"}, None),
+        ({"action": "show"}, "show needs a state ID: fill in state_id; "),
+        ({"action": "clear"}, "clear needs a state ID"),
+        ({"action": "release_lock"}, "release_lock needs a state ID"),
+        ({"action": "show", "state_id": "a"}, None),
+        ({"action": "clear", "state_id": "a"}, "Nothing is cleared: write 'a' into confirm too"),
+        ({"action": "clear", "state_id": "a", "confirm": "A"}, "Nothing is cleared"),
+        ({"action": "clear", "state_id": "a", "confirm": "a"}, None),
+        ({"action": "copy", "state_id": "a"}, "copy needs another state ID to copy to"),
+        ({"action": "copy", "state_id": "a", "target": "a"}, "copy needs another state ID"),
+        ({"action": "copy", "state_id": "a", "target": "b"}, None),
+    ],
+)
+def test_the_fields_of_the_form_must_go_together(fields, wrong):
+    found = wrong_fields({"state_id": None, "target": None, "confirm": None} | fields)
+    assert found is wrong or found.startswith(wrong)
+
+
+def test_fields_that_do_not_go_together_fail_the_task_before_anything_is_done(tmp_path):
+    with pytest.raises(AirflowFailException, match="Nothing is cleared"):
+        act(tmp_path / "no project", "clear", state_id="a")
+
+
+@pytest.mark.parametrize("field", ["state_id", "target", "confirm"])
+def test_the_form_takes_every_state_id_and_nothing_else(tmp_path, field):
+    param = build_state_dag(tmp_path, "dev").params.get_param(field)
+    for good in (None, STATE_ID, "--all", "données été/1 x", "...", "a..b", ".a", "$HOME {{ x }}"):
+        assert param.resolve(good) == good
+    for bad in (
+        "",
+        "a\n",
+        "a\nb",
+        "a\0",
+        "/etc",
+        ".",
+        "..",
+        "a/..",
+        "a/../b",
+        "./a",
+        5,
+        "x" * 1001,
+    ):
+        with pytest.raises(ParamValidationError):
+            param.resolve(bad)
+
+
+def test_the_form_offers_the_actions_and_begins_with_a_harmless_one(tmp_path):
+    action = build_state_dag(tmp_path, "dev").params.get_param("action")
+    assert (action.value, action.schema["enum"]) == ("list", list(Action))
+    for bad in (None, "drop", "LIST"):
+        with pytest.raises(ParamValidationError):
+            action.resolve(bad)
+
+
+def test_it_waits_for_people_and_does_one_thing_at_a_time(tmp_path):
+    dag = build_state_dag(tmp_path, "dev", dag_id="prod_meltano_state")
+    assert (dag.dag_id, dag.schedule, dag.max_active_runs) == ("prod_meltano_state", None, 1)
+    assert dag.is_paused_upon_creation is False
+    assert dag.tags == {"meltano"}
+    assert [task.retries for task in dag.tasks] == [0]
+    assert all(action.replace("_", " ").capitalize() in dag.doc_md for action in Action)
+
+
+def test_built_twice_it_is_the_same_to_the_byte(tmp_path):
+    first, second = (
+        json.dumps(DagSerialization.to_dict(build_state_dag(tmp_path, "dev"))) for _ in range(2)
+    )
+    assert first == second
