@@ -90,50 +90,66 @@ def next_tick(cron: str, timezone: str, after: datetime) -> datetime:
     when the clocks change between them: Airflow adds a tick on Sunday at 23:00 or drops that of
     Monday at 00:00.
     """
-    wall, margin = _wall(timezone, after)
+    zone = ZoneInfo(timezone)
+    wall, margin = _wall(after, zone), _margin(after, zone)
     far = croniter(cron, wall + margin).get_next(datetime)
-    return min(each for each in _ticks(cron, timezone, wall - margin, far + margin) if each > after)
+    return min(each for each in _ticks(cron, zone, wall - margin, far) if each > after)
 
 
 def previous_tick(cron: str, timezone: str, before: datetime) -> datetime:
     """Return the last tick of a cron expression earlier than a time, in UTC; see `next_tick`."""
-    wall, margin = _wall(timezone, before)
+    zone = ZoneInfo(timezone)
+    wall, margin = _wall(before, zone), _margin(before, zone)
     far = croniter(cron, wall - margin).get_prev(datetime)
-    ticks = _ticks(cron, timezone, far - margin, wall + margin)
-    return max(each for each in ticks if each < before)
+    return max(each for each in _ticks(cron, zone, far, wall + margin) if each < before)
 
 
-def _wall(timezone: str, time: datetime) -> tuple[datetime, timedelta]:
-    """Return what the clock on the wall shows, and by how much it is set within a day of it."""
-    zone = ZoneInfo(timezone)
-    around = [time + timedelta(days=days) for days in (-1, 0, 1)]
+def _wall(time: datetime, zone: ZoneInfo) -> datetime:
+    """Return what the clock on the wall shows."""
+    return time.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def _margin(time: datetime, zone: ZoneInfo) -> timedelta:
+    """Return by how much the clocks are set within a day of a time, mostly zero."""
+    around = [time.astimezone(UTC) + timedelta(days=days) for days in (-1, 0, 1)]
     offsets = [_offset(each.astimezone(zone)) for each in around]
-    return time.astimezone(zone).replace(tzinfo=None, fold=0), max(offsets) - min(offsets)
-
-
-def _ticks(cron: str, timezone: str, first: datetime, last: datetime) -> Iterator[datetime]:
-    """Yield the ticks from one reading of the clock on the wall to another, both included."""
-    zone = ZoneInfo(timezone)
-    ticks = croniter(cron, first - timedelta(seconds=1))
-    every_hour = ticks.expanded[1] == ["*"]
-    skipped_before = False
-    for wall in takewhile(lambda each: each <= last, ticks.all_next(datetime)):
-        before, after = (wall.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-        change = _offset(after) - _offset(before)
-        if change <= timedelta():
-            yield after.astimezone(UTC)
-            if change and every_hour:
-                yield before.astimezone(UTC)
-        elif not skipped_before:
-            yield before.astimezone(UTC)
-        skipped_before = change > timedelta()
+    return max(offsets) - min(offsets)
 
 
 def _offset(time: datetime) -> timedelta:
     return time.utcoffset() or timedelta()
 
 
-class Ticking(Protocol):
+def _change(wall: datetime, zone: ZoneInfo) -> timedelta:
+    """Return by how much the clocks are set right then: above zero where they skip it."""
+    before, after = (_offset(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+    return after - before
+
+
+def _ticks(cron: str, zone: ZoneInfo, first: datetime, last: datetime) -> Iterator[datetime]:
+    """Yield the ticks from one reading of the clock on the wall to another, both included."""
+    ticks = croniter(cron, first - timedelta(seconds=1))
+    every_hour = ticks.expanded[1] == ["*"]
+    for wall in takewhile(lambda each: each <= last, ticks.all_next(datetime)):
+        change = _change(wall, zone)
+        if change > timedelta():
+            earliest = wall if every_hour else _first_skipped(cron, zone, wall)
+            yield earliest.replace(tzinfo=zone).astimezone(UTC)
+        else:
+            yield wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+            if change and every_hour:
+                yield wall.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _first_skipped(cron: str, zone: ZoneInfo, wall: datetime) -> datetime:
+    """Return the first of the ticks that the clocks skip at once: it comes later, once for all."""
+    earlier = croniter(cron, wall)
+    while _change(before := earlier.get_prev(datetime), zone) > timedelta():
+        wall = before
+    return wall
+
+
+class CronSchedule(Protocol):
     """A schedule: what of it says when it fires."""
 
     @property
@@ -149,7 +165,7 @@ class Ticking(Protocol):
         """The time zone in which they count."""
 
 
-T = TypeVar("T", bound=Ticking)
+T = TypeVar("T", bound=CronSchedule)
 
 
 def served(schedules: Iterable[T], start: datetime, end: datetime) -> tuple[T, ...]:
@@ -165,7 +181,7 @@ def served(schedules: Iterable[T], start: datetime, end: datetime) -> tuple[T, .
 
 
 def interval_of(
-    schedules: Iterable[Ticking], start: datetime, end: datetime
+    schedules: Iterable[CronSchedule], start: datetime, end: datetime
 ) -> tuple[datetime, datetime]:
     """Return the data interval that the tasks of a run are told: start and end.
 

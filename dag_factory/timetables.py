@@ -9,6 +9,7 @@ https://airflow.apache.org/docs/apache-airflow/stable/howto/timetable.html
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -37,8 +38,9 @@ _JUST_PAST_PART = 10
 _MOMENT = timedelta(seconds=1)
 # A run's logs are in the folder `run_id=...`, whose name may have 255 characters.
 _NAMES_LENGTH = 150
-# Of the column `dag.timetable_description`.
-_DESCRIPTION_LENGTH = 1000
+_NAME_LENGTH = 60
+# The column `dag.timetable_description` takes 1000, with what `AssetOrTimeSchedule` puts before.
+_DESCRIPTION_LENGTH = 900
 
 
 class TimetableSchedule(NamedTuple):
@@ -136,8 +138,8 @@ class MeltanoTimetable(Timetable):
     ) -> str:
         """Return a run ID that names the schedules that the run serves.
 
-        A run for more than the time since the last tick says since when: a backfill may have let
-        an earlier run end with the same tick, and equal run IDs would stop the scheduler.
+        A run for more or less than the time since the tick before says since when. A backfill can
+        make a second run end with a tick, and the scheduler ends when two run IDs are equal.
         """
         plain = super().generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
@@ -145,12 +147,15 @@ class MeltanoTimetable(Timetable):
         if run_type is not DagRunType.SCHEDULED or data_interval is None:
             return plain
         start, end = data_interval
-        names = _joined([legal_id(each.name) for each in served(self.schedules, start, end)])
+        names = _joined([_readable(each.name) for each in served(self.schedules, start, end)])
         since = "" if start == self._previous(end) else f"since_{start.isoformat()}"
         named = "__".join(filter(None, [plain, names, since]))
-        # Airflow promises that this pattern is for run IDs that people give.
+        # Meant for run IDs that people give, the pattern holds for these too. Airflow takes its own
+        # form in any case, and logical dates are unique.
         allowed = conf.get("scheduler", "allowed_run_id_pattern").strip()
-        return named if allowed and re.match(allowed, named) else plain
+        if allowed and re.match(allowed, named):
+            return named
+        return run_type.generate_run_id(suffix=start.isoformat())
 
     def _tick_of_next_run(
         self, last: DataInterval | None, restriction: TimeRestriction
@@ -216,13 +221,19 @@ def _wrong_timezone(timezone: str) -> str | None:
     return None
 
 
+def _readable(name: str) -> str:
+    """Return what of a schedule's name a run ID can hold: two dots would be a path to Airflow."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^A-Za-z0-9.-]+|\.{2,}", "_", plain)[:_NAME_LENGTH].strip("_")
+    return words or legal_id(name)
+
+
 def _joined(names: Sequence[str]) -> str:
-    """Return as many names as a run ID can hold, without the dots that Airflow takes for a path."""
-    shown = [re.sub(r"\.+", ".", name) for name in names]
-    lengths = accumulate(len(name) + 1 for name in shown)
+    """Return as many names as a run ID can hold."""
+    lengths = accumulate(len(name) + 1 for name in names)
     count = sum(length <= _NAMES_LENGTH for length in lengths)
     more = [f"{len(names) - count}_more"] if count < len(names) else []
-    return "+".join([*shown[:count], *more])
+    return "+".join([*names[:count], *more])
 
 
 class MeltanoDagFactoryPlugin(AirflowPlugin):
