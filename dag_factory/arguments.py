@@ -155,10 +155,10 @@ def _zoned(moment: datetime, zone: str) -> pendulum.DateTime:
 def _doc(plan: DagPlan) -> str:
     when = [f"`{each.cron}` ({each.timezone}) by the schedule {each.name}" for each in plan.timed]
     if plan.after:
-        how = "any" if plan.after.any else "all"
-        when.append(f"after {how} of {', '.join(plan.after.jobs)}")
+        when.append(f"after {plan.after}")
+    file = f"[{plan.file}]({plan.link})" if plan.link else f"`{plan.file}`"
     return f"""
-Meltano job **{plan.job}** of `{plan.file}`, in the environment `{plan.environment}`; runs
+Meltano job **{plan.job}** of {file}, in the environment `{plan.environment}`; runs
 {"; ".join(when) or "by hand"}.
 
 By hand: `meltano --environment={plan.environment} run {plan.job}`

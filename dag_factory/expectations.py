@@ -18,6 +18,9 @@ class Bounds:
     min: int = 0
     max: int | None = None
 
+    def __str__(self) -> str:
+        return f"{self.min} to {'any number' if self.max is None else self.max}"
+
     def wrong(self, rows: int) -> str | None:
         """Return which of them a number of rows breaks."""
         if rows < self.min:
@@ -38,6 +41,10 @@ class Expectation:
 
     rows: Bounds = field(default_factory=Bounds)
     streams: Mapping[str, Bounds] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        named = {"rows": self.rows, **self.streams}
+        return "; ".join(f"{name}: {each}" for name, each in named.items())
 
     def wrong(self, counted: Mapping[str, int] | None) -> list[str]:
         """Return what a run did not keep.

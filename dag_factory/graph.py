@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dag_factory.plan import DagPlan, TaskPlan
@@ -13,7 +13,7 @@ _MERMAID_ESCAPES = str.maketrans(
 )
 
 
-def as_mermaid(plans: Iterable[DagPlan]) -> str:
+def as_mermaid(plans: Sequence[DagPlan]) -> str:
     """Return a Mermaid flowchart, which GitHub and GitLab show in Markdown.
 
     Source: https://mermaid.js.org/syntax/flowchart.html
@@ -26,10 +26,11 @@ def as_mermaid(plans: Iterable[DagPlan]) -> str:
             lines.append(f'    {ids[task.task_id]}["{_quoted(_label(task))}"]')
             lines += [f"    {ids[each]} --> {ids[task.task_id]}" for each in task.upstream]
         lines.append("  end")
+    lines += [f"  {before} -.-> {after}" for before, after in _between(plans)]
     return "\n".join(lines)
 
 
-def as_picture(plans: Iterable[DagPlan], kind: str) -> bytes:
+def as_picture(plans: Sequence[DagPlan], kind: str) -> bytes:
     """Return a picture that Graphviz draws.
 
     Args:
@@ -50,6 +51,8 @@ def as_picture(plans: Iterable[DagPlan], kind: str) -> bytes:
         for before, after in _edges(plan):
             picture.add_edge(ids[before], ids[after])
         picture.add_subgraph(ids.values(), name=f"cluster{number}", label=_escaped(_title(plan)))
+    for before, after in _between(plans):
+        picture.add_edge(before, after, style="dashed")
     drawn: Any = picture.draw(format=kind, prog="dot")
     return bytes(drawn)
 
@@ -58,6 +61,22 @@ def _edges(plan: DagPlan) -> Iterator[tuple[str, str]]:
     for task in plan.tasks:
         for before in task.upstream:
             yield before, task.task_id
+
+
+def _between(plans: Sequence[DagPlan]) -> Iterator[tuple[str, str]]:
+    """Yield the names of the last tasks of jobs and of the first ones of those that run after."""
+    names = {
+        (plan.dag_id, task.task_id): f"d{number}t{place}"
+        for number, plan in enumerate(plans)
+        for place, task in enumerate(plan.tasks)
+    }
+    by_id = {plan.dag_id: plan for plan in plans}
+    for plan in plans:
+        first = [task.task_id for task in plan.tasks if not task.upstream]
+        for dag_id in plan.after.jobs if plan.after else ():
+            for before in by_id[dag_id].last if dag_id in by_id else ():
+                for after in first:
+                    yield names[dag_id, before], names[plan.dag_id, after]
 
 
 def _title(plan: DagPlan) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from dag_factory.errors import shown
 from dag_factory.intervals import next_runs
 from dag_factory.option_levels import Sources
-from dag_factory.option_values import After, Notifier, written_duration
+from dag_factory.option_values import written_duration
 from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.plan import DagPlan
 from dag_factory.planner import PlanSources
@@ -93,6 +93,7 @@ def dag_rows(plans: Iterable[DagPlan]) -> list[dict[str, Any]]:
             "dag_id": plan.dag_id,
             "job": plan.job,
             "schedules": [asdict(schedule) for schedule in plan.schedules],
+            "after": asdict(plan.after) if plan.after else None,
             "tasks": [
                 {"task_id": task.task_id, "argv": task.argv, "upstream": task.upstream}
                 for task in plan.tasks
@@ -166,10 +167,6 @@ def _said(value: Any) -> str:
     """Return a value as a person would write it in YAML, as far as a line goes."""
     if isinstance(value, tuple | Mapping):
         return ", ".join(map(_said, value)) or "none"
-    if isinstance(value, After):
-        return (" or " if value.any else " and ").join(value.jobs)
-    if isinstance(value, Notifier):
-        return value.class_path
     if isinstance(value, timedelta):
         return written_duration(value)
     if value is None or isinstance(value, bool):

@@ -44,6 +44,9 @@ class After:
     jobs: tuple[str, ...]
     any: bool = False
 
+    def __str__(self) -> str:
+        return (" or " if self.any else " and ").join(self.jobs)
+
 
 @dataclass(frozen=True)
 class Notifier:
@@ -60,6 +63,9 @@ class Notifier:
     class_path: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     events: tuple[str, ...] = ("failure", "deadline")
+
+    def __str__(self) -> str:
+        return self.class_path
 
 
 def text(value: Any) -> str:

@@ -88,6 +88,7 @@ class DagPlan:
         file: The file that defines it, relative to the project.
         line: Where in that file; no part of the DAG, which must not change with the lines above.
         environment: The Meltano environment that it runs in.
+        link: Where a person reads the file.
         schedules: When it runs; those that never fire are there too.
         after: The ids of the DAGs that it runs after.
         options: How Airflow runs it.
@@ -99,6 +100,7 @@ class DagPlan:
     file: str
     line: int = field(compare=False)
     environment: str
+    link: str | None
     schedules: tuple[SchedulePlan, ...]
     after: After | None
     options: DagOptions
@@ -127,7 +129,7 @@ class DagPlan:
             crons = dict.fromkeys(each.cron or "" for each in self.timed if each.timezone == zone)
             starts.append(", ".join(crons) + ("" if zone == "UTC" else f" {zone}"))
         if self.after:
-            starts.append(f"after {(' or ' if self.after.any else ' and ').join(self.after.jobs)}")
+            starts.append(f"after {self.after}")
         return "; ".join(starts) or "by hand"
 
     @property

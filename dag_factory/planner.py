@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from dag_factory.blocks import Blocks, Grammar, pairs
 from dag_factory.dependencies import resolve_after
@@ -24,7 +25,7 @@ from dag_factory.schedule_plans import elt_plugins, plan_schedule, plan_schedule
 from dag_factory.settings import Settings
 from dag_factory.shapes import STATE_ID_DELIMITER
 from dag_factory.task_plans import TaskPlanner
-from dag_factory.unread import unread_keys
+from dag_factory.unread import unread
 
 PlanSources = tuple[Sources, dict[str, Sources]]
 """Where the options that are set for a job stand, and those of each of its tasks."""
@@ -43,7 +44,7 @@ def read_plans(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, 
     if project is None:
         return (), problems
     plans, unplanned = plan_project(project, settings)
-    found = in_order((*problems, *unplanned, *wrong_secrets(project), *unread_keys(project)))
+    found = in_order((*problems, *unplanned, *wrong_secrets(project), *unread(project)))
     return plans, without_ignored(found)
 
 
@@ -222,14 +223,16 @@ class _Planner:
         tasks: tuple[TaskPlan, ...],
         schedules: Iterable[SchedulePlan],
     ) -> DagPlan:
-        dag_id = ids[source.name]
+        dag_id, url = ids[source.name], self.settings.repository_url
+        file = source.location.file.relative_to(self.project.root)
         self.sources[dag_id] = source
         return DagPlan(
             dag_id=dag_id,
             job=source.name,
-            file=str(source.location.file.relative_to(self.project.root)),
+            file=file.as_posix(),
             line=source.location.line,
             environment=self.environment.name,
+            link=f"{url.rstrip('/')}/{quote(file.as_posix())}" if url else None,
             schedules=tuple(schedules),
             after=None,
             options=self.levels.of_dag(source),

@@ -21,6 +21,8 @@ class Settings:
             means the project's `default_environment`.
         state_dir: A folder of this project's own in one that the DAG processor and the workers
             share (`DAG_FACTORY_STATE_DIR`): the plan is kept there. `None` means it is not kept.
+        repository_url: Where a person reads the project's folder, such as a page of a Git host
+            (`DAG_FACTORY_REPOSITORY_URL`): DAGs link to their file there. `None` for no link.
         dag_id_prefix: What begins the id of each DAG, where one Airflow serves several projects or
             environments.
         dag_id_template: What the id of a DAG is made of: `{job}`, `{schedule}` (the first schedule
@@ -30,6 +32,7 @@ class Settings:
     project_root: Path
     environment: str | None = None
     state_dir: Path | None = None
+    repository_url: str | None = None
     dag_id_prefix: str = ""
     dag_id_template: str = "{job}"
 
@@ -68,12 +71,17 @@ def read_settings(
     except (LookupError, ValueError):
         msg = f"dag_id_template {dag_id_template!r}: write {{job}}, {{schedule}}, {{environment}}."
         raise SettingsError(msg) from None
+    repository_url = environ.get("DAG_FACTORY_REPOSITORY_URL") or None
+    if repository_url and not repository_url.startswith(("http://", "https://")):
+        msg = f"DAG_FACTORY_REPOSITORY_URL: {repository_url!r} is no http(s) address: correct it."
+        raise SettingsError(msg)
     root = Path(configured).expanduser()
     state_dir = environ.get("DAG_FACTORY_STATE_DIR")
     return Settings(
         project_root=root.resolve(),
         environment=environment or environ.get("MELTANO_ENVIRONMENT") or None,
         state_dir=Path(state_dir).expanduser() / _own_folder(root) if state_dir else None,
+        repository_url=repository_url,
         dag_id_prefix=dag_id_prefix,
         dag_id_template=dag_id_template,
     )

@@ -92,10 +92,11 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
 
 def _file_name(settings: Settings) -> str:
     """Return a name for what one loader file of Airflow makes of a project."""
-    name = settings.environment or ""
-    if (settings.dag_id_prefix, settings.dag_id_template) != ("", "{job}"):
-        name = f"{name} {settings.dag_id_prefix} {settings.dag_id_template}"
-    return legal_id(name) if name else "_default"
+    name = legal_id(settings.environment) if settings.environment else "_default"
+    others = replace(settings, project_root=Path(), environment=None, state_dir=None)
+    if others == Settings(Path()):
+        return name
+    return f"{name}.{hashlib.sha256(repr(others).encode()).hexdigest()[:8]}"
 
 
 def _take(settings: Settings) -> Snapshot:

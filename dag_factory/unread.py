@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dag_factory.errors import Code, Problem
-from dag_factory.options import Level, is_option
+from dag_factory.options import KEY, Level, is_option
 from dag_factory.project import Project
 from dag_factory.yaml_files import YamlMap
 
@@ -30,6 +30,12 @@ _PLUGIN = (
 _ALIKE = 0.8
 
 
+def unread(project: Project) -> Iterator[Problem]:
+    """Yield what somebody wrote that nobody reads."""
+    yield from unread_keys(project)
+    yield from unread_annotations(project)
+
+
 def unread_keys(project: Project) -> Iterator[Problem]:
     """Yield the keys that look like misspelt ones of Meltano's, and options in the wrong place."""
     yield from _misspelt(project.data, "meltano.yml", _TOP_LEVEL)
@@ -43,6 +49,18 @@ def unread_keys(project: Project) -> Iterator[Problem]:
                 message = f"{what} has the key {key!r}, which nobody reads there"
                 hint = f"write annotations: {{airflow: {{{key}: ...}}}}"
                 yield Problem(Code.UNREAD_KEY, schedule.entry.at(key), message, hint)
+
+
+def unread_annotations(project: Project) -> Iterator[Problem]:
+    """Yield the options on plugins in environments, which have a place of their own."""
+    for environment in project.environments:
+        for plugin in project.plugins:
+            for entry in environment.configured(plugin):
+                annotations = entry.get("annotations")
+                if isinstance(annotations, YamlMap) and KEY in annotations:
+                    message = f"options of {plugin.name!r} in an environment are not read"
+                    hint = "put them on the plugin, or on the environment"
+                    yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(KEY), message, hint)
 
 
 def _misspelt(entry: YamlMap, what: str, known: Sequence[str]) -> Iterator[Problem]:

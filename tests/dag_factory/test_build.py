@@ -206,6 +206,13 @@ def test_good_jobs_become_dags_and_bad_ones_are_raised_elsewhere():
         raise_project_problems()
 
 
+def test_a_dag_links_to_its_file(write_project, monkeypatch):
+    url = "https://git.example.com/data/blob/main/meltano/"
+    monkeypatch.setenv("DAG_FACTORY_REPOSITORY_URL", url)
+    root = write_project("include_paths: ['*.yml']\n", more="jobs: [{name: j, tasks: [dbt]}]\n")
+    assert f"[more.yml]({url}more.yml)" in build_airflow_dags(root)["j"].doc_md
+
+
 def test_one_airflow_can_serve_several_environments(write_project):
     root = write_project(
         """

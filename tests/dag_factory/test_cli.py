@@ -124,6 +124,7 @@ def test_list_as_json(write_project, capsys):
             {"name": "nightly", "cron": "0 0 * * *", "timezone": zone, "env": {"FULL": "no"}},
             {"name": "rare", "cron": None, "timezone": "UTC", "env": {}},
         ],
+        "after": None,
         "tasks": [
             {"task_id": pair, "argv": [*run, "tap-a", "target-x"], "upstream": []},
             {"task_id": "dbt.run", "argv": [*run, "dbt:run"], "upstream": [pair]},
@@ -168,6 +169,37 @@ def test_show_tells_everything_about_a_job(write_project, capsys):
         assert f"{line}\n" in out
     runs = re.findall(r"next run       \w+ \d+ \w+ \d+ (\d\d:\d\d) CES?T", out)
     assert runs == ["00:00"] * 5
+
+
+def test_show_why_tells_where_each_option_comes_from(write_project, capsys):
+    root = write_project(
+        """
+        annotations: {airflow: {owner: data, retries: 1, tags: [a]}}
+        jobs:
+        - name: j
+          tasks: [tap-a target-x]
+          annotations:
+            airflow: {tags: [b], retry_delay: 90s, expect: {rows: {min: 1}}}
+        """
+    )
+    assert main(["show", "j", "--why", "--project", str(root)]) == 0
+    lines = [line.split(None, 1) for line in capsys.readouterr().out.splitlines()]
+    said = {line[0]: line[-1] for line in lines}
+    assert said["owner"] == "data  (meltano.yml:2)"
+    assert said["tags"] == "a, b  (meltano.yml:2, meltano.yml:7)"
+    assert said["retries"] == "1  (meltano.yml:2)"
+    assert said["retry_delay"] == "90s  (meltano.yml:7)"
+    assert said["timezone"] == "UTC  (built in)"
+    assert said["pool_slots"] == "1  (built in)"
+    assert said["expect"].endswith("(meltano.yml:7)")
+
+
+def test_check_airflow_without_its_database_is_one_line(write_project, capsys):
+    root = write_project("jobs: [{name: j, tasks: [dbt]}]\n")
+    assert main(["check", "--airflow", "--project", str(root)]) == 2
+    said = capsys.readouterr().err
+    assert "Airflow's database cannot be asked" in said
+    assert len(said.splitlines()) == 1
 
 
 def test_show_guesses_the_job(write_project, capsys):

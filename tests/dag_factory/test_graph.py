@@ -4,6 +4,7 @@ import pytest
 from plans import PLAN, schedules
 
 from dag_factory.graph import as_mermaid, as_picture
+from dag_factory.option_values import After
 
 ODD = replace(PLAN, job='a "job" <b> #1 \\N', schedules=schedules("0 1 * * *"))
 
@@ -17,6 +18,14 @@ def test_a_flowchart_has_each_dag_with_its_tasks_and_edges():
         "    d0t0 --> d0t1\n"
         "  end"
     )
+
+
+LATER = replace(PLAN, dag_id="later", job="later", after=After(("load", "elsewhere")))
+
+
+def test_jobs_that_run_after_others_hang_on_their_last_tasks():
+    assert as_mermaid([LATER, PLAN]).endswith("  end\n  d1t1 -.-> d0t0")
+    assert "<title>d1t1&#45;&gt;d0t0</title>" in as_picture([LATER, PLAN], "svg").decode()
 
 
 def test_odd_names_cannot_break_a_flowchart():

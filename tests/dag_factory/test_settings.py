@@ -14,6 +14,12 @@ def test_what_a_dag_file_says_goes_before_the_variables(tmp_path):
     assert read_settings(tmp_path, environment="dev", environ=environ) == Settings(tmp_path, "dev")
 
 
+def test_a_repository_that_is_no_address_is_one_clear_error(tmp_path):
+    environ = {"DAG_FACTORY_REPOSITORY_URL": "git@example.com:x/y"}
+    with pytest.raises(SettingsError, match=r"DAG_FACTORY_REPOSITORY_URL: .* is no http"):
+        read_settings(tmp_path, environ=environ)
+
+
 @pytest.mark.parametrize("template", ["{jobs}", "{}", "{job", "{0}"])
 def test_a_template_that_is_none_is_one_clear_error(tmp_path, template):
     with pytest.raises(SettingsError, match=r"dag_id_template .*: write \{job\}"):

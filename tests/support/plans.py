@@ -11,6 +11,7 @@ PLAN = DagPlan(
     file="meltano.yml",
     line=1,
     environment="dev",
+    link=None,
     schedules=(),
     after=None,
     options=DagOptions(),
