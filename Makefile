@@ -5,7 +5,7 @@
 # make lint    the quick part of that
 # make lock    renew the lock files
 # make screenshots   renew the picture of the README from the running platform; needs Chromium
-# make bench   what reading a project costs, against Meltano's own reading
+# make bench   what reading a project and building its DAGs cost, beside the plain way
 
 .PHONY: up down clean test lint lock screenshots bench install
 PORT ?= 8080
@@ -45,6 +45,7 @@ screenshots: install
 
 bench: install
 	@.venv/bin/python tests/bench/bench_reading.py
+	@.venv/bin/python tests/bench/bench_building.py
 
 install:
 	@deploy/local/install
