@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -60,6 +61,13 @@ def states(root):
     return {state_id: json.loads(state) for state_id, state in rows}
 
 
+@pytest.fixture
+def said():
+    """Return what the operator has logged, whatever other tests made of logging."""
+    with structlog.testing.capture_logs() as lines:
+        yield lambda: "\n".join(each["event"] % each.get("positional_args", ()) for each in lines)
+
+
 def act(project, action, **fields):
     """Do what a run with these fields of the form would do, and return what XCom gets."""
     dag = build_state_dag(project, "dev")
@@ -74,23 +82,23 @@ def execute(dag, values):
     return dag.get_task("state").execute({"params": values, "dag_run": dag_run})
 
 
-def test_list_names_the_state_ids_in_the_log_and_in_xcom(project, capfd):
+def test_list_names_the_state_ids_in_the_log_and_in_xcom(project, said):
     listed = sorted(STATES)
     assert act(project, "list") == listed
-    assert f"State IDs that have state:\n{json.dumps(listed, indent=2)}" in capfd.readouterr().out
+    assert f"State IDs that have state:\n{json.dumps(listed, indent=2)}" in said()
 
 
-def test_show_writes_the_state_for_people_and_for_xcom(project, capfd):
+def test_show_writes_the_state_for_people_and_for_xcom(project, said):
     assert act(project, "show", state_id=STATE_ID) == STATE
     shown = json.dumps(STATE, indent=2, ensure_ascii=False)
-    assert f"The state of {STATE_ID}:\n{shown}" in capfd.readouterr().out
+    assert f"The state of {STATE_ID}:\n{shown}" in said()
 
 
-def test_a_long_state_is_in_the_log_alone(project, capfd):
+def test_a_long_state_is_in_the_log_alone(project, said):
     assert act(project, "show", state_id="long") is None
-    said = capfd.readouterr().out
-    assert "stream_499" in said
-    assert "It is too long for an XCom: " in said
+    logged = said()
+    assert "stream_499" in logged
+    assert "It is too long for an XCom: " in logged
 
 
 @pytest.mark.parametrize("action", ["show", "copy", "clear"])
@@ -112,23 +120,23 @@ def test_a_state_id_that_looks_like_an_option_is_none(project):
     assert states(project) == STATES
 
 
-def test_copy_replaces_state_only_when_its_state_id_is_written_twice(project, capfd):
+def test_copy_replaces_state_only_when_its_state_id_is_written_twice(project, said):
     fields = {"state_id": STATE_ID, "target": "other"}
     with pytest.raises(AirflowFailException, match="Nothing is copied: 'other' has state"):
         act(project, "copy", **fields, confirm=STATE_ID)
     assert states(project) == STATES
     act(project, "copy", **fields, confirm="other")
     assert states(project) == STATES | {"other": STATE}
-    assert "To put the state of other back: meltano state set" in capfd.readouterr().out
+    assert "To put the state of other back: meltano state set" in said()
 
 
-def test_clear_forgets_the_state_and_the_log_has_the_way_back(project, capfd):
+def test_clear_forgets_the_state_and_the_log_has_the_way_back(project, said):
     act(project, "clear", state_id=STATE_ID, confirm=STATE_ID)
     assert states(project) == {"other": OTHER, "long": LONG}
-    said = capfd.readouterr().out
-    assert f"{STATE_ID} has no state any more" in said
+    logged = said()
+    assert f"{STATE_ID} has no state any more" in logged
 
-    command = re.search(f"To put the state of {STATE_ID} back: meltano (.*) \\[airflow", said)[1]
+    command = re.search(f"To put the state of {STATE_ID} back: meltano (.*)", logged)[1]
     call_meltano(project, *shlex.split(command))
     assert states(project) == STATES
 
@@ -149,9 +157,9 @@ def test_a_folder_that_holds_no_state_is_never_cleared(project, monkeypatch):
     assert precious.exists()
 
 
-def test_release_lock_runs_with_the_python_of_meltano(project, capfd):
+def test_release_lock_runs_with_the_python_of_meltano(project, said):
     act(project, "release_lock", state_id=STATE_ID)
-    assert f"{STATE_ID!r} has no lock: no run of it is marked as running" in capfd.readouterr().out
+    assert f"{STATE_ID!r} has no lock: no run of it is marked as running" in said()
 
 
 @pytest.mark.parametrize("action", ["list", "release_lock"])
