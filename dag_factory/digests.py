@@ -13,6 +13,7 @@ from typing import Any
 
 from dag_factory.plugins import Plugin
 from dag_factory.project import Environment, Project
+from dag_factory.yaml12 import as_json_value
 
 _LENGTH = 16
 _NO_MATTER = ("annotations", "description", "label", "logo_url", "docs", "repo")
@@ -35,17 +36,9 @@ def task_digest(project: Project, environment: Environment, plugins: Iterable[Pl
             for plugin in plugins
         ],
     }
-    text = json.dumps(_plain(needs), sort_keys=True)
+    text = json.dumps(as_json_value(needs), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
 
 def _needed(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: each for key, each in entry.items() if key not in _NO_MATTER}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return value if isinstance(value, str | int | float | None) else str(value)

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from dag_factory.expectations import Bounds, Expectation
+from dag_factory.yaml12 import as_json_value
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
@@ -196,15 +197,7 @@ def mapping(value: Any) -> dict[str, Any]:
     """Read a mapping with texts as keys and what JSON can hold as values; dates become texts."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ValueError("is no mapping of names to values")
-    return dict(_plain(value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return value if isinstance(value, str | int | float | None) else str(value)
+    return dict(as_json_value(value))
 
 
 def after(value: Any) -> After:

@@ -55,6 +55,15 @@ _HINTS_BY_MESSAGE = {
 _BEGINS_THERE = re.compile("quoted scalar|simple key|flow|alias|anchor")
 
 
+def as_json_value(value: Any) -> Any:
+    """Return a value as JSON can hold it: keys and dates become texts."""
+    if isinstance(value, dict):
+        return {str(key): as_json_value(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [as_json_value(each) for each in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
 class YamlMap(dict[Any, Any]):
     """A mapping that knows where it and each of its keys stand."""
 
