@@ -31,10 +31,28 @@ COMPONENTS = {
 }
 _REPORTED = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _STOP_SECONDS = 20
+_REPEATS = 3
 
 
 class LocalError(Exception):
     """Something on this machine is in the way; the message says what to do."""
+
+
+class _Patient(httpx.HTTPTransport):
+    """Repeats calls that Airflow 3.3 could not write down.
+
+    Its API server writes its audit log while it blocks all other requests. With SQLite, where one
+    writes at a time, a request that has begun to write then cannot end: after the five seconds for
+    which SQLite waits, the call for the audit log gets an error 500, and both are free again.
+    """
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        for _ in range(_REPEATS):
+            response = super().handle_request(request)
+            if response.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
+                return response
+            response.close()
+        return super().handle_request(request)
 
 
 @dataclass(frozen=True)
@@ -229,7 +247,9 @@ class LocalAirflow:
         answer = httpx.post(url, json=login, timeout=30, trust_env=False).raise_for_status()
         headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
         base_url = f"{self.url}/api/v2"
-        return httpx.Client(base_url=base_url, headers=headers, timeout=30, trust_env=False)
+        return httpx.Client(
+            base_url=base_url, headers=headers, timeout=30, trust_env=False, transport=_Patient()
+        )
 
 
 def _write_private(file: Path, text: str) -> None:
