@@ -50,10 +50,12 @@ def read_annotations(holder: YamlMap, level: Level) -> tuple[Annotations, tuple[
     annotations = holder.get("annotations")
     if not isinstance(annotations, YamlMap):
         return Annotations(), ()
+    misplaced = tuple(_misplaced(annotations))
     if KEY not in annotations:
-        return Annotations(), tuple(_misplaced(annotations))
+        return Annotations(), misplaced
     who = "" if level is Level.PROJECT else f"{level.split()[-1]} {shown(holder.get('name'))}: "
-    return _Reader(level, who).read(annotations, KEY)
+    found, problems = _Reader(level, who).read(annotations, KEY)
+    return found, (*misplaced, *problems)
 
 
 class _Reader:
@@ -145,7 +147,8 @@ def _misplaced(annotations: YamlMap) -> Iterator[Problem]:
         message = f"{key} stands beside `{KEY}:`, not below it, and nobody reads it"
         hint = f"write annotations: {{{KEY}: {{{key}: ...}}}}"
         yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
-    for key in difflib.get_close_matches(KEY, map(str, annotations), cutoff=_ALIKE):
+    others = [str(each) for each in annotations if each != KEY]
+    for key in difflib.get_close_matches(KEY, others, cutoff=_ALIKE):
         message = f"annotations for {key!r} are another tool's"
         hint = f"did you mean {KEY!r}?"
         yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)

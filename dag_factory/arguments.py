@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -19,6 +20,11 @@ from dag_factory.errors import guess
 from dag_factory.params import form
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.schedules import dag_schedule, job_asset, pair_asset
+
+_UNWRITABLE = re.compile(
+    r"\w+_callback|(?:pre|post)_execute|dag|task_group|executor_config|default_args|retry_policy"
+)
+_LONGEST_NAME = 250
 
 
 class WrongArgumentError(Exception):
@@ -39,10 +45,10 @@ def dag_arguments(plan: DagPlan) -> dict[str, Any]:
     start = options.start_date
     ours = {
         "dag_id": plan.dag_id,
-        "dag_display_name": plan.job,
+        "dag_display_name": _one_line(plan.name)[:_LONGEST_NAME],
         "description": options.description,
         "doc_md": "\n\n".join(filter(None, [options.doc_md, _doc(plan)])),
-        "tags": sorted({"meltano", *options.tags}),
+        "tags": sorted({"meltano", plan.environment, *options.tags}),
         "owner_links": dict(options.owner_links),
         "schedule": dag_schedule(plan),
         "start_date": start and _zoned(start, options.timezone),
@@ -125,9 +131,12 @@ def _passed_on(
         return {}
     known = inspect.signature(kind).parameters
     for name in given:
+        if _UNWRITABLE.fullmatch(name):
+            message = f"{option}: {name} cannot be written in YAML"
+            raise WrongArgumentError(message, "use `notify` to hear of events, or remove it")
         if name in ours:
             message = f"{option}: {name} is not passed on: it is the factory's own"
-            raise WrongArgumentError(message, "use the option for it, or remove it")
+            raise WrongArgumentError(message, "remove it; there may be an option for it")
         if name not in known or known[name].kind is inspect.Parameter.VAR_KEYWORD:
             message = f"{option}: Airflow's {kind.__name__} has no argument {name!r}"
             raise WrongArgumentError(message, guess(name, known, "remove it"))
@@ -152,14 +161,19 @@ def _zoned(moment: datetime, zone: str) -> pendulum.DateTime:
     return pendulum.instance(moment, tz=zone)
 
 
+def _one_line(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
 def _doc(plan: DagPlan) -> str:
     when = [f"`{each.cron}` ({each.timezone}) by the schedule {each.name}" for each in plan.timed]
     if plan.after:
         when.append(f"after {plan.after}")
     file = f"[{plan.file}]({plan.link})" if plan.link else f"`{plan.file}`"
-    return f"""
+    doc = f"""
 Meltano job **{plan.job}** of {file}, in the environment `{plan.environment}`; runs
 {"; ".join(when) or "by hand"}.
 
 By hand: `meltano --environment={plan.environment} run {plan.job}`
 """
+    return "\n".join(map(_one_line, doc.split("\n")))

@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from itertools import chain, count, groupby
 from pathlib import Path
 
+import msgspec
+from airflow.executors.executor_loader import ExecutorLoader
 from airflow.sdk import DAG, BaseOperator, TaskGroup, get_parsing_context
 from airflow.sdk.definitions.context import AirflowParsingContext
 from airflow.serialization.serialized_objects import DagSerialization
@@ -18,13 +20,14 @@ from dag_factory.arguments import (
     task_arguments,
 )
 from dag_factory.errors import Code, Location, Problem, Severity
-from dag_factory.plan import DagPlan, TaskPlan
+from dag_factory.plan import DagPlan, TaskPlan, legal_id
 from dag_factory.runners.local import make_task
 from dag_factory.runners.stand_in import StandInOperator
 from dag_factory.schedules import job_asset
 from dag_factory.settings import Settings
 
 _HANDFUL = 6
+_NUL = b"\\u0000"
 
 
 def wanted_task() -> AirflowParsingContext:
@@ -55,8 +58,7 @@ def build_dags(
         try:
             dag = build_dag(plan, project_root)
             if wanted is None:
-                dag.validate()  # type: ignore[no-untyped-call]
-                DagSerialization.to_dict(dag)
+                _check(dag)
         except WrongArgumentError as error:
             message = f"job {plan.job!r}: {error}"
             location = Location(project_root / plan.file, plan.line)
@@ -71,14 +73,25 @@ def build_dags(
     return dags, tuple(problems)
 
 
+def _check(dag: DAG) -> None:
+    """Refuse what Airflow would take from us, and then fail with: all DAGs of the file."""
+    dag.validate()  # type: ignore[no-untyped-call]
+    for task in dag.tasks:
+        if task.executor:
+            ExecutorLoader.lookup_executor_name_by_str(task.executor)
+    stored = msgspec.json.encode(DagSerialization.to_dict(dag))
+    if _NUL in stored:
+        raise ValueError("a text of it holds a NUL, which PostgreSQL refuses")
+
+
 def state_dag(plans: Sequence[DagPlan], settings: Settings) -> dict[str, DAG]:
     """Return the DAG that looks after the project's state, by its id, where it is wanted."""
-    dag_id = settings.state_dag_id
-    if not plans or wanted_task().dag_id not in (None, dag_id):
+    dag_id = legal_id(settings.state_dag_id)
+    environment = plans[0].environment if plans else settings.environment
+    if environment is None or wanted_task().dag_id not in (None, dag_id):
         return {}
     from dag_factory.state_dag import build_state_dag  # noqa: PLC0415 - a worker seldom needs it
 
-    environment = plans[0].environment
     return {dag_id: build_state_dag(settings.project_root, environment, dag_id=dag_id)}
 
 
@@ -133,9 +146,12 @@ def _groups(tasks: Iterable[TaskPlan]) -> Iterator[tuple[str, tuple[TaskPlan, ..
     if len(tasks) <= _HANDFUL:
         yield "", tasks
         return
-    numbers = count(1)
+    used = {task.task_id for task in tasks}
     for loads, members in groupby(tasks, key=lambda task: bool(task.state_ids)):
-        yield f"{'load' if loads else 'commands'}_{next(numbers)}", tuple(members)
+        names = (f"{'load' if loads else 'commands'}_{number}" for number in count(1))
+        name = next(each for each in names if each not in used)
+        used.add(name)
+        yield name, tuple(members)
 
 
 def _end(plan: DagPlan) -> BaseOperator:
@@ -147,4 +163,7 @@ def _end(plan: DagPlan) -> BaseOperator:
     used = [task.task_id for task in plan.tasks]
     names = chain(["done"], (f"done.{number}" for number in count(2)))
     task_id = next(each for each in names if each not in used)
-    return EmptyOperator(task_id=task_id, outlets=[job_asset(plan.dag_id)])
+    of_last = task_arguments(plan, plan.tasks[-1])
+    inherited = ("owner", "queue", "pool", "retries", "retry_delay")
+    arguments = {name: of_last[name] for name in inherited if name in of_last}
+    return EmptyOperator(task_id=task_id, outlets=[job_asset(plan.dag_id)], **arguments)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from termcolor import colored
 
-from dag_factory.errors import Problem, SettingsError, Severity, in_order
+from dag_factory.errors import Code, Problem, SettingsError, Severity, in_order
 from dag_factory.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.plan import DagPlan
 from dag_factory.planner import option_sources, read_plans
@@ -24,6 +24,7 @@ from dag_factory.settings import Settings, read_settings
 
 _FAILED = 1
 _USAGE_ERROR = 2
+_UNBUILT = (Code.DAG_NOT_BUILT, Code.WRONG_ARGUMENT)
 _COLORS = {Severity.PROJECT: "red", Severity.JOB: "red", Severity.WARNING: "yellow"}
 
 
@@ -60,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="the folder that holds meltano.yml (default: MELTANO_PROJECT_ROOT, or here)",
     )
+    shared.add_argument("--dag-id-prefix", default="", help="as in the DAG file")
+    shared.add_argument("--dag-id-template", default="{job}", help="as in the DAG file")
     check = commands.add_parser("check", parents=[shared], help="say what is wrong, and where")
     check.add_argument("--format", choices=list(FORMATS), default="text")
     check.add_argument(
@@ -95,7 +98,11 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         "MELTANO_PROJECT_ROOT": arguments.project,
     }
     given = {name: str(value) for name, value in chosen.items() if value}
-    settings = read_settings(environ={"MELTANO_PROJECT_ROOT": str(Path.cwd())} | os.environ | given)
+    settings = read_settings(
+        dag_id_prefix=arguments.dag_id_prefix,
+        dag_id_template=arguments.dag_id_template,
+        environ={"MELTANO_PROJECT_ROOT": str(Path.cwd())} | os.environ | given,
+    )
     if not os.path.lexists(settings.project_root / "meltano.yml"):
         raise _UsageError(_no_project(settings.project_root, arguments.project))
     return settings
@@ -124,7 +131,8 @@ def _check(arguments: argparse.Namespace) -> int:
     wrong = _wrong(problems)
     if text:
         fatal = any(problem.severity is Severity.PROJECT for problem in problems)
-        dags = 0 if fatal else len(plans)
+        unbuilt = [each for each in problems if each.code in _UNBUILT]
+        dags = 0 if fatal else len(plans) - len(unbuilt)
         counts = {"DAG": dags, "problem": len(wrong), "warning": len(problems) - len(wrong)}
         print(", ".join(_count(number, noun) for noun, number in counts.items()))
     return _FAILED if wrong else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
@@ -11,15 +11,20 @@ from dag_factory.plan import DagPlan
 
 
 def resolve_after(
-    plans: Iterable[DagPlan], ids: Mapping[str, str], place: Callable[[DagPlan], Location]
+    plans: Iterable[DagPlan],
+    ids: Mapping[str, str],
+    here: Collection[str],
+    place: Callable[[DagPlan], Location],
 ) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
     """Put the ids of DAGs in the place of the names of jobs.
 
-    A job that is not for this environment is left out of the condition.
+    A job that is not for this environment is left out of the condition. One that cannot run stays
+    there: who runs after it waits until it is mended.
 
     Args:
         plans: The plans; what they run after is still in their options.
         ids: The id of each job that is written in the project, also of those that cannot run.
+        here: The names of those that are for this environment.
         place: Where the option of a plan stands.
 
     Returns:
@@ -43,7 +48,7 @@ def resolve_after(
         problems.append(Problem(Code.INVALID_OPTION, place(plan), message, hint))
         for name in circle:
             del good[name]
-    return tuple(_resolved(each, good, ids) for each in good.values()), tuple(problems)
+    return tuple(_resolved(each, here, ids) for each in good.values()), tuple(problems)
 
 
 def _circles(plans: Mapping[str, DagPlan]) -> list[list[str]]:
@@ -70,7 +75,7 @@ def _circles(plans: Mapping[str, DagPlan]) -> list[list[str]]:
             return found
 
 
-def _resolved(plan: DagPlan, here: Mapping[str, DagPlan], ids: Mapping[str, str]) -> DagPlan:
+def _resolved(plan: DagPlan, here: Collection[str], ids: Mapping[str, str]) -> DagPlan:
     if plan.options.after is None:
         return plan
     jobs = tuple(ids[name] for name in plan.options.after.jobs if name in here)

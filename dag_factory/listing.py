@@ -171,7 +171,7 @@ def _said(value: Any) -> str:
         return written_duration(value)
     if value is None or isinstance(value, bool):
         return shown(value).replace("null", "none")
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
 def _next_runs(plan: DagPlan, now: datetime) -> list[str]:

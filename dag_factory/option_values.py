@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from math import isfinite
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,13 @@ _LINK = re.compile(r"(?:https?://|mailto:)\S+")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _OTHERS_VARIABLES = re.compile(r"(?:MELTANO|AIRFLOW|PYTHON|LD)_?.*|PATH|HOME|SHELL|TMPDIR")
+# Airflow adds durations to dates, and its database keeps whole numbers, in four bytes or eight.
+_LONGEST = timedelta(days=3650)
 _LARGEST = 2**31 - 1
+_LARGEST_OF_ALL = 2**63 - 1
+_LONGEST_LINE = 250
+_LONGEST_LINK = 500
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 EVENTS = ("failure", "retry", "deadline")
 """What somebody can hear of: the last try failed, another one follows, a run is late."""
@@ -29,6 +36,12 @@ ORDERS = ("sequential", "parallel")
 """How the tasks of a job follow each other."""
 RUNNERS = ("local",)
 """How a task is executed."""
+PARAM_KEYS = (
+    *("type", "title", "description", "description_md", "default", "enum", "examples"),
+    *("values_display", "format", "pattern", "minLength", "maxLength", "section", "multipleOf"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+)
+"""What may be said of such a field, in the words of JSON Schema and of Airflow's form."""
 PARAM_TYPES = ("string", "integer", "number", "boolean")
 """What a job's own field of the trigger form may hold: each becomes a variable."""
 
@@ -73,14 +86,24 @@ def text(value: Any) -> str:
     """Read a text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ValueError("is no text")
+    if _CONTROL.search(value):
+        raise ValueError("holds a control character, which no database takes")
     return value
+
+
+def line(value: Any) -> str:
+    """Read a text of one line, as long as Airflow's database takes it."""
+    found = text(value)
+    if len(found) > _LONGEST_LINE or not found.isprintable():
+        raise ValueError(f"is no line of up to {_LONGEST_LINE} characters")
+    return found
 
 
 def texts(value: Any) -> tuple[str, ...]:
     """Read a list of texts; what stands twice counts once."""
     if not isinstance(value, list):
         raise ValueError("is no list of texts")  # noqa: TRY004 - one kind of error for one caller
-    return tuple(dict.fromkeys(text(item) for item in value))
+    return tuple(dict.fromkeys(line(item) for item in value))
 
 
 def flag(value: Any) -> bool:
@@ -154,6 +177,8 @@ def duration(value: Any) -> timedelta:
         found = timedelta()
     if not found:
         raise ValueError("is no duration such as 90s, 6m, 2h, 1d or PT1H30M")
+    if found > _LONGEST:
+        raise ValueError(f"is longer than {_LONGEST.days}d")
     return found
 
 
@@ -188,8 +213,9 @@ def addresses(value: Any) -> tuple[str, ...]:
 def links(value: Any) -> Mapping[str, str]:
     """Read a link for each owner."""
     found = mapping(value)
-    if not all(isinstance(each, str) and _LINK.fullmatch(each) for each in found.values()):
-        raise ValueError("has a value that is neither an http(s) nor a mailto link")
+    for each in found.values():
+        if not isinstance(each, str) or not _LINK.fullmatch(each) or len(each) > _LONGEST_LINK:
+            raise ValueError("has a value that is neither an http(s) nor a mailto link")
     return found
 
 
@@ -197,7 +223,32 @@ def mapping(value: Any) -> dict[str, Any]:
     """Read a mapping with texts as keys and what JSON can hold as values; dates become texts."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ValueError("is no mapping of names to values")
-    return dict(as_json_value(value))
+    found = dict(as_json_value(value))
+    _check_storable(found, _LARGEST_OF_ALL)
+    return found
+
+
+def arguments(value: Any) -> dict[str, Any]:
+    """Read arguments of Airflow's; its database keeps their numbers in four bytes."""
+    found = mapping(value)
+    _check_storable(found, _LARGEST)
+    return found
+
+
+def _check_storable(value: Any, largest: int) -> None:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            text(key)
+            _check_storable(each, largest)
+    elif isinstance(value, list):
+        for each in value:
+            _check_storable(each, largest)
+    elif isinstance(value, str) and value:
+        text(value)
+    elif isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"has {value}, which is no number to JSON")
+    elif isinstance(value, int) and abs(value) > largest:
+        raise ValueError(f"has {value}, which is too large a number")
 
 
 def after(value: Any) -> After:
@@ -262,4 +313,7 @@ def params(value: Any) -> Mapping[str, Mapping[str, Any]]:
             raise ValueError(f"has {name!r}, a variable that is not the job's own")
         if not isinstance(schema, dict) or schema.get("type") not in PARAM_TYPES:
             raise ValueError(f"has no `type` for {name}: one of {', '.join(PARAM_TYPES)}")
+        if unknown := sorted(set(schema) - set(PARAM_KEYS)):
+            known = ", ".join(PARAM_KEYS)
+            raise ValueError(f"has {unknown[0]!r} for {name}, which is none of {known}")
     return found

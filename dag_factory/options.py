@@ -122,8 +122,8 @@ class PluginOptions:
     """What only a plugin says.
 
     Attributes:
-        exclusive: Whether only one task may use the plugin at a time, such as a loader into a
-            database with one writer.
+        exclusive: Whether only one task of a job may use the plugin at a time, such as a loader
+            into a database with one writer.
     """
 
     exclusive: bool = False
@@ -173,7 +173,7 @@ def _words(words: tuple[str, ...], levels: tuple[Level, ...]) -> Option:
 
 
 OPTIONS: Mapping[str, Option] = {
-    "owner": Option(values.text, _OF_DAG, _TEXT),
+    "owner": Option(values.line, _OF_DAG, _TEXT),
     "tags": Option(values.texts, _OF_DAG, _TEXTS),
     "description": Option(values.text, _OF_DAG, _TEXT),
     "doc_md": Option(values.text, _OF_DAG, _TEXT),
@@ -189,7 +189,7 @@ OPTIONS: Mapping[str, Option] = {
     "after": Option(values.after, _ONE_JOB, {"anyOf": [_TEXT, _TEXTS, *_JOB_CONDITIONS]}),
     "order": _words(values.ORDERS, _OF_DAG),
     "params": Option(values.params, _ONE_JOB, {**_MAP, "additionalProperties": _PARAM}),
-    "dag": Option(values.mapping, _OF_DAG, _MAP),
+    "dag": Option(values.arguments, _OF_DAG, _MAP),
     "environments": Option(values.texts, (Level.JOB, Level.SCHEDULE), _TEXTS),
     "retries": Option(values.whole(0), _OF_TASK, {"type": "integer", "minimum": 0}),
     "retry_delay": Option(values.duration, _OF_TASK, _LENGTH),
@@ -198,11 +198,11 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "max_retry_delay": Option(values.duration, _OF_TASK, _LENGTH),
     "execution_timeout": Option(values.duration, _OF_TASK, _LENGTH),
-    "pool": Option(values.text, _OF_TASK, _TEXT),
+    "pool": Option(values.line, _OF_TASK, _TEXT),
     "pool_slots": Option(values.whole(1), _OF_TASK, {"type": "integer", "minimum": 1}),
     "priority_weight": Option(values.whole(1), _OF_TASK, {"type": "integer", "minimum": 1}),
     "weight_rule": _words(values.WEIGHT_RULES, _OF_TASK),
-    "queue": Option(values.text, _OF_TASK, _TEXT),
+    "queue": Option(values.line, _OF_TASK, _TEXT),
     "expect": Option(
         values.expect,
         _OF_TASK,
@@ -213,7 +213,7 @@ OPTIONS: Mapping[str, Option] = {
         },
     ),
     "runner": _words(values.RUNNERS, _OF_TASK),
-    "operator": Option(values.mapping, _OF_TASK, _MAP),
+    "operator": Option(values.arguments, _OF_TASK, _MAP),
     "exclusive": Option(values.flag, (Level.PLUGIN,), _FLAG),
 }
 """Every option by its name, in the order of the documentation."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dag_factory.errors import guess
 from dag_factory.plan import DagPlan, ExtractorPlan
 from dag_factory.plugins import env_var
 
@@ -170,14 +171,30 @@ def _extractors(plan: DagPlan) -> Iterator[ExtractorPlan]:
     yield from dict.fromkeys(each for task in plan.tasks for each in task.extractors)
 
 
+def default_variables(plan: DagPlan) -> dict[str, str]:
+    """Return the variables of a job's own fields as they are where nobody chooses."""
+    defaults = {name: each.get("default") for name, each in plan.options.params.items()}
+    return {name: _text(each) for name, each in defaults.items() if each is not None}
+
+
+def unknown_field(plan: DagPlan, conf: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the names that a run was given values for; Airflow takes any."""
+    known = [*form(plan)]
+    unknown = [each for each in conf if each not in known]
+    if not unknown:
+        return None
+    return f"the form has no field {unknown[0]!r}; {guess(unknown[0], known, 'remove it')}"
+
+
 def chosen_variables(plan: DagPlan, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that the values of the form become.
+    """Return the variables that the values of the form become, where they are not the defaults.
 
     Args:
         plan: The job.
         values: Those of the form; what is no field of it is not read.
     """
-    own = [name for name in plan.options.params if values.get(name) is not None]
+    params = plan.options.params
+    own = [name for name in params if values.get(name) not in (None, params[name].get("default"))]
     unchosen: tuple[Any, ...] = (None, False, [], _AS_CONFIGURED)
     chosen = [each for each in _fields(plan) if values.get(each.name) not in unchosen]
     return {

@@ -85,6 +85,7 @@ class DagPlan:
     Attributes:
         dag_id: The job's name, or a legal and unique form of it.
         job: The name of the job, or of the extractor/loader schedule.
+        name: What the UI shows: the job, after the prefix where DAG ids have one.
         file: The file that defines it, relative to the project.
         line: Where in that file; no part of the DAG, which must not change with the lines above.
         environment: The Meltano environment that it runs in.
@@ -97,6 +98,7 @@ class DagPlan:
 
     dag_id: str
     job: str
+    name: str
     file: str
     line: int = field(compare=False)
     environment: str

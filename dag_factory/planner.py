@@ -75,7 +75,7 @@ def option_sources(settings: Settings) -> Callable[[DagPlan], PlanSources]:
     levels, plugins = planner.levels, planner.tasks.plugins
 
     def of_plan(plan: DagPlan) -> PlanSources:
-        source = planner.sources[plan.dag_id]
+        source = planner.sources[plan.job]
         return levels.dag_sources(source), {
             each.task_id: levels.task_sources(source, each.task_id, plugins[plan.job, each.task_id])
             for each in plan.tasks
@@ -180,7 +180,9 @@ class _Planner:
         for schedule in older:
             plans += self.older_schedule(schedule, ids)
         self.unknown_jobs(ids)
-        good, problems = resolve_after(self.unique(plans), ids, self.place_of_after)
+        in_here = {each.name for each in self.jobs.values() if runs_in(here, each.options)}
+        in_here |= {each.name for each in older if runs_in(here, each.options)}
+        good, problems = resolve_after(self.unique(plans), ids, in_here, self.place_of_after)
         self.problems += problems
         return good
 
@@ -225,10 +227,11 @@ class _Planner:
     ) -> DagPlan:
         dag_id, url = ids[source.name], self.settings.repository_url
         file = source.location.file.relative_to(self.project.root)
-        self.sources[dag_id] = source
+        self.sources[source.name] = source
         return DagPlan(
             dag_id=dag_id,
             job=source.name,
+            name=f"{self.settings.dag_id_prefix}{source.name}",
             file=file.as_posix(),
             line=source.location.line,
             environment=self.environment.name,
@@ -261,7 +264,8 @@ class _Planner:
 
     def unique(self, plans: Iterable[DagPlan]) -> Iterator[DagPlan]:
         """Yield the plans; a `dag_id_template` can give two of them one id."""
-        found = {self.settings.state_dag_id: "the DAG for Meltano's state"}
+        of_state = legal_id(self.settings.state_dag_id)
+        found = {of_state: "the DAG for Meltano's state"}
         for plan in plans:
             if plan.dag_id not in found:
                 found[plan.dag_id] = repr(plan.job)
@@ -269,11 +273,11 @@ class _Planner:
                 continue
             message = f"job {plan.job!r} has the DAG id {plan.dag_id!r} of {found[plan.dag_id]}"
             place = Location(self.project.root / plan.file, plan.line)
-            hint = "rename the job" if plan.dag_id == self.settings.state_dag_id else _ADD_JOB
+            hint = "rename the job" if plan.dag_id == of_state else _ADD_JOB
             self.report(Code.NAME_TAKEN, place, message, hint)
 
     def place_of_after(self, plan: DagPlan) -> Location:
-        [place] = self.levels.dag_sources(self.sources[plan.dag_id])["after"]
+        [place] = self.levels.dag_sources(self.sources[plan.job])["after"]
         return place
 
     def has_state_ids(self, sequences: Iterable[Blocks]) -> bool:

@@ -13,13 +13,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dag_factory.expectations import Expectation
-from dag_factory.intervals import interval_of, served
-from dag_factory.params import DRY_RUN, SCHEDULE, chosen_variables
+from dag_factory.intervals import interval_of, previous_tick, served
+from dag_factory.params import (
+    DRY_RUN,
+    SCHEDULE,
+    chosen_variables,
+    default_variables,
+    unknown_field,
+)
 from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan
 
 _BACKFILL = "backfill"
 _SCHEDULED = ("scheduled", _BACKFILL)
 _INTERVAL = "AIRFLOW_CTX_DATA_INTERVAL"
+_ELT = "elt"
+_STATE_ID = "--state-id="
 _COMMAND = len(("meltano", "run", "--no-install"))
 
 
@@ -33,6 +41,7 @@ class PreparedRun:
         is_dry: Whether it only explains itself, so that nobody is to run after it.
         extractors: The names of those that it runs.
         expect: How many rows it is to load.
+        secrets: The variables whose values no log may show.
     """
 
     argv: tuple[str, ...]
@@ -40,6 +49,7 @@ class PreparedRun:
     is_dry: bool = False
     extractors: tuple[str, ...] = ()
     expect: Expectation | None = None
+    secrets: tuple[str, ...] = ()
 
 
 def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:
@@ -55,14 +65,20 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
         plan: The job.
         task: The task.
         context: Airflow's, of the task instance.
+
+    Raises:
+        AirflowFailException: The run was given a value for a field that the form has not.
     """
+    from airflow.sdk.exceptions import AirflowFailException  # noqa: PLC0415
     from airflow.sdk.execution_time.context import (  # noqa: PLC0415 - in a task, it is there
         context_to_airflow_vars,
     )
 
     dag_run, params = context["dag_run"], context.get("params") or {}
+    if wrong := unknown_field(plan, getattr(dag_run, "conf", None) or {}):
+        raise AirflowFailException(wrong)
     serving = _serving(plan, dag_run, params)
-    variables: dict[str, str] = {}
+    variables = default_variables(plan)
     for schedule in serving:
         variables |= schedule.env
     variables |= context_to_airflow_vars(context, in_env_var_format=True)
@@ -71,19 +87,31 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
         start, end = map(_moment, interval)
         variables |= {f"{_INTERVAL}_START": start, f"{_INTERVAL}_END": end}
     if dag_run.run_type == _BACKFILL:
+        variables |= {"MELTANO_RUN_STATE_ID_SUFFIX": _BACKFILL}
+    variables |= chosen_variables(plan, params)
+    if dag_run.run_type == _BACKFILL:
         variables |= {
-            "MELTANO_RUN_STATE_ID_SUFFIX": _BACKFILL,
             "MELTANO_RUN_NO_STATE_UPDATE": "true",
             **(dict(_window(task, start, end)) if interval else {}),
         }
-    variables |= chosen_variables(plan, params)
     variables["MELTANO_JOB_TRIGGER"] = f"airflow:{dag_run.dag_id}/{dag_run.run_id}"
     variables["MELTANO_RUN_ID"] = str(context["ti"].id)
     if params.get(DRY_RUN) is True:
         return PreparedRun(_dry_run(plan), variables, is_dry=True)
     extractors = tuple(each.name for each in task.extractors)
-    expect = None if dag_run.run_type == _BACKFILL else task.options.expect
-    return PreparedRun(task.argv, variables, extractors=extractors, expect=expect)
+    argv, expect = task.argv, task.options.expect
+    if dag_run.run_type == _BACKFILL:
+        argv, expect = _backfilling(argv, variables), None
+    secrets = task.secrets
+    return PreparedRun(argv, variables, extractors=extractors, expect=expect, secrets=secrets)
+
+
+def _backfilling(argv: tuple[str, ...], variables: dict[str, str]) -> tuple[str, ...]:
+    """Return the command of a backfill; `meltano elt` reads none of the variables for state."""
+    if argv[1] != _ELT:
+        return argv
+    variables["MELTANO_RUN_FULL_REFRESH"] = "true"
+    return tuple(f"{each}.{_BACKFILL}" if each.startswith(_STATE_ID) else each for each in argv)
 
 
 def _dry_run(plan: DagPlan) -> tuple[str, ...]:
@@ -95,7 +123,9 @@ def _dry_run(plan: DagPlan) -> tuple[str, ...]:
 
 def _serving(plan: DagPlan, dag_run: Any, params: Mapping[str, Any]) -> tuple[SchedulePlan, ...]:
     if dag_run.run_type in _SCHEDULED and dag_run.data_interval_end:
-        return tuple(served(plan.timed, dag_run.data_interval_start, dag_run.data_interval_end))
+        found = served(plan.timed, dag_run.data_interval_start, dag_run.data_interval_end)
+        # A tick of a schedule that has been edited since is none of its ticks.
+        return found or (plan.timed if plan.is_uniform else ())
     return tuple(each for each in plan.schedules if each.name == params.get(SCHEDULE))
 
 
@@ -103,7 +133,10 @@ def _interval(serving: tuple[SchedulePlan, ...], dag_run: Any) -> tuple[datetime
     """Return the period since the previous tick of the schedules that a run serves."""
     if not serving or dag_run.run_type not in _SCHEDULED:
         return None
-    return interval_of(serving, dag_run.data_interval_start, dag_run.data_interval_end)
+    start, end = interval_of(serving, dag_run.data_interval_start, dag_run.data_interval_end)
+    if start == end:
+        start = max(previous_tick(each.cron or "", each.timezone, end) for each in serving)
+    return start, end
 
 
 def _moment(moment: datetime) -> str:

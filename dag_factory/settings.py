@@ -68,7 +68,7 @@ def read_settings(
         raise SettingsError(msg)
     try:
         dag_id_template.format(job="", schedule="", environment="")
-    except (LookupError, ValueError):
+    except (AttributeError, LookupError, ValueError):
         msg = f"dag_id_template {dag_id_template!r}: write {{job}}, {{schedule}}, {{environment}}."
         raise SettingsError(msg) from None
     repository_url = environ.get("DAG_FACTORY_REPOSITORY_URL") or None

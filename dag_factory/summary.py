@@ -107,19 +107,24 @@ class LastError:
 class RowCounts:
     """Counts the rows of each stream, as the extractors say they sent them.
 
-    What an extractor does not count, such as batches of files, counts as its loader says.
+    Where no extractor counts, as with batches of files, the loader's figures count.
 
     Args:
         extractors: The names of the extractors.
+
+    Attributes:
+        heard: Whether the log is as fine as to hold counts at all.
     """
 
     def __init__(self, extractors: Collection[str]) -> None:
         self._extractors = extractors
         self._sent: Counter[str] = Counter()
         self._loaded: Counter[str] = Counter()
+        self.heard = False
 
     def note(self, entry: LogEntry) -> None:
         """Take one more line into account."""
+        self.heard = self.heard or entry.level <= logging.INFO
         value, tags = entry.metric.get("value"), entry.metric.get("tags")
         if entry.metric.get("metric") != "record_count" or not isinstance(value, int):
             return
@@ -130,5 +135,5 @@ class RowCounts:
     @property
     def rows(self) -> dict[str, int] | None:
         """The rows of each stream, or `None` where nobody counts."""
-        found = {**self._loaded, **self._sent}
+        found = self._sent or self._loaded
         return dict(sorted(found.items())) if found else None

@@ -65,7 +65,9 @@ class TaskPlanner:
         """Plan the task of a schedule that has an extractor and a loader."""
         task_id = legal_id("-to-".join(plugin.name for plugin in plugins))
         argv = (*_ELT, *schedule.elt_args)
-        return self._task(schedule, task_id, argv, (schedule.name,), plugins)
+        task = self._task(schedule, task_id, argv, (schedule.name,), plugins)
+        # Its state ID is its name, which is the name of the DAG's own asset.
+        return replace(task, assets=())
 
     def _task(
         self,

@@ -8,7 +8,11 @@ from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
 from dag_factory.testing import get_dag_test_class
 
-TestDev = get_dag_test_class(CHECKOUT / "meltano", environment="dev")
+
+class TestDev(get_dag_test_class(CHECKOUT / "meltano", environment="dev")):
+    test_somebody_hears_of_failures = None
+
+
 TestProd = get_dag_test_class(CHECKOUT / "meltano", environment="prod")
 
 

@@ -78,6 +78,34 @@ def test_each_value_that_is_set_knows_its_lines(root):
     assert lines(second)["retries"] == [8]
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        'description: "a\\0b"',
+        'owner: "a\\nb"',
+        f"pool: {'x' * 251}",
+        f"owner_links: {{a: 'https://{'x' * 500}'}}",
+        "dag: {max_active_tasks: 3000000000}",
+        "operator: {x: .nan}",
+        f"params: {{X: {{type: integer, maximum: {2**70}}}}}",
+        "params: {X: {type: string, $ref: 'http://example.com'}}",
+        "deadline: 9999999d",
+    ],
+)
+def test_what_no_database_of_airflow_takes_is_a_problem(write_project, option):
+    root = write_project(
+        f"jobs: [{{name: j, tasks: [dbt], annotations: {{airflow: {{{option}}}}}}}]\n"
+    )
+    assert [each.code for each in read_project(root)[1]] == [Code.INVALID_OPTION]
+
+
+@pytest.mark.parametrize("beside", ["airflow: {owner: me}, retries: 5", "retries: 5"])
+def test_an_option_beside_airflow_is_told(write_project, beside):
+    root = write_project(f"jobs: [{{name: j, tasks: [dbt], annotations: {{{beside}}}}}]\n")
+    (problem,) = read_project(root)[1]
+    assert problem.code is Code.UNKNOWN_ANNOTATIONS
+
+
 def lines(sources):
     return {name: [place.line for place in places] for name, places in sources.items()}
 

@@ -38,7 +38,7 @@ def test_the_options_of_a_job_reach_airflow(tmp_path):
     )
     dag = build_dag(replace(PLAN, options=options), tmp_path)
     assert (dag.description, dag.catchup, dag.is_paused_upon_creation) == ("why", True, True)
-    assert dag.tags == {"meltano", "a", "b"}
+    assert dag.tags == {"meltano", "dev", "a", "b"}
     assert dag.doc_md.startswith("# Read me\n\n")
     assert dag.owner_links == {"data": "https://example.com/data"}
     assert dag.start_date == datetime(2026, 1, 31, 5, tzinfo=UTC)
@@ -76,7 +76,7 @@ def test_the_options_of_a_task_reach_airflow(tmp_path):
     ("options", "message", "hint"),
     [
         ({"dagrun_timout": "2h"}, "no argument 'dagrun_timout'", "'dagrun_timeout'"),
-        ({"schedule": "@daily"}, "schedule is not passed on", "the option for it"),
+        ({"schedule": "@daily"}, "schedule is not passed on", "remove it"),
         ({"dagrun_timeout": "2"}, "'2' is no duration", "correct it"),
     ],
 )
@@ -213,6 +213,55 @@ def test_a_dag_links_to_its_file(write_project, monkeypatch):
     assert f"[more.yml]({url}more.yml)" in build_airflow_dags(root)["j"].doc_md
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        DagOptions(description="a\0b"),
+        DagOptions(params={"X": {"type": "string", "title": "a\0b"}}),
+    ],
+)
+def test_what_would_take_all_dags_along_when_it_is_stored_is_refused(tmp_path, options):
+    dags, (problem,) = build_dags([replace(PLAN, options=options)], tmp_path)
+    assert (dags, problem.code) == ({}, Code.DAG_NOT_BUILT)
+
+
+@pytest.mark.parametrize("name", ["on_failure_callback", "pre_execute", "executor_config"])
+def test_what_yaml_cannot_say_is_refused(tmp_path, name):
+    tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={name: "my.function"})),)
+    _, (problem,) = build_dags([replace(PLAN, tasks=tasks)], tmp_path)
+    assert problem.code is Code.WRONG_ARGUMENT
+    assert "cannot be written in YAML" in problem.message
+
+
+def test_an_executor_that_airflow_has_not_leaves_one_job_out(tmp_path):
+    tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={"executor": "NoSuch"})),)
+    dags, (problem,) = build_dags([replace(PLAN, tasks=tasks)], tmp_path)
+    assert (dags, problem.code) == ({}, Code.DAG_NOT_BUILT)
+
+
+def test_many_tasks_are_grouped_under_names_that_are_no_tasks(tmp_path):
+    pair, command = PLAN.tasks
+    names = ("commands_1", "a", "b", "c", "d", "e")
+    tasks = (*(replace(command, task_id=name, upstream=()) for name in names), pair)
+    dag = build_dag(replace(PLAN, tasks=tasks), tmp_path)
+    assert set(dag.task_group.children) == {"commands_2", "load_1", "done"}
+    assert set(dag.task_dict) == {*names, pair.task_id, "done"}
+
+
+def test_the_end_of_a_parallel_job_belongs_to_its_owner_and_queue(tmp_path):
+    options = TaskOptions(queue="q")
+    tasks = tuple(replace(each, upstream=(), options=options) for each in PLAN.tasks)
+    dag = build_dag(replace(PLAN, tasks=tasks, options=DagOptions(owner="me")), tmp_path)
+    done = dag.get_task("done")
+    assert (done.owner, done.queue, done.retries) == ("me", "q", 2)
+    assert [asset.name for asset in done.outlets] == ["load"]
+
+
+def test_a_prefix_that_is_no_id_hurts_nobody(write_project):
+    root = write_project("jobs: [{name: a, tasks: [dbt]}]\n")
+    assert len(build_airflow_dags(root, dag_id_prefix="finance/")) == 2
+
+
 def test_one_airflow_can_serve_several_environments(write_project):
     root = write_project(
         """
@@ -228,7 +277,7 @@ def test_one_airflow_can_serve_several_environments(write_project):
         *("dev_a", "dev_b", "dev_meltano_state"),
         *("prod_a", "prod_b", "prod_meltano_state"),
     ]
-    assert found["prod_a"].dag_display_name == "a"
+    assert found["prod_a"].dag_display_name == "prod_a"
     (task,) = found["prod_a"].tasks
     assert [asset.name for asset in task.outlets] == [
         "prod_prod:tap-a-to-target-x",

@@ -54,6 +54,20 @@ def test_jobs_in_a_circle_are_left_out_and_named_in_order(write_project, after, 
     assert "".join(found) == left
 
 
+def test_who_runs_after_a_job_that_cannot_run_waits_for_it(write_project):
+    root = write_project(
+        """
+        jobs:
+        - {name: broken, tasks: [dbtt]}
+        - {name: good, tasks: [dbt]}
+        - {name: later, tasks: [dbt:run], annotations: {airflow: {after: [broken, good]}}}
+        """
+    )
+    found, problems = read_plans(Settings(root))
+    assert len(problems) == 1
+    assert found[1].after.jobs == ("broken", "good")
+
+
 def test_each_circle_is_named(write_project):
     _, problems = plans(write_project, a="after: b", b="after: a", c="after: d", d="after: c")
     assert len(problems) == 2

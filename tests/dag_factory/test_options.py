@@ -17,6 +17,12 @@ def test_durations(text, seconds):
     assert duration(text) == timedelta(seconds=seconds)
 
 
+def test_a_duration_that_airflow_could_not_add_to_a_date_is_refused():
+    assert duration("3650d") == timedelta(days=3650)
+    with pytest.raises(ValueError, match="is longer than 3650d"):
+        duration("3651d")
+
+
 @pytest.mark.parametrize(
     "text", ["", "6", "6 m", "m", "-1h", "P", "PT", "0s", "1w", 5, None, "1.5h"]
 )

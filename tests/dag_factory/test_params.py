@@ -11,7 +11,7 @@ from plans import PLAN
 from dag_factory.arguments import WrongArgumentError
 from dag_factory.build import build_dag
 from dag_factory.options import DagOptions
-from dag_factory.params import chosen_variables, form
+from dag_factory.params import chosen_variables, default_variables, form, unknown_field
 from dag_factory.plan import SchedulePlan
 
 OWN = {
@@ -33,7 +33,8 @@ def values(plan=JOB, **chosen):
 
 def test_the_defaults_change_nothing_but_the_jobs_own():
     assert chosen_variables(PLAN, values(PLAN)) == {}
-    assert chosen_variables(JOB, values()) == {"SHOP_DAYS": "3", "SHOP_DRY": "false"}
+    assert chosen_variables(JOB, values()) == {}
+    assert default_variables(JOB) == {"SHOP_DAYS": "3", "SHOP_DRY": "false"}
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,12 @@ def test_a_text_is_a_value_whatever_it_looks_like(text):
 def test_what_does_not_fit_is_refused(chosen):
     with pytest.raises(ParamValidationError):
         values(**chosen)
+
+
+def test_a_field_that_there_is_not_is_told():
+    assert unknown_field(JOB, {"full_refresh": True, "SHOP_DAYS": 1}) is None
+    said = unknown_field(JOB, {"full_refersh": True})
+    assert said == "the form has no field 'full_refersh'; did you mean 'full_refresh'?"
 
 
 def test_what_is_no_field_is_not_read():

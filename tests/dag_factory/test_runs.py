@@ -6,8 +6,10 @@ from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from plans import PLAN
 
+from dag_factory.options import DagOptions
 from dag_factory.plan import SchedulePlan
 from dag_factory.runs import prepare_run
 
@@ -19,7 +21,7 @@ BY_HAND = SchedulePlan("by hand", None, "UTC", {"FULL": "by hand"})
 JOB = replace(PLAN, schedules=(HOURLY, NIGHTLY, BY_HAND))
 
 
-def prepared(run_type, start=TICK, end=TICK, plan=JOB, **params):
+def prepared(run_type, start=TICK, end=TICK, *, plan=JOB, task=PLAN.tasks[0], conf=None, **params):
     dag_run = SimpleNamespace(
         run_type=run_type,
         dag_id="load",
@@ -27,6 +29,7 @@ def prepared(run_type, start=TICK, end=TICK, plan=JOB, **params):
         logical_date=end,
         data_interval_start=start,
         data_interval_end=end,
+        conf=conf,
     )
     task_instance = SimpleNamespace(id=RUN_ID, dag_id="load", task_id="t", try_number=2)
     context = {
@@ -35,7 +38,7 @@ def prepared(run_type, start=TICK, end=TICK, plan=JOB, **params):
         "task_instance": task_instance,
         "params": params,
     }
-    return prepare_run(plan, PLAN.tasks[0], context)
+    return prepare_run(plan, task, context)
 
 
 def at(hour, day=2):
@@ -82,6 +85,44 @@ def test_a_backfill_loads_its_window_and_leaves_the_bookmarks_alone():
     assert variables["MELTANO_RUN_NO_STATE_UPDATE"] == "true"
     assert variables["TAP_A_START_DATE"] == "2026-11-01T00:00:00Z"
     assert variables["TAP_A_END_DATE"] == "2026-11-02T00:00:00Z"
+
+
+def test_a_backfill_of_the_older_form_has_a_state_id_of_its_own():
+    argv = ("meltano", "elt", "--no-install", "tap-a", "target-x", "--state-id=nightly")
+    task = replace(PLAN.tasks[0], argv=argv)
+    run = prepared("backfill", task=task)
+    assert run.argv[-1] == "--state-id=nightly.backfill"
+    assert run.variables["MELTANO_RUN_FULL_REFRESH"] == "true"
+    assert prepared("scheduled", task=task).argv == argv
+
+
+def test_a_tick_of_a_schedule_that_was_edited_since_keeps_its_env_and_an_interval():
+    plan = replace(JOB, schedules=(replace(NIGHTLY, cron="0 3 * * *"),))
+    variables = prepared("scheduled", at(2), at(2), plan=plan).variables
+    assert variables["FULL"] == "yes"
+    assert variables["AIRFLOW_CTX_DATA_INTERVAL_START"] == "2026-11-01T03:00:00Z"
+
+
+def test_a_default_of_the_form_stands_behind_the_env_of_a_schedule_and_a_choice_before_it():
+    own = {"FULL": {"type": "string", "default": "default"}}
+    plan = replace(JOB, options=DagOptions(params=own))
+    assert prepared("manual", plan=plan, FULL="default").variables["FULL"] == "default"
+    chosen = prepared("manual", plan=plan, schedule="nightly", FULL="default")
+    assert chosen.variables["FULL"] == "yes"
+    chosen = prepared("manual", plan=plan, schedule="nightly", FULL="mine")
+    assert chosen.variables["FULL"] == "mine"
+
+
+def test_the_window_of_a_backfill_goes_before_the_form():
+    own = {"TAP_A_START_DATE": {"type": "string", "default": "2020-01-01"}}
+    plan = replace(JOB, options=DagOptions(params=own))
+    variables = prepared("backfill", plan=plan, TAP_A_START_DATE="2021-01-01").variables
+    assert variables["TAP_A_START_DATE"] == "2026-11-01T00:00:00Z"
+
+
+def test_a_field_that_there_is_not_fails_the_task_at_once():
+    with pytest.raises(AirflowFailException, match="did you mean 'full_refresh'"):
+        prepared("manual", conf={"full_refersh": True})
 
 
 def test_a_backfill_may_have_another_suffix_but_never_none():

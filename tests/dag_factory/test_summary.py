@@ -143,9 +143,20 @@ def test_rows_are_those_that_the_extractor_sent():
     assert rows(*sent, counter("target-x", "users", 6)) == {"users": 7, "x": 0}
 
 
-def test_what_the_extractor_does_not_count_is_what_the_loader_says():
-    loaded = [counter("target-x", "batched", 5), counter("target-x", "users", 6)]
-    assert rows(counter("tap-a", "users", 7), *loaded) == {"batched": 5, "users": 7}
+def test_where_no_extractor_counts_the_loader_does():
+    assert rows(counter("target-x", "users", 6)) == {"users": 6}
+
+
+def test_a_stream_that_a_mapper_renames_counts_once():
+    assert rows(counter("tap-a", "users", 7), counter("target-x", "people", 7)) == {"users": 7}
+
+
+def test_a_log_without_info_holds_no_counts():
+    counts = RowCounts(["tap-a"])
+    counts.note(read_log_line(meltano("x", level="warning")))
+    assert not counts.heard
+    counts.note(read_log_line(meltano("x", level="info")))
+    assert counts.heard
 
 
 def test_the_older_form_of_a_metric_counts_too():

@@ -36,6 +36,7 @@ def add_jobs(data):
             TAP,
             heir("tap-form", "form"),
             heir("tap-windows", "windows"),
+            heir("tap-older", "older"),
             heir("tap-ticks", "ticks", note="$WHICH $AIRFLOW_CTX_DATA_INTERVAL_START"),
         ]
     }
@@ -50,14 +51,21 @@ def add_jobs(data):
     data["schedules"] += [
         schedule("daily", "windows", "0 0 * * *"),
         schedule("each minute", "ticks", "* * * * *", env={"WHICH": "minute"}),
-        schedule("night in Tokyo", "ticks", "30 3 * * *", env={"WHICH": "night"}, **tokyo),
+        {
+            "name": "older",
+            "interval": "0 0 * * *",
+            "transform": "skip",
+            "extractor": "tap-older",
+            "loader": "target-duckdb",
+        },
+        schedule("night in Tokyo", "ticks", "30 3 1 1 *", env={"WHICH": "night"}, **tokyo),
     ]
 
 
 @pytest.fixture(scope="module")
 def project(airflow, api, edit_for_module):
     edit_for_module(add_jobs)
-    for name in ("form", "windows", "ticks", "afterwards", "expecting"):
+    for name in ("form", "windows", "ticks", "afterwards", "expecting", "older"):
         wait_until(lambda name=name: shown(api, name), 60, f"the DAG {name}")
     return airflow.checkout / "meltano"
 
@@ -137,14 +145,14 @@ def test_rows_are_told_with_the_assets_and_missing_ones_fail_the_task(api, trigg
 
 
 def test_a_dry_run_moves_nothing_and_nothing_runs_after_it(api, project, trigger, read_log):
-    before = api.get("dags/afterwards/dagRuns").json()["total_entries"]
     run = trigger("form", dry_run=True, NOTE="dry")
     wait_until(lambda: finished(api, run), 120, "its end")
     (task,) = api.get(f"{run}/taskInstances").json()["task_instances"]
     assert task["state"] == "skipped"
     assert "tap-form" in read_log(run)
     assert bookmark(project, "dev:tap-form-to-target-duckdb") is None
-    assert api.get("dags/afterwards/dagRuns").json()["total_entries"] == before
+    of_run = {"source_run_id": run.rpartition("/")[2], "source_dag_id": "form"}
+    assert api.get("assets/events", params=of_run).json()["asset_events"] == []
 
 
 def test_a_backfill_loads_its_window_again_and_moves_no_bookmark(airflow, api, project, trigger):
@@ -184,10 +192,28 @@ def test_a_backfill_loads_its_window_again_and_moves_no_bookmark(airflow, api, p
     assert meltano(project, suffixed) == [(0,)]
 
 
+def test_a_schedule_of_the_older_form_runs_and_its_backfill_has_a_state_of_its_own(
+    airflow, api, project, trigger
+):
+    run = trigger("older")
+    assert wait_until(lambda: finished(api, run), 120, "its end") == "success"
+    assert count(airflow.warehouse, "older.days") == 10
+    before = bookmark(project, "older")
+    day = "2026-10-04T00:00:00Z"
+    window = {"dag_id": "older", "from_date": day, "to_date": day, "max_active_runs": 1}
+    api.post("backfills", json=window).raise_for_status()
+    backfill = "dags/older/dagRuns/backfill__2026-10-04T00:00:00+00:00"
+    wait_until(lambda: api.get(backfill).status_code == 200, 60, "the backfill's run")
+    assert wait_until(lambda: finished(api, backfill), 120, "its end") == "success"
+    loaded = "SELECT day FROM older.days ORDER BY loaded DESC LIMIT 1"
+    assert query(airflow.warehouse, loaded) == [("2026-10-03",)]
+    assert bookmark(project, "older") == before
+
+
 def test_schedules_that_differ_share_a_dag_and_each_run_says_whose_it_is(airflow, api, project):
     dag = shown(api, "ticks")
     assert dag["timetable_summary"] == (
-        "each minute: * * * * *, night in Tokyo: 30 3 * * * (Asia/Tokyo)"
+        "each minute: * * * * *, night in Tokyo: 30 3 1 1 * (Asia/Tokyo)"
     )
     assert dag["timetable_description"].startswith("each minute: Every minute; night in Tokyo: At ")
     scheduled = {"run_type": "scheduled", "state": "success"}

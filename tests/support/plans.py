@@ -8,6 +8,7 @@ _COMMAND = ("meltano", "run", "--no-install")
 PLAN = DagPlan(
     dag_id="load",
     job="load",
+    name="load",
     file="meltano.yml",
     line=1,
     environment="dev",
