@@ -12,6 +12,7 @@ JOB = {
     "tasks": ["tap-spreadsheets target-duckdb"],
     "annotations": {
         "airflow": {
+            "email": "data@example.com",
             "pool": "nowhere",
             "notify": [{"class": "nowhere.Notifier"}],
             "dag": {"dagrun_timout": "2h"},
