@@ -95,7 +95,7 @@ class _Reader:
                 self.places[key] = written.at(key)
             except (ValueError, OverflowError) as error:
                 reason = "is too long" if isinstance(error, OverflowError) else error
-                about_a_part = str(reason).startswith("has ")
+                about_a_part = str(reason).startswith(("has ", "needs "))
                 value = "" if about_a_part else f"{shown(written[key])} "
                 message = f"{self.who}{key}: {value}{reason}"
                 self.report(written.at(key), message, _right_form(key, written[key]))
@@ -116,6 +116,9 @@ def _unknown(who: str, key: Any, level: Level) -> tuple[str, str]:
         message = f"{who}{key} is no option of {level}"
         *levels, last = OPTIONS[key].levels
         return message, f"put it on {' or '.join(filter(None, [', '.join(levels), last]))}"
+    holders = [holder for holder, (part, _) in PARTS.items() if part == key]
+    if holders:
+        return f"{who}{key} is no option of {level}", f"put it on {holders[0]}"
     known = [name for name in OPTIONS if is_option(name, level)]
     if level in PARTS:
         known.append(PARTS[level][0])

@@ -103,7 +103,12 @@ def texts(value: Any) -> tuple[str, ...]:
     """Read a list of texts; what stands twice counts once."""
     if not isinstance(value, list):
         raise ValueError("is no list of texts")  # noqa: TRY004 - one kind of error for one caller
-    return tuple(dict.fromkeys(line(item) for item in value))
+    for item in value:
+        try:
+            line(item)
+        except ValueError as error:
+            raise ValueError(f"has {item!r}, which {error}") from None
+    return tuple(dict.fromkeys(value))
 
 
 def flag(value: Any) -> bool:
@@ -273,9 +278,10 @@ def notifiers(value: Any) -> tuple[Notifier, ...]:
 
 
 def _notifier(value: Any) -> Notifier:
-    known = {"class", "kwargs", "events"}
-    if not isinstance(value, dict) or not {"class"} <= set(value) <= known:
-        raise ValueError("has an item without class, or with more than class, kwargs and events")
+    if not isinstance(value, dict) or "class" not in value:
+        raise ValueError("has an item without class")
+    if unknown := set(value) - {"class", "kwargs", "events"}:
+        raise ValueError(f"has {min(unknown)!r}, which is none of class, kwargs, events")
     if not isinstance(value["class"], str) or not _IMPORT_PATH.fullmatch(value["class"]):
         raise ValueError("has a class that is no path such as package.module.Notifier")
     hears = events(value["events"]) if "events" in value else Notifier.events
@@ -312,7 +318,7 @@ def params(value: Any) -> Mapping[str, Mapping[str, Any]]:
         if _OTHERS_VARIABLES.fullmatch(name):
             raise ValueError(f"has {name!r}, a variable that is not the job's own")
         if not isinstance(schema, dict) or schema.get("type") not in PARAM_TYPES:
-            raise ValueError(f"has no `type` for {name}: one of {', '.join(PARAM_TYPES)}")
+            raise ValueError(f"needs a `type` for {name}: one of {', '.join(PARAM_TYPES)}")
         if unknown := sorted(set(schema) - set(PARAM_KEYS)):
             known = ", ".join(PARAM_KEYS)
             raise ValueError(f"has {unknown[0]!r} for {name}, which is none of {known}")

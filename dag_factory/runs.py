@@ -81,21 +81,12 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
     variables = default_variables(plan)
     for schedule in serving:
         variables |= schedule.env
-    variables |= context_to_airflow_vars(context, in_env_var_format=True)
-    interval = _interval(serving, dag_run)
-    if interval:
-        start, end = map(_moment, interval)
-        variables |= {f"{_INTERVAL}_START": start, f"{_INTERVAL}_END": end}
-    if dag_run.run_type == _BACKFILL:
-        variables |= {"MELTANO_RUN_STATE_ID_SUFFIX": _BACKFILL}
-    variables |= chosen_variables(plan, params)
-    if dag_run.run_type == _BACKFILL:
-        variables |= {
-            "MELTANO_RUN_NO_STATE_UPDATE": "true",
-            **(dict(_window(task, start, end)) if interval else {}),
-        }
-    variables["MELTANO_JOB_TRIGGER"] = f"airflow:{dag_run.dag_id}/{dag_run.run_id}"
-    variables["MELTANO_RUN_ID"] = str(context["ti"].id)
+    variables |= {
+        **context_to_airflow_vars(context, in_env_var_format=True),
+        **_of_run(task, serving, dag_run, chosen_variables(plan, params)),
+        "MELTANO_JOB_TRIGGER": f"airflow:{dag_run.dag_id}/{dag_run.run_id}",
+        "MELTANO_RUN_ID": str(context["ti"].id),
+    }
     if params.get(DRY_RUN) is True:
         return PreparedRun(_dry_run(plan), variables, is_dry=True)
     extractors = tuple(each.name for each in task.extractors)
@@ -104,6 +95,22 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
         argv, expect = _backfilling(argv, variables), None
     secrets = task.secrets
     return PreparedRun(argv, variables, extractors=extractors, expect=expect, secrets=secrets)
+
+
+def _of_run(
+    task: TaskPlan, serving: tuple[SchedulePlan, ...], dag_run: Any, chosen: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables of the interval and of the form, and those of a backfill."""
+    is_backfill = dag_run.run_type == _BACKFILL
+    variables = {"MELTANO_RUN_STATE_ID_SUFFIX": _BACKFILL} if is_backfill else {}
+    variables |= chosen
+    if is_backfill:
+        variables["MELTANO_RUN_NO_STATE_UPDATE"] = "true"
+    if interval := _interval(serving, dag_run):
+        start, end = map(_moment, interval)
+        variables |= {f"{_INTERVAL}_START": start, f"{_INTERVAL}_END": end}
+        variables |= dict(_window(task, start, end)) if is_backfill else {}
+    return variables
 
 
 def _backfilling(argv: tuple[str, ...], variables: dict[str, str]) -> tuple[str, ...]:

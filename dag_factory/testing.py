@@ -81,17 +81,17 @@ class DagTests:
     def test_tasks_are_tried_again(self, plan: DagPlan) -> None:
         """A source that is away for a minute fails no run."""
         once = [task.task_id for task in plan.tasks if not task.options.retries]
-        assert not once, "set `retries`"
+        assert not once, _at(plan, f"set `retries` for {', '.join(once)}")
 
     def test_somebody_owns_the_dag(self, plan: DagPlan) -> None:
         """There is somebody to ask."""
-        assert plan.options.owner, "set `owner`"
+        assert plan.options.owner, _at(plan, "set `owner`")
 
     def test_somebody_hears_of_failures(self, plan: DagPlan) -> None:
         """By mail, or by another notifier."""
         mailed = plan.options.email and "failure" in plan.options.email_on
         notified = any("failure" in each.events for each in plan.options.notify)
-        assert mailed or notified, "set `email` or `notify`"
+        assert mailed or notified, _at(plan, "set `email` or `notify`")
 
     def _build(self, plan: DagPlan) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
         from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow begins there
@@ -120,6 +120,10 @@ def get_dag_test_class(
     plans, problems = read_plans(settings)
     members = {"root": settings.project_root, "plans": plans, "problems": problems}
     return type("DagTests", (DagTests,), members)
+
+
+def _at(plan: DagPlan, what: str) -> str:
+    return f"{plan.file}:{plan.line}: job {plan.job!r}: {what}"
 
 
 def _serialised(dag: DAG | None) -> str:

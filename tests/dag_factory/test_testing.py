@@ -73,8 +73,9 @@ def test_a_good_project_passes_them_all(run):
     ],
 )
 def test_each_dag_that_does_not_keep_a_rule_is_named(run, change, rule):
-    failed, _, _ = run(GOOD.replace(*change))
+    failed, _, output = run(GOOD.replace(*change))
     assert failed == [f"{rule}[load]", f"{rule}[by_hand.{DIGEST}]"]
+    assert "meltano.yml:4: job 'load': set `" in output
 
 
 def test_a_dag_that_airflow_refuses_is_named_with_the_reason(run):
