@@ -4,7 +4,7 @@
 # make test    install, lint, type-check and run all tests
 # make lint    the quick part of that
 # make lock    renew the lock files
-# make screenshots   renew the picture of the README from the running platform; needs Chromium
+# make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   what reading a project and building its DAGs cost, beside the plain way
 
 .PHONY: up down clean test lint lock screenshots bench install

@@ -1,4 +1,4 @@
-"""Makes the picture of the README from the Airflow that `make up` started: `make screenshots`."""
+"""Makes the pictures of the docs from the Airflow that `make up` started: `make screenshots`."""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ AIRFLOW = LocalAirflow(DOCS.parent)
 
 
 def main() -> int:
-    """Log in, and save a picture of the list of DAGs."""
+    """Log in, and save pictures of the list of DAGs and of a trigger form."""
     chromium = shutil.which("chromium")
     if chromium is None:
         print("make screenshots: needs Chromium: apt-get install chromium")
@@ -28,6 +28,13 @@ def main() -> int:
         page.get_by_text("reference_data").wait_for()
         page.wait_for_load_state("networkidle")
         page.screenshot(path=str(DOCS / "dags.png"))
+        page.set_viewport_size({"width": 1280, "height": 1400})
+        page.goto(f"{AIRFLOW.url}/dags/reference_data")
+        page.get_by_role("button", name="Trigger").first.click()
+        page.get_by_text("Meltano", exact=True).click()
+        page.get_by_text("Dry run").wait_for()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=str(DOCS / "trigger-form.png"))
         browser.close()
     return 0
 
