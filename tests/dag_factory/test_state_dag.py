@@ -231,7 +231,7 @@ def test_it_waits_for_people_and_does_one_thing_at_a_time(tmp_path):
     dag = build_state_dag(tmp_path, "dev", dag_id="prod_meltano_state")
     assert (dag.dag_id, dag.schedule, dag.max_active_runs) == ("prod_meltano_state", None, 1)
     assert dag.is_paused_upon_creation is False
-    assert dag.tags == {"meltano"}
+    assert dag.tags == {"meltano", "dev"}
     assert [task.retries for task in dag.tasks] == [0]
     assert all(action.replace("_", " ").capitalize() in dag.doc_md for action in Action)
 
