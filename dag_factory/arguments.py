@@ -48,7 +48,7 @@ def dag_arguments(plan: DagPlan) -> dict[str, Any]:
         "dag_display_name": _one_line(plan.name)[:_LONGEST_NAME],
         "description": options.description,
         "doc_md": "\n\n".join(filter(None, [options.doc_md, _doc(plan)])),
-        "tags": sorted({"meltano", plan.environment, *options.tags}),
+        "tags": plan.tags,
         "owner_links": dict(options.owner_links),
         "schedule": dag_schedule(plan),
         "start_date": start and _zoned(start, options.timezone),

@@ -14,6 +14,7 @@ from dag_factory.options import DagOptions, TaskOptions
 # digit: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 _LEGAL_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _READABLE = 54
+_TAG = 100
 _DIGEST = re.compile(r"\.[0-9a-f]{8}$")
 
 
@@ -109,6 +110,11 @@ class DagPlan:
     tasks: tuple[TaskPlan, ...]
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """Those of Airflow's list of DAGs: its own, and what finds all of Meltano's."""
+        return tuple(sorted({*common_tags(self.environment), *self.options.tags}))
+
+    @property
     def timed(self) -> tuple[SchedulePlan, ...]:
         """The schedules that fire."""
         return tuple(each for each in self.schedules if each.cron)
@@ -145,6 +151,11 @@ class DagPlan:
         """Whether one timetable of Airflow's own can serve all schedules: same env, same zone."""
         first = self.timed[:1]
         return all((e.env, e.timezone) == (f.env, f.timezone) for e in self.timed for f in first)
+
+
+def common_tags(environment: str) -> tuple[str, ...]:
+    """Return the tags of every DAG of an environment; Airflow takes 100 characters."""
+    return ("meltano", environment[:_TAG])
 
 
 def legal_id(name: str) -> str:

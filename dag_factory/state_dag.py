@@ -17,6 +17,7 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from dag_factory import release_lock
+from dag_factory.plan import common_tags
 from dag_factory.runners.local import MeltanoOperator, find_executable
 from dag_factory.runs import PreparedRun
 from dag_factory.summary import LastError, read_log_line
@@ -71,7 +72,7 @@ def build_state_dag(project_root: Path, environment: str, *, dag_id: str = "melt
         dag_id=dag_id,
         description="List, show, copy and clear Meltano's state; release a dead lock.",
         doc_md=_DOC,
-        tags=sorted({"meltano", environment}),
+        tags=common_tags(environment),
         schedule=None,
         params=_form(),
         max_active_runs=1,
