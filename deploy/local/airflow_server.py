@@ -32,6 +32,7 @@ COMPONENTS = {
 _REPORTED = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _STOP_SECONDS = 20
 _REPEATS = 3
+_NOT_WRITTEN = (httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE)
 
 
 class LocalError(Exception):
@@ -43,13 +44,14 @@ class _Patient(httpx.HTTPTransport):
 
     Its API server writes its audit log while it blocks all other requests. With SQLite, where one
     writes at a time, a request that has begun to write then cannot end: after the five seconds for
-    which SQLite waits, the call for the audit log gets an error 500, and both are free again.
+    which SQLite waits, the call for the audit log gets an error 500, and both are free again. A
+    backfill that finds the database locked gets a 503, and is to be asked for again.
     """
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         for _ in range(_REPEATS):
             response = super().handle_request(request)
-            if response.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
+            if response.status_code not in _NOT_WRITTEN:
                 return response
             response.close()
         return super().handle_request(request)
