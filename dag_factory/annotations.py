@@ -17,6 +17,7 @@ from zoneinfo import available_timezones
 
 from dag_factory.errors import Code, Location, Problem, shown
 from dag_factory.options import KEY, OPTIONS, PARTS, DagOptions, Level, TaskOptions, is_option
+from dag_factory.pod_merge import merge_pods
 from dag_factory.yaml_files import YamlMap
 
 _ALIKE = 0.8
@@ -173,17 +174,23 @@ def _combined(places: Iterable[Annotations], kind: type) -> dict[str, Any]:
     for place in places:
         for name, value in place.values.items():
             if name in names:
-                combined[name] = _added(combined.get(name), value) if name in _ADD_UP else value
+                adds_up = name in _ADD_UP and name in combined
+                combined[name] = _added(name, combined[name], value) if adds_up else value
     return combined
 
 
-_ADD_UP = ("tags", "owner_links", "params", "dag", "operator")
+_ADD_UP = (
+    *("tags", "owner_links", "params", "dag", "operator"),
+    *("resources", "node_selector", "pod_override"),
+)
 
 
-def _added(earlier: Any, value: Any) -> Any:
+def _added(name: str, earlier: Any, value: Any) -> Any:
+    if name == "pod_override":
+        return merge_pods(earlier, value, keep_removals=True)
     if isinstance(value, Mapping):
-        return {**(earlier or {}), **value}
-    return tuple(dict.fromkeys((*(earlier or ()), *value)))
+        return {**earlier, **value}
+    return tuple(dict.fromkeys((*earlier, *value)))
 
 
 def sources(places: Iterable[Annotations], kind: type) -> dict[str, tuple[Location, ...]]:

@@ -78,7 +78,7 @@ class Grammar:
         runs = bool(items)
         for words in items:
             for word, location in words:
-                plugin = self._find(word)
+                plugin = self.plugin_of(word)
                 fault = self._fault(word, plugin)
                 if plugin and not fault:
                     blocks.append(Block(word, plugin, location))
@@ -91,7 +91,8 @@ class Grammar:
         sequences, broken = _joined(job, blocks, ends) if runs else ((), ())
         return sequences, (*problems, *broken)
 
-    def _find(self, word: str) -> Plugin | None:
+    def plugin_of(self, word: str) -> Plugin | None:
+        """Return the plugin that a word of a task names; of a mapping, the mapper."""
         name, _, command = word.partition(":")
         if ":" in command:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from math import isfinite
 from typing import Any
@@ -26,6 +26,9 @@ _LARGEST = 2**31 - 1
 _LARGEST_OF_ALL = 2**63 - 1
 _LONGEST_LINE = 250
 _LONGEST_LINK = 500
+_AGE = "max_age"
+_ROWS = ("min", "max")
+_EXPECTED = {"rows", _AGE, "streams"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 EVENTS = ("failure", "retry", "deadline")
@@ -34,7 +37,7 @@ WEIGHT_RULES = ("downstream", "upstream", "absolute")
 """Airflow's weight rules: https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/priority-weight.html"""
 ORDERS = ("sequential", "parallel")
 """How the tasks of a job follow each other."""
-RUNNERS = ("local",)
+RUNNERS = ("local", "kubernetes")
 """How a task is executed."""
 PARAM_KEYS = (
     *("type", "title", "description", "description_md", "default", "enum", "examples"),
@@ -289,24 +292,39 @@ def _notifier(value: Any) -> Notifier:
 
 
 def expect(value: Any) -> Expectation:
-    """Read how many rows a run is to load: `{rows: {min: 1}, streams: {NAME: {min: 1}}}`."""
-    if not isinstance(value, dict) or not value or not set(value) <= {"rows", "streams"}:
-        raise ValueError("is not {rows: {min: ..., max: ...}, streams: {NAME: {...}}}")
-    streams = mapping(value.get("streams", {}))
-    found = {name: _bounds(f"streams: {name}", bounds) for name, bounds in streams.items()}
-    return Expectation(_bounds("rows", value["rows"]) if "rows" in value else Bounds(), found)
+    """Read what a run is to load: `{rows: {min: 1}, max_age: 26h, streams: {NAME: {min: 1}}}`."""
+    if not isinstance(value, dict) or not value or not set(value) <= _EXPECTED:
+        raise ValueError(
+            "is not {rows: {min: ..., max: ...}, max_age: 26h, streams: {NAME: {...}}}"
+        )
+    rows = _bounds("rows", value["rows"], _ROWS) if "rows" in value else Bounds()
+    streams = {
+        name: _bounds(f"streams: {name}", bounds, (*_ROWS, _AGE))
+        for name, bounds in mapping(value.get("streams", {})).items()
+    }
+    max_age = _age("the run", value[_AGE]) if _AGE in value else None
+    return Expectation(replace(rows, max_age=max_age), streams)
 
 
-def _bounds(where: str, value: Any) -> Bounds:
-    if not isinstance(value, dict) or not value or not set(value) <= {"min", "max"}:
-        raise ValueError(f"has `{where}`, which is not {{min: ..., max: ...}}")
+def _bounds(where: str, value: Any, keys: tuple[str, ...]) -> Bounds:
+    if not isinstance(value, dict) or not value or not set(value) <= {*keys}:
+        form = ", ".join(f"{key}: ..." for key in keys)
+        raise ValueError(f"has `{where}`, which is not {{{form}}}")
     try:
-        found = Bounds(**{key: whole(0)(number) for key, number in value.items()})
+        numbers = {key: whole(0)(number) for key, number in value.items() if key in _ROWS}
     except ValueError as error:
         raise ValueError(f"has `{where}` with a number that {error}") from None
+    found = Bounds(**numbers, max_age=_age(where, value[_AGE]) if _AGE in value else None)
     if found.max is not None and found.max < found.min:
         raise ValueError(f"has `{where}` with a max below its min")
     return found
+
+
+def _age(where: str, value: Any) -> timedelta:
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise ValueError(f"has `max_age` of {where}, which {error}") from None
 
 
 def params(value: Any) -> Mapping[str, Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from dag_factory import option_values as values
+from dag_factory import pod_values
 from dag_factory.expectations import Expectation
 from dag_factory.option_values import After, Notifier
 
@@ -97,8 +98,18 @@ class TaskOptions:
         priority_weight: Which tasks of a full pool go first: those with more.
         weight_rule: Whose weights count, too: `downstream`, `upstream` or `absolute`.
         queue: That of the executor; its default one, when unset.
-        expect: How many rows a run is to load; else the task fails, and is not tried again.
-        runner: How it is executed: `local`, as a process of the Airflow worker.
+        expect: How many rows a run is to load, and how old the newest may be; else the task fails,
+            and is not tried again.
+        runner: How it is executed: `local`, as a process of the Airflow worker, or `kubernetes`, as
+            a pod.
+        deferrable: Whether it leaves its worker while its pod runs; unset, as Airflow's
+            `[operators] default_deferrable` says.
+        image: That of its pod; `MELTANO_IMAGE` goes before it.
+        resources: What its pod requests, and its limits.
+        service_account: That of its pod; the namespace's default one, when unset.
+        node_selector: The labels of the nodes that its pod may run on.
+        tolerations: The taints of nodes that its pod bears.
+        pod_override: A part of a pod, laid over what the runner makes, the way Kubernetes merges.
         operator: More arguments of its Airflow operator.
     """
 
@@ -114,6 +125,13 @@ class TaskOptions:
     queue: str | None = None
     expect: Expectation | None = None
     runner: str = "local"
+    deferrable: bool | None = None
+    image: str | None = None
+    resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    service_account: str | None = None
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    pod_override: Mapping[str, Any] = field(default_factory=dict)
     operator: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -164,8 +182,14 @@ _JOB_CONDITIONS = [
     for how in ("all", "any")
 ]
 _NUMBER = {"type": "integer", "minimum": 0}
-_BOUNDS = {**_MAP, "properties": {"min": _NUMBER, "max": _NUMBER}, "additionalProperties": False}
+_QUANTITIES = {**_MAP, "additionalProperties": {"type": ["string", "number"]}}
 _PARAM = {**_MAP, "properties": {"type": {"enum": [*values.PARAM_TYPES]}}, "required": ["type"]}
+
+
+def _bounds(*keys: str) -> dict[str, Any]:
+    kinds = {"min": _NUMBER, "max": _NUMBER, "max_age": _LENGTH}
+    properties = {key: kinds[key] for key in keys}
+    return {**_MAP, "properties": properties, "additionalProperties": False}
 
 
 def _words(words: tuple[str, ...], levels: tuple[Level, ...]) -> Option:
@@ -208,11 +232,40 @@ OPTIONS: Mapping[str, Option] = {
         _OF_TASK,
         {
             **_MAP,
-            "properties": {"rows": _BOUNDS, "streams": {**_MAP, "additionalProperties": _BOUNDS}},
+            "properties": {
+                "rows": _bounds("min", "max"),
+                "max_age": _LENGTH,
+                "streams": {**_MAP, "additionalProperties": _bounds("min", "max", "max_age")},
+            },
             "additionalProperties": False,
         },
     ),
     "runner": _words(values.RUNNERS, _OF_TASK),
+    "deferrable": Option(values.flag, _OF_TASK, _FLAG),
+    "image": Option(pod_values.image, _OF_TASK, _TEXT),
+    "resources": Option(
+        pod_values.resources,
+        _OF_TASK,
+        {
+            **_MAP,
+            "properties": {"requests": _QUANTITIES, "limits": _QUANTITIES},
+            "additionalProperties": False,
+        },
+    ),
+    "service_account": Option(pod_values.object_name, _OF_TASK, _TEXT),
+    "node_selector": Option(
+        pod_values.labels, _OF_TASK, {**_MAP, "additionalProperties": {"type": "string"}}
+    ),
+    "tolerations": Option(pod_values.tolerations, _OF_TASK, {"type": "array", "items": _MAP}),
+    "pod_override": Option(
+        pod_values.pod_override,
+        _OF_TASK,
+        {
+            **_MAP,
+            "properties": {"metadata": _MAP, "spec": _MAP},
+            "additionalProperties": False,
+        },
+    ),
     "operator": Option(values.arguments, _OF_TASK, _MAP),
     "exclusive": Option(values.flag, (Level.PLUGIN,), _FLAG),
 }

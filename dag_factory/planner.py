@@ -122,7 +122,7 @@ class _Planner:
         self.settings = settings
         self.grammar = Grammar(project)
         self.levels = OptionLevels(project, environment)
-        self.tasks = TaskPlanner(project, environment, self.levels, settings.dag_id_prefix)
+        self.tasks = TaskPlanner(project, environment, self.levels, settings)
         self.problems: list[Problem] = []
         self.sources: dict[str, Job | Schedule] = {}
         self.jobs = {each.name: each for each in self.first_named(project.jobs, "jobs")}
@@ -205,7 +205,7 @@ class _Planner:
         known = [each.task_id for each in tasks]
         unknown = [*unknown_parts(f"job {job.name!r}", job.options, known, "task")]
         self.problems += unknown
-        return () if unknown else tasks
+        return () if unknown or job.name in self.tasks.unrunnable else tasks
 
     def is_refused(self, name: Any) -> bool:
         """Return whether a name is unknown only because Meltano refuses what has it."""
@@ -260,7 +260,8 @@ class _Planner:
             and runs_in(self.environment.name, schedule.options)
         ):
             task = self.tasks.of_older_schedule(schedule, plugins)
-            yield self.dag(schedule, ids, (task,), [planned])
+            if schedule.name not in self.tasks.unrunnable:
+                yield self.dag(schedule, ids, (task,), [planned])
 
     def unique(self, plans: Iterable[DagPlan]) -> Iterator[DagPlan]:
         """Yield the plans; a `dag_id_template` can give two of them one id."""

@@ -22,12 +22,15 @@ from dag_factory.params import (
     unknown_field,
 )
 from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan
+from dag_factory.shapes import STATE_ID_DELIMITER
 
 _BACKFILL = "backfill"
 _SCHEDULED = ("scheduled", _BACKFILL)
 _INTERVAL = "AIRFLOW_CTX_DATA_INTERVAL"
 _ELT = "elt"
 _STATE_ID = "--state-id="
+_STATE_SUFFIX = "MELTANO_RUN_STATE_ID_SUFFIX"
+_NO_STATE_UPDATE = "MELTANO_RUN_NO_STATE_UPDATE"
 _COMMAND = len(("meltano", "run", "--no-install"))
 
 
@@ -40,7 +43,9 @@ class PreparedRun:
         variables: What it gets beside the variables of the process that starts it.
         is_dry: Whether it only explains itself, so that nobody is to run after it.
         extractors: The names of those that it runs.
-        expect: How many rows it is to load.
+        expect: What it is to load.
+        bookmarked: The state IDs whose bookmarks tell how old its newest rows are.
+        digest: Of what the task needs of the project.
         secrets: The variables whose values no log may show.
     """
 
@@ -49,6 +54,8 @@ class PreparedRun:
     is_dry: bool = False
     extractors: tuple[str, ...] = ()
     expect: Expectation | None = None
+    bookmarked: tuple[str, ...] = ()
+    digest: str = ""
     secrets: tuple[str, ...] = ()
 
 
@@ -88,13 +95,31 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
         "MELTANO_RUN_ID": str(context["ti"].id),
     }
     if params.get(DRY_RUN) is True:
-        return PreparedRun(_dry_run(plan), variables, is_dry=True)
+        return PreparedRun(_dry_run(plan), variables, is_dry=True, secrets=task.secrets)
     extractors = tuple(each.name for each in task.extractors)
     argv, expect = task.argv, task.options.expect
     if dag_run.run_type == _BACKFILL:
         argv, expect = _backfilling(argv, variables), None
-    secrets = task.secrets
-    return PreparedRun(argv, variables, extractors=extractors, expect=expect, secrets=secrets)
+    return PreparedRun(
+        argv,
+        variables,
+        extractors=extractors,
+        expect=expect,
+        bookmarked=_bookmarked(task, variables) if expect and expect.of_age else (),
+        digest=task.digest,
+        secrets=task.secrets,
+    )
+
+
+def _bookmarked(task: TaskPlan, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the state IDs that a run writes: with the suffix that it was given, if any."""
+    if _NO_STATE_UPDATE in variables:
+        return ()
+    suffix = variables.get(_STATE_SUFFIX)
+    if suffix is None or task.argv[1] == _ELT:
+        return task.state_ids
+    parts = (each.split(STATE_ID_DELIMITER) for each in task.state_ids)
+    return tuple(STATE_ID_DELIMITER.join([*each[:2], suffix]) for each in parts)
 
 
 def _of_run(
@@ -102,10 +127,10 @@ def _of_run(
 ) -> dict[str, str]:
     """Return the variables of the interval and of the form, and those of a backfill."""
     is_backfill = dag_run.run_type == _BACKFILL
-    variables = {"MELTANO_RUN_STATE_ID_SUFFIX": _BACKFILL} if is_backfill else {}
+    variables = {_STATE_SUFFIX: _BACKFILL} if is_backfill else {}
     variables |= chosen
     if is_backfill:
-        variables["MELTANO_RUN_NO_STATE_UPDATE"] = "true"
+        variables[_NO_STATE_UPDATE] = "true"
     if interval := _interval(serving, dag_run):
         start, end = map(_moment, interval)
         variables |= {f"{_INTERVAL}_START": start, f"{_INTERVAL}_END": end}

@@ -23,6 +23,10 @@ class Settings:
             share (`DAG_FACTORY_STATE_DIR`): the plan is kept there. `None` means it is not kept.
         repository_url: Where a person reads the project's folder, such as a page of a Git host
             (`DAG_FACTORY_REPOSITORY_URL`): DAGs link to their file there. `None` for no link.
+        image: That of the pods (`MELTANO_IMAGE`); it goes before the annotations, so that a release
+            changes one value outside meltano.yml.
+        compares_image: Whether a pod compares the project in its image with the one that the DAG
+            was made from, and does not start where they differ (`DAG_FACTORY_COMPARE_IMAGE`).
         dag_id_prefix: What begins the id of each DAG, where one Airflow serves several projects or
             environments.
         dag_id_template: What the id of a DAG is made of: `{job}`, `{schedule}` (the first schedule
@@ -33,6 +37,8 @@ class Settings:
     environment: str | None = None
     state_dir: Path | None = None
     repository_url: str | None = None
+    image: str | None = None
+    compares_image: bool = True
     dag_id_prefix: str = ""
     dag_id_template: str = "{job}"
 
@@ -82,9 +88,20 @@ def read_settings(
         environment=environment or environ.get("MELTANO_ENVIRONMENT") or None,
         state_dir=Path(state_dir).expanduser() / _own_folder(root) if state_dir else None,
         repository_url=repository_url,
+        image=environ.get("MELTANO_IMAGE") or None,
+        compares_image=_flag(environ, "DAG_FACTORY_COMPARE_IMAGE", default=True),
         dag_id_prefix=dag_id_prefix,
         dag_id_template=dag_id_template,
     )
+
+
+def _flag(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    written = environ.get(name, "").strip().lower()
+    if not written:
+        return default
+    if written not in ("true", "false"):
+        raise SettingsError(f"{name}: {written!r} is neither true nor false: correct it.")
+    return written == "true"
 
 
 def _own_folder(root: Path) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from dag_factory import release_lock
 from dag_factory.plan import common_tags
+from dag_factory.processes import ask_meltano
 from dag_factory.runners.local import MeltanoOperator, find_executable
 from dag_factory.runs import PreparedRun
 from dag_factory.summary import LastError, read_log_line
@@ -196,16 +196,8 @@ class MeltanoStateOperator(MeltanoOperator):
 
     def _ask(self, *words: str) -> str:
         """Return what a command of `meltano state` prints; it changes nothing."""
-        done = subprocess.run(  # noqa: S603 - an argv list; no shell
-            [find_executable(_MELTANO), "state", *words],
-            cwd=self.project_root,
-            env=self.process_environment({}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="backslashreplace",
-            check=False,
-        )
+        command = (find_executable(_MELTANO), "state", *words)
+        done = ask_meltano(command, Path(self.project_root), self.process_environment({}))
         if done.returncode:
             last_error = LastError()
             for entry in map(read_log_line, done.stderr.splitlines()):

@@ -7,15 +7,20 @@ from dataclasses import replace
 from itertools import chain, count
 
 from dag_factory.blocks import Blocks, pairs
+from dag_factory.consistency import no_shared_database, without_keys
 from dag_factory.digests import task_digest
 from dag_factory.errors import Code, Location, Problem, guess
 from dag_factory.option_levels import OptionLevels
+from dag_factory.options import TaskOptions
 from dag_factory.plan import ExtractorPlan, TaskPlan, legal_id
 from dag_factory.plugins import Plugin, env_var
+from dag_factory.pod_values import is_pinned
 from dag_factory.project import Environment, Job, Project, Schedule
+from dag_factory.settings import Settings
 
 _RUN = ("meltano", "run", "--no-install")
 _ELT = ("meltano", "elt", "--no-install")
+_IN_PODS = "kubernetes"
 _WINDOW = ("start_date", "end_date")
 
 
@@ -25,19 +30,21 @@ class TaskPlanner:
     Attributes:
         problems: What was found to be wrong with them.
         plugins: Those of each task, by the name of its job and its id.
+        unrunnable: The names of the jobs that have no image to run in.
     """
 
     def __init__(
-        self, project: Project, environment: Environment, levels: OptionLevels, prefix: str
+        self, project: Project, environment: Environment, levels: OptionLevels, settings: Settings
     ) -> None:
         self._project = project
         self._environment = environment
         self._levels = levels
-        self._prefix = prefix
+        self._settings = settings
         self.problems: list[Problem] = []
         self._states: dict[str, tuple[str, Location]] = {}
         self._undefined: set[str] = set()
         self.plugins: dict[tuple[str, str], tuple[Plugin, ...]] = {}
+        self.unrunnable: set[str] = set()
 
     def of_job(self, job: Job, sequences: Iterable[Blocks]) -> tuple[TaskPlan, ...]:
         """Plan the tasks of a job."""
@@ -79,16 +86,41 @@ class TaskPlanner:
     ) -> TaskPlan:
         self.plugins[source.name, task_id] = plugins
         extractors = (each for each in plugins if each.type == "extractors")
+        options = self._options(source, task_id, plugins)
+        prefix = self._settings.dag_id_prefix
+        digest = task_digest(self._project, self._environment, plugins)
         return TaskPlan(
             task_id=task_id,
             argv=argv,
             state_ids=state_ids,
-            assets=tuple(f"{self._prefix}{each}" for each in state_ids),
+            assets=tuple(f"{prefix}{each}" for each in state_ids),
             extractors=tuple(dict.fromkeys(map(_extractor, extractors))),
             secrets=self._secrets(plugins),
-            digest=task_digest(self._project, self._environment, plugins),
-            options=self._levels.of_task(source, task_id, plugins),
+            digest=digest if self._settings.compares_image else "",
+            options=options,
         )
+
+    def _options(
+        self, source: Job | Schedule, task_id: str, plugins: tuple[Plugin, ...]
+    ) -> TaskOptions:
+        """Return the options of a task; report what its rows and its pod lack."""
+        options = self._levels.of_task(source, task_id, plugins)
+        if options.retries:
+            self.problems += without_keys(plugins, self._environment)
+        if options.runner != _IN_PODS:
+            return options
+        places = self._levels.task_sources(source, task_id, plugins)
+        [runner] = places["runner"]
+        self.problems += no_shared_database(self._project, self._environment, options, runner)
+        image = self._settings.image or options.image
+        if image and is_pinned(image):
+            return replace(options, image=image)
+        [place] = places["image"] if image and not self._settings.image else (runner,)
+        message = f"the image {image!r} has no tag of its own" if image else "pods have no image"
+        hint = "set MELTANO_IMAGE, or the option `image`, to a version such as meltano:1.4.2"
+        self._report(Code.UNPINNED_IMAGE, place, message, hint)
+        self.unrunnable.add(source.name)
+        return options
 
     def _state_ids(self, job: str, blocks: Blocks) -> Iterator[str]:
         for extractor, loader in pairs(blocks):

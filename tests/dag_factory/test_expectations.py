@@ -15,20 +15,20 @@ from dag_factory.project import read_project
     ],
 )
 def test_all_rows_of_a_task_count(counted, said):
-    assert Expectation(Bounds(1, 10)).wrong(counted) == said
+    assert Expectation(Bounds(1, 10)).wrong_rows(counted) == said
 
 
 def test_each_stream_has_bounds_of_its_own():
     expected = Expectation(streams={"a": Bounds(2), "b": Bounds(0, 1)})
-    assert expected.wrong({"a": 2, "c": 100}) == []
-    assert expected.wrong({"b": 2}) == [
+    assert expected.wrong_rows({"a": 2, "c": 100}) == []
+    assert expected.wrong_rows({"b": 2}) == [
         "stream a: expected at least 2 rows, and there were 0",
         "stream b: expected at most 1 rows, and there were 2",
     ]
 
 
 def test_where_nobody_counts_that_is_said():
-    (said,) = Expectation(Bounds(1)).wrong(None)
+    (said,) = Expectation(Bounds(1)).wrong_rows(None)
     assert "neither the extractor nor the loader counts" in said
 
 

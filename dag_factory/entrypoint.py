@@ -1,0 +1,117 @@
+"""What a container of a Meltano image starts: `meltano-task [options] -- meltano run TAP TARGET`.
+
+It compares the image's project with the one that the DAG was made from, runs Meltano, hands signals
+on to it and its plugins, gives back its exit code, and leaves a summary where Kubernetes reads it:
+https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from dag_factory.blocks import Grammar
+from dag_factory.digests import task_digest
+from dag_factory.processes import MeltanoProcess
+from dag_factory.project import read_project
+from dag_factory.run_summary import RunSummary
+from dag_factory.summary import LogEntry
+
+_PRIVATE = 0o077
+# Kubernetes kills a container 30 seconds after asking it to stop, if nothing else is said.
+_PATIENCE = 20.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one task, and return its exit code.
+
+    Meltano's own, or `os.EX_TEMPFAIL` (75) where another run holds the state ID, or `os.EX_CONFIG`
+    (78) where it was not started because no retry would help. 128 and its number stands for a
+    signal.
+    """
+    options = _parser().parse_args(argv)
+    os.umask(_PRIVATE)
+    summary = _run(options)
+    with suppress(OSError):
+        options.termination_log.write_text(summary.to_json(), encoding="utf-8")
+    code = summary.exit_code
+    return code if code >= 0 else 128 - code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="meltano-task", description=__doc__)
+    parser.add_argument("--digest", default="", help="of what the task needs of the project")
+    parser.add_argument("--extractor", action="append", default=[], help="whose rows are counted")
+    parser.add_argument("--bookmark", action="append", default=[], help="a state ID to look at")
+    parser.add_argument(
+        "--termination-log",
+        type=Path,
+        default=Path("/dev/termination-log"),
+        help="where the summary goes (default: %(default)s)",
+    )
+    parser.add_argument("command", nargs="+", help="such as: meltano run TAP TARGET")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> RunSummary:
+    root = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path.cwd())
+    executable = shutil.which(options.command[0])
+    reason = None if executable else f"`{options.command[0]}` is not in the image: install it there"
+    reason = reason or _difference(root, options.digest, options.command)
+    if reason:
+        _show(LogEntry(logging.ERROR, None, reason))
+        return RunSummary(os.EX_CONFIG, reason)
+    process = MeltanoProcess(
+        [executable or "", *options.command[1:]],
+        root,
+        os.environ,
+        extractors=options.extractor,
+        bookmarked=options.bookmark,
+        patience=_PATIENCE,
+    )
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: process.stop())
+    return process.run(_show)
+
+
+def _difference(root: Path, wanted: str, command: Sequence[str]) -> str | None:
+    """Return how the image's project differs from the DAG's, in what the task needs."""
+    if not wanted:
+        return None
+    name = os.environ.get("MELTANO_ENVIRONMENT", "")
+    what = f"the image and the DAG are of different versions of {root / 'meltano.yml'}"
+    hint = "build the image anew and set MELTANO_IMAGE, or wait until Airflow has the new DAG"
+    project, problems = read_project(root)
+    if project is None:
+        return f"{what}: {problems[0].text(root)}"
+    environment = next((each for each in project.environments if each.name == name), None)
+    if environment is None:
+        return f"{what}: the image has no environment {name!r}; {hint}"
+    grammar = Grammar(project)
+    words = [each for each in command[2:] if not each.startswith("-")]
+    plugins = [grammar.plugin_of(word) for word in words]
+    if None in plugins:
+        return f"{what}: the image has no {words[plugins.index(None)]!r}; {hint}"
+    found = task_digest(project, environment, filter(None, plugins))
+    if found != wanted:
+        named = ", ".join(words)
+        return f"{what}: {named}, or the env of the project or of {name!r}, differ; {hint}"
+    return None
+
+
+def _show(entry: LogEntry) -> None:
+    """Print a line as Airflow recognises its level."""
+    level = "" if entry.level == logging.INFO else f"{logging.getLevelName(entry.level)}: "
+    print(f"{level}{entry.text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

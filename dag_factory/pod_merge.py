@@ -1,0 +1,78 @@
+"""Merges parts of a pod the way Kubernetes merges: lists of named things by their names.
+
+Source: "strategic merge patch",
+https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/, with
+the merge keys of the API reference of PodSpec, Container and ObjectMeta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MERGE_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "ephemeralContainers": "name",
+    "env": "name",
+    "volumes": "name",
+    "imagePullSecrets": "name",
+    "volumeMounts": "mountPath",
+    "volumeDevices": "devicePath",
+    "ports": "containerPort",
+    "hostAliases": "ip",
+    "topologySpreadConstraints": "topologyKey",
+    "ownerReferences": "uid",
+}
+"""By which of their keys the items of such lists are the same."""
+
+
+def merge_pods(
+    pod: Mapping[str, Any], override: Mapping[str, Any], *, keep_removals: bool = False
+) -> dict[str, Any]:
+    """Return a pod, or a part of one, with another laid over it.
+
+    Mappings merge key by key, and `null` removes a key. Of lists, those whose items have a merge
+    key, such as containers and variables by their names, merge item by item: what is there keeps
+    its place, what is new follows. Every other list and value replaces.
+
+    Args:
+        pod: What is there; it stays as it is.
+        override: What wins.
+        keep_removals: Whether a `null` stays, for a pod that both are to be laid over.
+    """
+    merged = dict(pod)
+    for key, value in override.items():
+        if isinstance(value, Mapping):
+            earlier = merged.get(key)
+            below = earlier if isinstance(earlier, Mapping) else {}
+            merged[key] = merge_pods(below, value, keep_removals=keep_removals)
+        elif key in MERGE_KEYS and isinstance(value, list):
+            name = MERGE_KEYS[key]
+            items = {item[name]: item for item in merged.get(key) or ()}
+            for item in value:
+                below = items.get(item[name], {})
+                items[item[name]] = merge_pods(below, item, keep_removals=keep_removals)
+            merged[key] = list(items.values())
+        elif value is None and not keep_removals:
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    return merged
+
+
+def unnamed_items(part: Any) -> Iterator[str]:
+    """Yield what is wrong with lists of a pod whose items merge, and lack what they merge by."""
+    if isinstance(part, list):
+        for item in part:
+            yield from unnamed_items(item)
+    if not isinstance(part, Mapping):
+        return
+    for key, value in part.items():
+        name = MERGE_KEYS.get(key)
+        if name and value is not None:
+            items = value if isinstance(value, list) else [None]
+            if not all(isinstance(item, Mapping) and item.get(name) for item in items):
+                yield f"`{key}` that is no list of items with a `{name}` each"
+                continue
+        yield from unnamed_items(value)

@@ -1,0 +1,160 @@
+"""Meltano as a process: started without a shell, read line by line, stopped with its plugins."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from dag_factory.run_summary import RunSummary, newest_bookmarks
+from dag_factory.summary import LastError, LogEntry, RowCounts, read_log_line
+
+_MACHINE_READABLE = {"MELTANO_CLI_LOG_FORMAT": "json", "NO_COLOR": "1"}
+_HELD = re.compile(r"Another '.*' pipeline is already running")
+
+
+class MeltanoProcess:
+    """One run of Meltano.
+
+    Args:
+        argv: The command.
+        root: The folder that holds `meltano.yml`.
+        environ: All variables that the process gets; its log is made JSON.
+        extractors: The names of those that it runs, whose rows are counted.
+        bookmarked: The state IDs whose newest bookmarks are wanted when it has succeeded.
+        patience: How many seconds it has to end by itself when it is told to stop.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        root: Path,
+        environ: Mapping[str, str],
+        *,
+        extractors: Collection[str],
+        bookmarked: Collection[str],
+        patience: float,
+    ) -> None:
+        self._argv = argv
+        self._root = root
+        self._environ = {**environ, **_MACHINE_READABLE}
+        self._extractors = extractors
+        self._bookmarked = bookmarked
+        self._patience = patience
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
+
+    def run(self, note: Callable[[LogEntry], None]) -> RunSummary:
+        """Run it to its end.
+
+        Args:
+            note: Called with each line of its log.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        last_error, counts = LastError(), RowCounts(self._extractors)
+        is_held = False
+        with subprocess.Popen(  # noqa: S603 - an argv list; no shell
+            self._argv,
+            cwd=self._root,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+            start_new_session=True,
+        ) as process:
+            self._process = process
+            if self._stopped:
+                self.stop()
+            try:
+                for line in process.stdout or ():
+                    entry = read_log_line(line)
+                    last_error.note(entry)
+                    counts.note(entry)
+                    is_held = is_held or _is_held(entry)
+                    note(entry)
+                process.wait()
+            finally:
+                self._end(process)
+        code = os.EX_TEMPFAIL if is_held and process.returncode else process.returncode
+        summary = RunSummary(code, last_error.text, counts.rows, counts.heard)
+        return summary if code else self._with_bookmarks(summary)
+
+    def _with_bookmarks(self, summary: RunSummary) -> RunSummary:
+        newest: dict[str, datetime] = {}
+        for state_id in self._bookmarked:
+            command = (self._argv[0], "state", "get", "--", state_id)
+            done = ask_meltano(command, self._root, self._environ)
+            if done.returncode:
+                lines = done.stderr.strip().splitlines()
+                reason = read_log_line(lines[-1]).text if lines else "it printed nothing"
+                error = f"the run succeeded, but `meltano state get {state_id}` failed: {reason}"
+                return replace(summary, exit_code=done.returncode, error=error)
+            for line in done.stdout.splitlines():
+                with suppress(ValueError):
+                    newest |= newest_bookmarks(json.loads(line))
+        return replace(summary, newest=newest)
+
+    def stop(self) -> None:
+        """Ask Meltano to stop, and soon force it; `run` goes on reading its log until then."""
+        self._stopped = True
+        if self._process is not None:
+            _signal_group(self._process, signal.SIGTERM)
+            arguments = [self._process, signal.SIGKILL]
+            force = threading.Timer(self._patience, _signal_group, arguments)
+            force.daemon = True
+            force.start()
+
+    def _end(self, process: subprocess.Popen[str]) -> None:
+        """Leave no process behind, however `run` ended."""
+        if process.poll() is None:
+            _signal_group(process, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=self._patience)
+        _signal_group(process, signal.SIGKILL)
+
+
+def ask_meltano(
+    argv: Sequence[str], root: Path, environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of Meltano that answers at once; its log, on stderr, is made JSON.
+
+    Args:
+        argv: The command.
+        root: The folder that holds `meltano.yml`.
+        environ: All variables that the process gets.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    return subprocess.run(  # noqa: S603 - an argv list; no shell
+        argv,
+        cwd=root,
+        env={**environ, **_MACHINE_READABLE},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        check=False,
+    )
+
+
+def _is_held(entry: LogEntry) -> bool:
+    return entry.source is None and _HELD.search(entry.message) is not None
+
+
+def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Signal Meltano and its plugins: Meltano 4.4 alone waits for ever for a plugin to end."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

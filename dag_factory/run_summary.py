@@ -1,0 +1,105 @@
+"""What is left of a run when it is over, in a form that fits a pod's termination message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+LONGEST = 4096
+"""How many bytes Kubernetes keeps of a container's termination message:
+https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
+_LONGEST_ERROR = 600
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run of Meltano tells when it is over.
+
+    Attributes:
+        exit_code: That of the process; negative for the signal that killed it. `os.EX_TEMPFAIL`
+            (75): another run holds the state ID. `os.EX_CONFIG` (78): it was not started, as
+            no retry would help.
+        error: The last error that it logged.
+        rows: The rows of each stream, or `None` where nobody counted.
+        counted: Whether the log was as fine as to hold counts at all.
+        is_part: Whether streams with few rows are left out, for want of room.
+        newest: The newest bookmark of each stream that is a moment, where that was asked for.
+    """
+
+    exit_code: int
+    error: str | None = None
+    rows: Mapping[str, int] | None = None
+    counted: bool = False
+    is_part: bool = False
+    newest: Mapping[str, datetime] = field(default_factory=dict)
+
+    def to_json(self, longest: int = LONGEST) -> str:
+        """Return the summary as JSON; what does not fit is left out, the largest streams last.
+
+        Args:
+            longest: How many bytes there is room for.
+        """
+        error = self.error and self.error[:_LONGEST_ERROR]
+        newest = {name: moment.isoformat() for name, moment in self.newest.items()}
+        fields = {**asdict(replace(self, error=error)), "newest": newest}
+        text = json.dumps(fields, ensure_ascii=False)
+        if len(text.encode("utf-8", "replace")) <= longest:
+            return text
+        if not self.rows:
+            return replace(self, newest={}, is_part=True).to_json(longest)
+        by_rows = sorted(self.rows.items(), key=lambda each: each[1])
+        kept = dict(by_rows[len(by_rows) // 2 + 1 :])
+        known = {name: at for name, at in self.newest.items() if name in kept}
+        return replace(self, rows=kept, newest=known, is_part=True).to_json(longest)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self | None:
+        """Read what `to_json` wrote; anything else is `None`."""
+        try:
+            fields: Any = json.loads(text)
+            newest = {
+                name: datetime.fromisoformat(moment) for name, moment in fields["newest"].items()
+            }
+            return cls(**{**fields, "newest": newest})
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
+
+
+def newest_bookmarks(state: Any) -> dict[str, datetime]:
+    """Return the bookmark of each stream that is a moment.
+
+    Args:
+        state: As `meltano state get` prints it, which is Singer's state of the last complete run:
+            https://hub.meltano.com/singer/spec#state-files. A bookmark of partitions counts by its
+            newest one.
+    """
+    try:
+        bookmarks = state["completed"]["singer_state"]["bookmarks"]
+        streams = bookmarks.items()
+    except (AttributeError, KeyError, TypeError):
+        return {}
+    found = {stream: [*_moments(bookmark)] for stream, bookmark in streams}
+    return {stream: max(moments) for stream, moments in found.items() if moments}
+
+
+def _moments(bookmark: Any) -> list[datetime]:
+    """Return every moment in a bookmark: taps write what they like."""
+    if isinstance(bookmark, Mapping):
+        return [moment for value in bookmark.values() for moment in _moments(value)]
+    if isinstance(bookmark, list):
+        return [moment for value in bookmark for moment in _moments(value)]
+    moment = _moment(bookmark)
+    return [moment] if moment else []
+
+
+def _moment(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,78 @@
+"""How a task ends, whoever ran it: done, skipped, failed for good, tried again, or waiting."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
+
+from dag_factory.run_summary import RunSummary
+from dag_factory.runs import PreparedRun
+
+_WAIT = timedelta(minutes=1)
+_log = logging.getLogger(__name__)
+
+
+def finish_run(
+    run: PreparedRun, summary: RunSummary, outlets: Iterable[Any], context: Mapping[str, Any]
+) -> None:
+    """End a task as its run ended, and tell its assets the rows.
+
+    Args:
+        run: What was to run.
+        summary: How it ended.
+        outlets: The assets that the task updates.
+        context: Airflow's, of the task instance.
+
+    Raises:
+        AirflowRescheduleException: Another run holds the state ID: the task looks again in a
+            minute, without spending a try. A lock whose run was killed is free five minutes later.
+        AirflowFailException: No retry would help.
+        AirflowException: The command failed; the message is its last error.
+        AirflowSkipException: It was a dry run, so that no other task or job runs after it.
+    """
+    if summary.exit_code == os.EX_TEMPFAIL:
+        at = datetime.now(UTC) + _WAIT
+        _log.info("Waiting, without spending a try, until %s: %s", f"{at:%T %Z}", summary.error)
+        raise AirflowRescheduleException(at)  # type: ignore[no-untyped-call]
+    if summary.exit_code == os.EX_CONFIG:
+        raise AirflowFailException(summary.error or "see the log above")
+    if summary.exit_code:
+        reason = summary.error or "it wrote no error; see the log above"
+        raise AirflowException(f"{_outcome(summary.exit_code)}: {reason}")
+    if run.is_dry:
+        raise AirflowSkipException("This was a dry run of the whole job.")
+    if wrong := [*_unmet(run, summary)]:
+        raise AirflowFailException(f"Meltano succeeded, but {'; '.join(wrong)}")
+    for asset in outlets:
+        context["outlet_events"][asset].extra = {"rows": summary.rows}
+
+
+def _unmet(run: PreparedRun, summary: RunSummary) -> Iterator[str]:
+    if run.expect is None:
+        return
+    if summary.counted and not summary.is_part:
+        yield from run.expect.wrong_rows(summary.rows)
+    else:
+        why = "There are too many streams" if summary.is_part else "The log level is too high"
+        _log.warning("%s to count the rows of each, so none are expected.", why)
+    if run.bookmarked:
+        yield from run.expect.wrong_ages(summary.newest, datetime.now(UTC))
+
+
+def _outcome(exit_code: int) -> str:
+    if exit_code in (-signal.SIGTERM, 128 + signal.SIGTERM):
+        return "Meltano was stopped (Airflow shut down, or somebody ended the task)"
+    if exit_code < 0:
+        return f"Meltano was killed by {signal.Signals(-exit_code).name}"
+    return f"Meltano failed with exit code {exit_code}"
