@@ -25,6 +25,13 @@ _UNWRITABLE = re.compile(
     r"\w+_callback|(?:pre|post)_execute|dag|task_group|executor_config|default_args|retry_policy"
 )
 _LONGEST_NAME = 250
+# Those of KubernetesPodOperator that no option has, and that are no part of the pod; the local
+# runner leaves them alone, so that one `operator` serves every environment.
+_LAUNCHING = (
+    *("kubernetes_conn_id", "in_cluster", "cluster_context", "config_file", "namespace"),
+    *("startup_timeout_seconds", "schedule_timeout_seconds", "startup_check_interval_seconds"),
+    *("poll_interval", "logging_interval"),
+)
 
 
 class WrongArgumentError(Exception):
@@ -106,7 +113,11 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     ours |= {name: value for name, value in unset.items() if value is not None}
     ours |= task_callbacks(_alerted(plan), **_audience(plan))
     zone = plan.options.timezone
-    return ours | _passed_on("operator", options.operator, BaseOperator, ours | unset, zone)
+    raw = dict(options.operator)
+    launching = {name: raw.pop(name) for name in _LAUNCHING if name in raw}
+    if options.runner == "kubernetes":
+        ours |= launching
+    return ours | _passed_on("operator", raw, BaseOperator, ours | unset, zone)
 
 
 def _alerted(plan: DagPlan) -> AlertedJob:

@@ -21,7 +21,7 @@ from dag_factory.arguments import (
 )
 from dag_factory.errors import Code, Location, Problem, Severity
 from dag_factory.plan import DagPlan, TaskPlan, legal_id
-from dag_factory.runners.local import make_task
+from dag_factory.runners import kubernetes, local
 from dag_factory.runners.stand_in import StandInOperator
 from dag_factory.schedules import job_asset
 from dag_factory.settings import Settings
@@ -125,8 +125,7 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
         for group, members in _groups(plan.tasks):
             with TaskGroup(group, prefix_group_id=False) if group else nullcontext():
                 for task in members:
-                    arguments = task_arguments(plan, task)
-                    tasks[task.task_id] = make_task(plan, task, project_root, arguments)
+                    tasks[task.task_id] = _make_task(plan, task, project_root)
         for task in plan.tasks:
             tasks[task.task_id].set_upstream([tasks[each] for each in task.upstream])
         if len(plan.last) > 1:
@@ -134,6 +133,13 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
     # At the end: each task would get, and store, a copy of its own.
     dag.params = dag_params(plan)
     return dag
+
+
+def _make_task(plan: DagPlan, task: TaskPlan, project_root: Path) -> BaseOperator:
+    arguments = task_arguments(plan, task)
+    if task.options.runner == "kubernetes":
+        return kubernetes.make_task(plan, task, arguments)
+    return local.make_task(plan, task, project_root, arguments)
 
 
 def _groups(tasks: Iterable[TaskPlan]) -> Iterator[tuple[str, tuple[TaskPlan, ...]]]:

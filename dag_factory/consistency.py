@@ -80,6 +80,7 @@ def _keyless(plugin: Plugin, entry: YamlMap) -> Iterator[tuple[str, Location]]:
             if isinstance(values, YamlMap) and values.get("table-key-properties") == []:
                 place = values.at("table-key-properties")
                 yield f"the stream {stream!r} has no key", place
-    is_loader = plugin.type == "loaders" and isinstance(config, YamlMap)
-    if is_loader and config.get("load_method") == _APPEND:
+    if plugin.type != "loaders" or not isinstance(config, YamlMap):
+        return
+    if config.get("load_method") == _APPEND:
         yield "it appends rows", config.at("load_method")

@@ -1,0 +1,143 @@
+"""Runs Meltano as a pod of a versioned image: for production."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException
+
+from dag_factory.plan import DagPlan, TaskPlan
+from dag_factory.run_summary import RunSummary
+from dag_factory.runners.finish import finish_run
+from dag_factory.runners.pod_spec import pod_name, pod_of_run, pod_template
+from dag_factory.runs import PreparedRun, prepare_run
+
+if TYPE_CHECKING:
+    from dag_factory.runners.pods import MeltanoPod
+
+_NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
+# Nodes are added, and images pulled, while a pod starts.
+_LAUNCHING = {"startup_timeout_seconds": 600, "schedule_timeout_seconds": 600}
+
+
+class MeltanoPodOperator(BaseOperator):
+    """Runs one Meltano command as a pod, and fails with what Meltano or Kubernetes said.
+
+    It hands the work to Airflow's KubernetesPodOperator, whose import takes more than a second,
+    when the task runs: DAG files are parsed for ever.
+
+    Args:
+        prepare: Returns the command and the variables of a run, from Airflow's context.
+        template: Returns the pod without them.
+        pod_name: What the names of its pods begin with.
+        deferrable: Whether the task leaves its worker while the pod runs; `None`: as Airflow's
+            `[operators] default_deferrable` says.
+        launching: More arguments of Airflow's KubernetesPodOperator.
+        **kwargs: Those of every Airflow operator.
+    """
+
+    def __init__(
+        self,
+        *,
+        prepare: Callable[[Mapping[str, Any]], PreparedRun],
+        template: Callable[[], dict[str, Any]],
+        pod_name: str,
+        deferrable: bool | None = None,
+        launching: Mapping[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.prepare = prepare
+        self.template = template
+        self.pod_name = pod_name
+        self.deferrable = deferrable
+        self.launching = launching
+        self._pod: MeltanoPod | None = None
+
+    def execute(self, context: Any) -> None:
+        """Start the pod, or find the one that a worker before started, and wait for its end.
+
+        Raises:
+            AirflowException: What Kubernetes did to the pod; and others, as in `finish_run`.
+        """
+        run = self.prepare(context)
+        pod = self._make_pod(run)
+        image = pod.template["spec"]["containers"][0]["image"]
+        self.log.info("Running %s in %s", shlex.join(run.argv), image)
+        wait = pod.execute_async if pod.deferrable else pod.execute_sync
+        self._finish(run, context, partial(wait, context))
+
+    def trigger_reentry(self, context: Any, event: dict[str, Any]) -> None:
+        """Carry on where the pod is over that a deferred task waited for.
+
+        Raises:
+            AirflowException: As in `execute`.
+        """
+        run = self.prepare(context)
+        pod = self._make_pod(run)
+        self._finish(run, context, partial(pod.trigger_reentry, context, event))
+
+    def on_kill(self) -> None:
+        """Delete the pod: Meltano and its plugins are told to stop, and have half a minute."""
+        if self._pod is not None:
+            self._pod.on_kill()
+
+    def _make_pod(self, run: PreparedRun) -> MeltanoPod:
+        from dag_factory.runners.pods import MeltanoPod  # noqa: PLC0415 - takes over a second
+
+        deferrable = {} if self.deferrable is None else {"deferrable": self.deferrable}
+        self._pod = MeltanoPod(
+            task_id=self.task_id,
+            name=self.pod_name,
+            template=pod_of_run(self.template(), run),
+            execution_timeout=self.execution_timeout,
+            **{**_LAUNCHING, **self.launching, **deferrable},
+        )
+        return self._pod
+
+    def _finish(self, run: PreparedRun, context: Any, wait: Callable[[], Any]) -> None:
+        try:
+            wait()
+        except Exception as error:
+            self._raise_reason(run, context)
+            raise AirflowException(f"the pod could not be run: {error}") from error
+        summary = self._pod.summary if self._pod else None
+        if summary is None:
+            self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
+        finish_run(run, summary or RunSummary(0), self.outlets, context)
+
+    def _raise_reason(self, run: PreparedRun, context: Any) -> None:
+        """Say why the pod failed, as far as it is known."""
+        pod = self._pod
+        if pod is None:
+            return
+        summary = pod.summary
+        if pod.failure:
+            last = summary.error if summary else None
+            said = f"; the last error in its log: {last}" if last else ""
+            raise AirflowException(f"{pod.failure}{said}")
+        if summary is None and pod.exit_code:
+            summary = RunSummary(
+                pod.exit_code, "it left no summary: is meltano-task its entrypoint?"
+            )
+        if summary is not None and summary.exit_code:
+            finish_run(run, summary, self.outlets, context)
+
+
+def make_task(plan: DagPlan, task: TaskPlan, arguments: Mapping[str, Any]) -> MeltanoPodOperator:
+    """Return the operator for one task, with the arguments of every runner; call it in its DAG."""
+    known = inspect.signature(BaseOperator).parameters
+    launching = {name: value for name, value in arguments.items() if name not in known}
+    return MeltanoPodOperator(
+        prepare=partial(prepare_run, plan, task),
+        template=partial(pod_template, plan, task),
+        pod_name=pod_name(plan, task),
+        deferrable=task.options.deferrable,
+        launching=launching,
+        **{name: value for name, value in arguments.items() if name in known},
+    )
