@@ -222,7 +222,7 @@ def test_schedules_that_differ_share_a_dag_and_each_run_says_whose_it_is(airflow
         return api.get("dags/ticks/dagRuns", params=scheduled).json()["dag_runs"]
 
     run = wait_until(ran, 180, "a scheduled run")[0]
-    assert "__each_minute" in run["dag_run_id"]
+    assert "__each_minute__since_" in run["dag_run_id"]
     assert "Tokyo" not in run["dag_run_id"]
     [(note,)] = query(airflow.warehouse, "SELECT DISTINCT note FROM ticks.days")
     which, start = note.split()
