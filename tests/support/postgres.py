@@ -1,9 +1,10 @@
 """A real PostgreSQL server for a run of tests."""
 
 import os
-import pwd
 import secrets
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,32 +43,30 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def running_postgres(folder: Path, host: str) -> Iterator[Postgres]:
+def running_postgres(host: str) -> Iterator[Postgres]:
     """Run a server that listens on one address, in a folder of its own."""
     programs = binaries()
     assert programs is not None
     server = Postgres(host, free_port(), secrets.token_urlsafe(16))
     # PostgreSQL refuses to run as root.
     user = _OWNER if os.geteuid() == 0 else None
-    data = folder / "data"
-    password = folder / "password"
-    password.write_text(server.password)
-    if user:
-        owner = pwd.getpwnam(user)
-        for path in (folder, password):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
-    folder.chmod(0o700)
-    initdb = [programs / "initdb", "-D", data, "-U", _OWNER, "--auth=scram-sha-256"]
-    initdb += [f"--pwfile={password}", "--no-sync"]
-    subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
-    (data / "pg_hba.conf").write_text("host all all 0.0.0.0/0 scram-sha-256\n")
-    options = f"-h {host} -p {server.port} -k {folder} -c fsync=off -c max_connections=200"
-    control = [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-    subprocess.run(
-        [*control, "-o", options, "start"], check=True, capture_output=True, user=user, cwd=folder
-    )
-    try:
-        yield server
-    finally:
-        stop = [*control, "-m", "immediate", "stop"]
-        subprocess.run(stop, check=True, capture_output=True, user=user, cwd=folder)
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        folder = Path(name)
+        data, password = folder / "data", folder / "password"
+        password.write_text(server.password)
+        if user:
+            for path in (folder, password):
+                shutil.chown(path, user)
+
+        def run(program: str, *words: str | Path) -> None:
+            command = [programs / program, "-D", data, *words]
+            subprocess.run(command, check=True, capture_output=True, user=user, cwd=folder)
+
+        run("initdb", "-U", _OWNER, "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync")
+        (data / "pg_hba.conf").write_text("host all all 0.0.0.0/0 scram-sha-256\n")
+        options = f"-h {host} -p {server.port} -k {folder} -c fsync=off -c max_connections=200"
+        run("pg_ctl", "-w", "-l", folder / "log", "-o", options, "start")
+        try:
+            yield server
+        finally:
+            run("pg_ctl", "-w", "-m", "immediate", "stop")
