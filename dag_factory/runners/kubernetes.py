@@ -105,11 +105,14 @@ class MeltanoPodOperator(BaseOperator):
         return self._pod
 
     def _finish(self, run: PreparedRun, context: Any, wait: Callable[[], Any]) -> None:
+        failed = None
         try:
             wait()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the reason is in what is left of the pod
+            failed = error
+        if failed:
             self._raise_reason(run, context)
-            raise AirflowException(f"the pod could not be run: {error}") from error
+            raise AirflowException(f"the pod could not be run: {failed}") from failed
         summary = self._pod.summary if self._pod else None
         if summary is None:
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)

@@ -7,7 +7,11 @@ import pytest
 from pods import ROWS
 from running import wait_until
 
-pytestmark = pytest.mark.faults
+pytestmark = [
+    pytest.mark.faults,
+    # Airflow's components are started here, and stopped by pid at the end.
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+]
 
 
 def test_a_pod_that_is_deleted_while_it_runs(pods):
