@@ -1,13 +1,14 @@
 # make up      install, start Airflow, run a first pipeline, show what came of it   (PORT=8080)
 # make down    stop Airflow
 # make clean   stop Airflow and forget its state, the warehouse and .venv
-# make test    install, lint, type-check and run all tests
-# make lint    the quick part of that
+# make test    install, lint, type-check and test
+# make test-faults   the tests that take long
+# make lint    the quick part of `make test`
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   what reading a project and building its DAGs cost, beside the plain way
 
-.PHONY: up down clean test lint lock screenshots bench install
+.PHONY: up down clean test test-faults lint lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
@@ -27,6 +28,9 @@ clean:
 
 test: lint
 	@.venv/bin/pytest
+
+test-faults: install
+	@.venv/bin/pytest -m faults
 
 lint: install
 	@.venv/bin/ruff check --quiet .
