@@ -11,7 +11,9 @@
 .PHONY: up down clean test test-faults lint lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --quiet --upgrade
+	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
+# Meltano needs them to install plugins, so the image is built with them and does not hold them.
+INSTALLERS = $(addprefix --no-emit-package ,pip uv virtualenv)
 
 up: install
 	@.venv/bin/python deploy/local/platform_cli.py up --port $(PORT)
@@ -38,7 +40,10 @@ lint: install
 	@.venv/bin/meltano-dags check --project meltano
 
 lock: install
-	@$(LOCK) setup.cfg --all-extras --no-emit-package meltano-dag-factory -o requirements.lock
+	@$(LOCK) setup.cfg --extra platform --extra test -o requirements.lock
+	@$(LOCK) setup.cfg -c requirements.lock --extra meltano $(INSTALLERS) -o images/meltano/requirements.lock
+	@$(LOCK) setup.cfg -c requirements.lock --extra airflow-image -o images/airflow/requirements.lock
+	@printf 'setuptools\nuv\n' | $(LOCK) - -c requirements.lock -o images/tools.lock
 	@echo playwright | $(LOCK) - -o docs/screenshots.lock
 	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
 
