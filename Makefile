@@ -2,12 +2,13 @@
 # make down    stop Airflow
 # make clean   stop Airflow and forget its state, the warehouse and .venv
 # make test    install, lint, type-check and run all tests
+# make test-faults   the long tests: pods, nodes and servers that die; needs a cluster
 # make lint    the quick part of that
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   what reading a project and building its DAGs cost, beside the plain way
 
-.PHONY: up down clean test lint lock screenshots bench install
+.PHONY: up down clean test test-faults lint lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet --upgrade
@@ -25,6 +26,9 @@ clean:
 
 test: lint
 	@.venv/bin/pytest
+
+test-faults: install
+	@.venv/bin/pytest -m faults
 
 lint: install
 	@.venv/bin/ruff check --quiet .

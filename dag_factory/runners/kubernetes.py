@@ -105,12 +105,15 @@ class MeltanoPodOperator(BaseOperator):
         return self._pod
 
     def _finish(self, run: PreparedRun, context: Any, wait: Callable[[], Any]) -> None:
+        failed = None
         try:
             wait()
-        except Exception as error:
-            self._raise_reason(run, context)
-            raise AirflowException(f"the pod could not be run: {error}") from error
+        except Exception as error:  # noqa: BLE001 - the reason is in what is left of the pod
+            failed = error
         summary = self._pod.summary if self._pod else None
+        if failed and not (summary and summary.exit_code == 0):
+            self._raise_reason(run, context)
+            raise AirflowException(f"the pod could not be run: {failed}") from failed
         if summary is None:
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
         finish_run(run, summary or RunSummary(0), self.outlets, context)
@@ -126,9 +129,7 @@ class MeltanoPodOperator(BaseOperator):
             said = f"; the last error in its log: {last}" if last else ""
             raise AirflowException(f"{pod.failure}{said}")
         if summary is None and pod.exit_code:
-            summary = RunSummary(
-                pod.exit_code, "it left no summary: is meltano-task its entrypoint?"
-            )
+            summary = RunSummary(pod.exit_code, _NO_SUMMARY)
         if summary is not None and summary.exit_code:
             finish_run(run, summary, self.outlets, context)
 

@@ -6,6 +6,7 @@ https://airflow.apache.org/docs/apache-airflow-providers-cncf-kubernetes/stable/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,8 @@ from dag_factory.runners.pod_spec import MANAGED_BY
 _KEPT = timedelta(hours=1)
 _OVER = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 _GONE = 404
+# It succeeded, or it waits for another run.
+_NOTHING_TO_SEE = (0, os.EX_TEMPFAIL)
 
 
 class MeltanoPod(KubernetesPodOperator):
@@ -81,11 +84,15 @@ class MeltanoPod(KubernetesPodOperator):
 
     def cleanup(self, pod: V1Pod, remote_pod: V1Pod, *args: Any, **kwargs: Any) -> None:
         """Note how the pod ended, before Airflow cleans it up, and fails where it failed."""
-        if remote_pod and not self._killed:
-            self._note_end(remote_pod)
-        super().cleanup(pod, remote_pod, *args, **kwargs)
-        if remote_pod and not self._killed:
-            self.pod_manager.delete_pod(remote_pod)
+        if not remote_pod or self._killed:
+            super().cleanup(pod, remote_pod, *args, **kwargs)
+            return
+        self._note_end(remote_pod)
+        try:
+            super().cleanup(pod, remote_pod, *args, **kwargs)
+        finally:
+            if self.exit_code in _NOTHING_TO_SEE:
+                self.pod_manager.delete_pod(remote_pod)
 
     def _write_logs(self, pod: V1Pod, follow: bool = False, since_time: Any = None) -> None:  # type: ignore[override]
         """Write the log of a pod that a deferred task waited for as that of any other."""
