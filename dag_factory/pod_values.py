@@ -12,6 +12,12 @@ from dag_factory.pod_merge import unnamed_items
 
 BASE = "base"
 """The name of the container that runs Meltano, as in Airflow's KubernetesPodOperator."""
+LAUNCHING = (
+    *("kubernetes_conn_id", "in_cluster", "cluster_context", "config_file", "namespace"),
+    *("startup_timeout_seconds", "schedule_timeout_seconds", "startup_check_interval_seconds"),
+    *("poll_interval", "logging_interval"),
+)
+"""The arguments of KubernetesPodOperator that no option has, and that are no part of the pod."""
 # https://github.com/distribution/reference: a host, a path, and a tag or a digest or both.
 _IMAGE = re.compile(
     r"[\w.-]+(?::\d+)?(?:/[\w.-]+)*(?::(?P<tag>[\w][\w.-]{0,127}))?(?P<digest>@[\w+.-]+:[0-9a-f]{32,})?",

@@ -7,7 +7,7 @@ which meltano.yml can use as `$VAR`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -57,6 +57,10 @@ class PreparedRun:
     bookmarked: tuple[str, ...] = ()
     digest: str = ""
     secrets: tuple[str, ...] = ()
+
+
+Prepare = Callable[[Mapping[str, Any]], PreparedRun]
+"""Returns what a task runs, from Airflow's context of the task instance."""
 
 
 def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:

@@ -15,7 +15,7 @@ from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.run_summary import RunSummary
 from dag_factory.runners.finish import finish_run
 from dag_factory.runners.pod_spec import pod_name, pod_of_run, pod_template
-from dag_factory.runs import PreparedRun, prepare_run
+from dag_factory.runs import Prepare, PreparedRun, prepare_run
 
 if TYPE_CHECKING:
     from dag_factory.runners.pods import MeltanoPod
@@ -48,7 +48,7 @@ class MeltanoPodOperator(BaseOperator):
     def __init__(
         self,
         *,
-        prepare: Callable[[Mapping[str, Any]], PreparedRun],
+        prepare: Prepare,
         template: Callable[[], dict[str, Any]],
         pod_name: str,
         deferrable: bool | None = None,
@@ -134,12 +134,24 @@ class MeltanoPodOperator(BaseOperator):
             finish_run(run, summary, self.outlets, context)
 
 
-def make_task(plan: DagPlan, task: TaskPlan, arguments: Mapping[str, Any]) -> MeltanoPodOperator:
-    """Return the operator for one task, with the arguments of every runner; call it in its DAG."""
+def make_task(
+    plan: DagPlan,
+    task: TaskPlan,
+    arguments: Mapping[str, Any],
+    prepare: Prepare | None = None,
+) -> MeltanoPodOperator:
+    """Return the operator for one task; call it in its DAG.
+
+    Args:
+        plan: Its DAG.
+        task: The task.
+        arguments: Those of every runner.
+        prepare: Returns its command, where that is none of a job.
+    """
     known = inspect.signature(BaseOperator).parameters
     launching = {name: value for name, value in arguments.items() if name not in known}
     return MeltanoPodOperator(
-        prepare=partial(prepare_run, plan, task),
+        prepare=prepare or partial(prepare_run, plan, task),
         template=partial(pod_template, plan, task),
         pod_name=pod_name(plan, task),
         deferrable=task.options.deferrable,
