@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dag_factory.runners.pods import MeltanoPod
 
 _NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
+_UNKNOWN = "the pod was lost sight of; if it still runs, the next try finds it"
 # Nodes are added, and images pulled, while a pod starts.
 _LAUNCHING = {
     "startup_timeout_seconds": 600,
@@ -84,7 +85,11 @@ class MeltanoPodOperator(BaseOperator):
         """
         run = self.prepare(context)
         pod = self._make_pod(run)
-        self._finish(run, context, partial(pod.trigger_reentry, context, event))
+        try:
+            self._finish(run, context, partial(pod.trigger_reentry, context, event))
+        finally:
+            if event["status"] == "timeout":
+                self.on_kill()
 
     def on_kill(self) -> None:
         """Delete the pod: Meltano and its plugins are told to stop, and have half a minute."""
@@ -113,7 +118,7 @@ class MeltanoPodOperator(BaseOperator):
         summary = self._pod.summary if self._pod else None
         if failed and not (summary and summary.exit_code == 0):
             self._raise_reason(run, context)
-            raise AirflowException(f"the pod could not be run: {failed}") from failed
+            raise AirflowException(f"{_UNKNOWN}: {failed}") from failed
         if summary is None:
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
         finish_run(run, summary or RunSummary(0), self.outlets, context)

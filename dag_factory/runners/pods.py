@@ -45,6 +45,7 @@ class MeltanoPod(KubernetesPodOperator):
         summary: What the run told, once it is over.
         exit_code: That of Meltano's container.
         failure: What Kubernetes did to the pod.
+        is_out_of_sight: Whether it still runs, and was not seen for too long.
     """
 
     template_fields = ()
@@ -62,6 +63,7 @@ class MeltanoPod(KubernetesPodOperator):
         self.summary: RunSummary | None = None
         self.exit_code: int | None = None
         self.failure: str | None = None
+        self.is_out_of_sight = False
 
     def build_pod_request_obj(self, context: Any = None, **kwargs: Any) -> V1Pod:
         """Return the pod; Airflow's merge of templates loses what they switch off."""
@@ -83,11 +85,17 @@ class MeltanoPod(KubernetesPodOperator):
         return pod
 
     def cleanup(self, pod: V1Pod, remote_pod: V1Pod, *args: Any, **kwargs: Any) -> None:
-        """Note how the pod ended, before Airflow cleans it up, and fails where it failed."""
+        """Note how the pod ended, before Airflow cleans it up, and fails where it failed.
+
+        One that still runs is left alone: Kubernetes could not be asked for a while. Where a task
+        is stopped or takes too long, `on_kill` is called, too.
+        """
         if not remote_pod or self._killed:
             super().cleanup(pod, remote_pod, *args, **kwargs)
             return
         self._note_end(remote_pod)
+        if self.is_out_of_sight:
+            return
         try:
             super().cleanup(pod, remote_pod, *args, **kwargs)
         finally:
@@ -120,6 +128,7 @@ class MeltanoPod(KubernetesPodOperator):
             self.failure = f"Deleted: the pod {name} is gone: somebody deleted it, or its node did"
             return
         self.failure = pod_failure(pod, events)
+        self.is_out_of_sight = pod.status.phase == PodPhase.RUNNING and not self.failure
         self.exit_code, message = container_end(pod)
         self.summary = RunSummary.from_json(message)
 
