@@ -32,6 +32,8 @@ WITHOUT_BYTECODE = """
 import importlib.util, pathlib, sys, sysconfig
 for root in ("/app", "/opt/meltano/lib", sysconfig.get_path("stdlib")):
     for source in pathlib.Path(root).rglob("*.py"):
+        if source.parent.name == "bin":
+            continue  # scripts, which nobody imports
         if not pathlib.Path(importlib.util.cache_from_source(source)).exists():
             try:
                 compile(source.read_bytes(), source, "exec")
