@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -10,100 +11,30 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cluster import Cluster
+from cryptography.fernet import Fernet
+from deployment import (
+    FILES,
+    FOLDER,
+    MANIFESTS,
+    OBJECTS,
+    RIGHTS_OF,
+    ROLES,
+    Deployment,
+    lacking,
+    less,
+)
 from running import CHECKOUT
 
-FOLDER = CHECKOUT / "deploy/kubernetes"
+GUIDE = (CHECKOUT / "docs/kubernetes.md").read_text()
 RIGHTS = Path(__file__).with_name("rights")
-IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 
-FILES = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
-MANIFESTS = {name: [*yaml.safe_load_all((FOLDER / name).read_text())] for name in FILES}
-OBJECTS = [each for found in MANIFESTS.values() for each in found]
-ROLES = {each["metadata"]["name"]: each for each in OBJECTS if each["kind"] == "Role"}
-RIGHTS_OF = {
-    name: [(of, verb) for rule in role["rules"] for of in rule["resources"] for verb in rule["verbs"]]
-    for name, role in ROLES.items()
-}
-SUBJECTS = {
-    each["roleRef"]["name"]: each["subjects"][0] for each in OBJECTS if each["kind"] == "RoleBinding"
-}
-RBAC = "rbac.authorization.k8s.io"
 LAUNCHER, WATCHER, SCHEDULER = "task-pods-launcher", "task-pods-watcher", "worker-pods-launcher"
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A cluster, with the rights of the user of a kubeconfig."""
-
-    kubeconfig: str
-
-    def kubectl(self, *argv: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        argv = ("kubectl", "--kubeconfig", self.kubeconfig, *argv)
-        return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
-
-    def ask(self, *argv: str, stdin: str | None = None) -> str:
-        done = self.kubectl(*argv, stdin=stdin)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def as_account(self, name: str, namespace: str, folder: Path) -> "Cluster":
-        """Return the cluster with the rights of a ServiceAccount."""
-        config = json.loads(self.ask("config", "view", "--raw", "--minify", "-o", "json"))
-        token = self.ask("create", "token", name, "-n", namespace).strip()
-        config["users"][0]["user"] = {"token": token}
-        # A file of ours: the one that the Python client writes, a process that it forks deletes.
-        server = config["clusters"][0]["cluster"]
-        if encoded := server.pop("certificate-authority-data", None):
-            server["certificate-authority"] = str(folder / "ca.crt")
-            (folder / "ca.crt").write_bytes(base64.b64decode(encoded))
-        path = folder / f"{namespace}.{name}"
-        path.write_text(json.dumps(config))
-        return Cluster(str(path))
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    kubeconfig = os.environ.get("KUBECONFIG", "")
-    if not kubeconfig or not shutil.which("kubectl"):
-        pytest.skip("no cluster: KUBECONFIG is not set, or kubectl is not there")
-    found = Cluster(kubeconfig)
-    if found.kubectl("get", "--raw", "/readyz", "--request-timeout=5s").returncode:
-        pytest.skip("no cluster: that of KUBECONFIG does not answer")
-    return found
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """The manifests, in namespaces of the test's own."""
-
-    cluster: Cluster
-    namespaces: dict[str, str]
-    folder: Path
-
-    def manifest(self, objects: list[dict[str, Any]]) -> str:
-        """Return objects as YAML, in the namespaces of the test."""
-        text = json.dumps(objects)
-        for name, own in self.namespaces.items():
-            text = text.replace(f'"namespace": "{name}"', f'"namespace": "{own}"')
-            text = text.replace(
-                f'"kind": "Namespace", "metadata": {{"name": "{name}"',
-                f'"kind": "Namespace", "metadata": {{"name": "{own}"',
-            )
-        return yaml.safe_dump_all(json.loads(text))
-
-    def user(self, role: str) -> Cluster:
-        """Return the cluster as whoever has a role may use it."""
-        subject = SUBJECTS[role]
-        return self.account(subject["name"], subject["namespace"])
-
-    def account(self, name: str, namespace: str) -> Cluster:
-        return self.cluster.as_account(name, self.namespaces[namespace], self.folder)
 
 
 @pytest.fixture(scope="module")
@@ -112,43 +43,22 @@ def deployment(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> It
     namespaces = {"airflow": f"airflow-{end}", "meltano": f"meltano-{end}"}
     found = Deployment(cluster, namespaces, tmp_path_factory.mktemp("kubernetes"))
     try:
-        cluster.ask("apply", "-f", "-", stdin=found.manifest(OBJECTS))
+        cluster.kubectl("apply", "-f", "-", stdin=found.manifest(OBJECTS))
         yield found
     finally:
         cluster.kubectl("delete", "namespace", *namespaces.values(), "--wait=false")
 
 
-def less(role: str, resource: str, verb: str) -> str:
-    """Return a name for a role that lacks a verb, and for who has it."""
-    return f"no-{verb}-{resource}-{role}".replace("/", "-")
-
-
-def lacking(role: str, resource: str, verb: str) -> list[dict[str, Any]]:
-    """Return a role that lacks a verb, and a ServiceAccount that has it."""
-    rights = [each for each in RIGHTS_OF[role] if each != (resource, verb)]
-    rules = [{"apiGroups": [""], "resources": [of], "verbs": [one]} for of, one in rights]
-    name = less(role, resource, verb)
-    metadata = {"name": name, "namespace": ROLES[role]["metadata"]["namespace"]}
-    binding = {
-        "apiVersion": f"{RBAC}/v1",
-        "kind": "RoleBinding",
-        "metadata": metadata,
-        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", **metadata}],
-    }
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
-    return [account, {**ROLES[role], "metadata": metadata, "rules": rules}, binding]
-
-
 @pytest.fixture(scope="module")
-def logs(deployment: Deployment) -> dict[str, dict[str, str]]:
+def logs(deployment: Deployment, meltano_image: str) -> dict[str, dict[str, str]]:
     """What is logged with each role: by who has it (`whole`), and by who lacks a verb of it."""
     rights = [(role, *right) for role, found in RIGHTS_OF.items() for right in found]
     objects = [each for right in rights for each in lacking(*right)]
-    deployment.cluster.ask("apply", "-f", "-", stdin=deployment.manifest(objects))
-    repository, _, tag = IMAGE.partition(":")
+    deployment.cluster.kubectl("apply", "-f", "-", stdin=deployment.manifest(objects))
+    repository, _, tag = meltano_image.rpartition(":")
     environ = {
         **os.environ,
+        "KUBECONFIG": deployment.cluster.kubeconfig,
         "AIRFLOW_HOME": str(deployment.folder / "home"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(RIGHTS / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -159,7 +69,7 @@ def logs(deployment: Deployment) -> dict[str, dict[str, str]]:
         "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_TAG": tag,
         "PYTHONPATH": str(RIGHTS / "dags"),
         "TEST_CONNECTION": connection(),
-        "TEST_IMAGE": IMAGE,
+        "TEST_IMAGE": meltano_image,
     }
     migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=environ, check=True, capture_output=True)
@@ -215,7 +125,7 @@ def texts(objects: list[dict[str, Any]]) -> list[str]:
 
 
 def test_kustomize_takes_every_manifest_of_the_folder(cluster):
-    built = [*yaml.safe_load_all(cluster.ask("kustomize", str(FOLDER)))]
+    built = [*yaml.safe_load_all(cluster.kubectl("kustomize", str(FOLDER)))]
     assert texts(built) == texts(OBJECTS)
     others = {"kustomization.yaml", *(path.name for path in FOLDER.glob("values*.yaml"))}
     assert {path.name for path in FOLDER.iterdir()} == {*FILES, *others}
@@ -224,14 +134,15 @@ def test_kustomize_takes_every_manifest_of_the_folder(cluster):
 @pytest.mark.parametrize("name", FILES)
 def test_the_api_server_takes_a_manifest(name, deployment):
     manifest = deployment.manifest(MANIFESTS[name])
-    answer = deployment.cluster.ask("apply", "--dry-run=server", "-f", "-", stdin=manifest)
+    answer = deployment.cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest)
     assert answer.count("(server dry run)") == len(MANIFESTS[name])
 
 
 def test_a_worker_runs_a_task_pod_and_follows_its_log(logs):
     log = logs[LAUNCHER]["whole"]
     assert "ends_well: success" in log
-    assert "[base] uid 50000" in log
+    assert "fails: failed" in log
+    assert "uid 50000" in log
     assert "forbidden" not in log
 
 
@@ -288,9 +199,38 @@ def test_every_verb_of_a_role_is_missed_where_it_lacks(role, resource, verb, log
 )
 def test_what_no_role_gives_is_refused(role, argv, deployment):
     user = deployment.user(role) if role in ROLES else deployment.account(role, "meltano")
-    done = user.kubectl(*argv.format(**deployment.namespaces).split(), stdin="{}")
+    done = user.try_kubectl(*argv.format(**deployment.namespaces).split(), stdin={})
     assert done.returncode != 0
     assert "forbidden" in done.stderr
+
+
+def test_the_commands_of_the_guide_make_the_secrets(deployment, tmp_path):
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", GUIDE, re.DOTALL | re.MULTILINE)
+    script = "\n".join(block for block in blocks if "secret " in block)
+    for name, own in deployment.namespaces.items():
+        script = script.replace(f"secret {name} ", f"secret {own} ")
+    (tmp_path / "deploy_key").write_text("a key")
+    environ = os.environ | {"KUBECONFIG": deployment.cluster.kubeconfig}
+    argv = ["bash", "-euo", "pipefail", "-c", script]
+    uris = "postgresql://one\npostgresql://two\n"
+    subprocess.run(argv, input=uris, text=True, env=environ, cwd=tmp_path, check=True)
+
+    made = {}
+    for own in deployment.namespaces.values():
+        asked = deployment.cluster.kubectl("get", "secrets", "-n", own, "-o", "json")
+        for item in json.loads(asked)["items"]:
+            made[item["metadata"]["name"]] = {
+                key: base64.b64decode(value) for key, value in item["data"].items()
+            }
+    Fernet(made["airflow-fernet-key"]["fernet-key"])
+    assert made["airflow-metadata"] == {"connection": b"postgresql://one"}
+    assert made["meltano"] == {"MELTANO_DATABASE_URI": b"postgresql://two"}
+    password = made["airflow-redis"]["password"].decode()
+    assert made["airflow-broker"]["connection"].decode().startswith(f"redis://:{password}@")
+    assert {len(made[name][key]) for name, key in LONG_KEYS.items()} == {64, 128}
+
+
+LONG_KEYS = {"airflow-api-secret-key": "api-secret-key", "airflow-jwt": "jwt-secret"}
 
 
 def test_the_network_policy_lets_nothing_in_and_only_known_ports_out():

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,55 +15,11 @@ FOLDER = CHECKOUT / "deploy/kubernetes"
 GUIDE = (CHECKOUT / "docs/kubernetes.md").read_text()
 VALUES = {path.name: yaml.safe_load(path.read_text()) for path in FOLDER.glob("values*.yaml")}
 
-# What stands in the chart's own values.yaml, 1.22.0, of what we use; none takes a secret in clear.
-# https://github.com/apache/airflow/blob/helm-chart/1.22.0/chart/values.yaml
-CHART_KEYS = """
-airflowVersion allowPodLaunching apiSecretKeySecretName defaultAirflowRepository defaultAirflowTag env
-executor extraEnv fernetKeySecretName jwtSecretName
-apiServer.resources
-cleanup.enabled
-config
-createUserJob.enabled
-dagProcessor.enabled
-dagProcessor.logGroomerSidecar.enabled
-dagProcessor.resources
-dagProcessor.serviceAccount.automountServiceAccountToken
-dags.gitSync.enabled
-dags.gitSync.knownHosts
-dags.gitSync.maxFailures
-dags.gitSync.period
-dags.gitSync.ref
-dags.gitSync.repo
-dags.gitSync.sshKeySecret
-dags.gitSync.subPath
-data.brokerUrlSecretName
-data.metadataSecretName
-migrateDatabaseJob.serviceAccount.automountServiceAccountToken
-postgresql.enabled
-redis.passwordSecretName
-scheduler.logGroomerSidecar.enabled
-scheduler.resources
-scheduler.serviceAccount.create
-scheduler.serviceAccount.name
-securityContexts.containers
-securityContexts.pod
-statsd.enabled
-triggerer.logGroomerSidecar.enabled
-triggerer.persistence.enabled
-triggerer.replicas
-triggerer.resources
-triggerer.serviceAccount.create
-triggerer.serviceAccount.name
-workers.celery.logGroomerSidecar.enabled
-workers.celery.persistence.enabled
-workers.celery.replicas
-workers.celery.resources
-workers.celery.serviceAccount.create
-workers.celery.serviceAccount.name
-workers.kubernetes.resources
-workers.kubernetes.serviceAccount.create
-workers.kubernetes.serviceAccount.name
-""".split()
+CHART_KEYS = [
+    line
+    for line in Path(__file__).with_name("chart_keys.txt").read_text().splitlines()
+    if not line.startswith("#")
+]
 
 
 def keys(values: Any, path: str = "") -> Iterator[str]:
@@ -87,7 +44,9 @@ def test_what_goes_into_airflow_cfg_is_known_to_airflow(name):
 
 
 def test_celery_alone_defers():
-    deferrable = {name: values.get("config", {}).get("operators") for name, values in VALUES.items()}
+    deferrable = {
+        name: values.get("config", {}).get("operators") for name, values in VALUES.items()
+    }
     assert deferrable.pop("values-celery.yaml") == {"default_deferrable": "True"}
     assert set(deferrable.values()) == {None}
 

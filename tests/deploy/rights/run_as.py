@@ -19,7 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pod_dags
 import yaml
+from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.providers.cncf.kubernetes.executors.kubernetes_executor import KubernetesExecutor
+from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
 
 WHOLE = "whole"
 ANNOTATIONS = {"dag_id": "a_dag", "task_id": "a_task", "run_id": "a_run", "try_number": "1"}
@@ -46,16 +50,12 @@ def run_tasks(kubeconfig: str, namespace: str, run: str) -> None:
     connection = json.loads(os.environ["TEST_CONNECTION"])
     connection["extra"] = {"kube_config_path": kubeconfig, "namespace": namespace}
     os.environ["AIRFLOW_CONN_KUBERNETES_DEFAULT"] = json.dumps(connection)
-    import pod_dags
-
-    if run == WHOLE:
-        print("ends_well:", pod_dags.ends_well.test().state)
-    print("fails:", pod_dags.fails.test().state)
+    for dag in (pod_dags.ends_well, pod_dags.fails):
+        print(f"{dag.dag_id}: {dag.test().state}")
 
 
 def run_triggers(kubeconfig: str, namespace: str, run: str) -> None:
     """Wait for a pod as the triggerer does, and delete it as for a task that is cleared."""
-    from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
 
     def make_trigger() -> KubernetesPodTrigger:
         return KubernetesPodTrigger(
@@ -74,16 +74,13 @@ def run_triggers(kubeconfig: str, namespace: str, run: str) -> None:
         async for event in make_trigger().run():
             print("event:", event.payload["status"])
 
-    make_pod(namespace, run, "import time; print('at work', flush=True); time.sleep(4)")
+    make_pod(namespace, run, "import time; print('at work', flush=True); time.sleep(8)")
     asyncio.run(wait())
     asyncio.run(make_trigger().on_kill())
 
 
 def run_executor(kubeconfig: str, namespace: str, run: str) -> None:
     """Run a worker pod as the scheduler does, and take over that of a scheduler that is gone."""
-    from airflow.models.taskinstancekey import TaskInstanceKey
-    from airflow.providers.cncf.kubernetes.executors.kubernetes_executor import KubernetesExecutor
-
     os.environ["AIRFLOW__KUBERNETES_EXECUTOR__CONFIG_FILE"] = kubeconfig
     labels = {"kubernetes_executor": "True", "airflow-worker": "gone"}
     make_pod(namespace, run, "", labels=labels, annotations=ANNOTATIONS)
@@ -115,7 +112,7 @@ def attempt(step: Callable[[], None]) -> None:
     """Carry on after a refusal, as the scheduler does; its log has it."""
     try:
         step()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, the scheduler carries on
         traceback.print_exc(file=sys.stdout)
 
 

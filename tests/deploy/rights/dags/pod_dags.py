@@ -1,28 +1,32 @@
-"""Airflow DAGs of one pod each, with the security context of Meltano's pods."""
+"""Airflow DAGs of one pod each, which Meltano's operator runs."""
 
 import os
 from pathlib import Path
 
 import yaml
-from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk import DAG
 
-POD = yaml.safe_load(Path(__file__).parents[1].joinpath("pod.yaml").read_text())
-# Its token comes, or does not, as the ServiceAccount says.
-del POD["spec"]["automountServiceAccountToken"]
+from dag_factory.runners.pods import MeltanoPod
+
+POD = Path(__file__).parents[1].joinpath("pod.yaml").read_text()
 TELL = "import os; print('uid', os.getuid(), 'API token', os.path.exists('/var/run/secrets'))"
 
 
 def make_dag(dag_id: str, code: str) -> DAG:
+    template = yaml.safe_load(POD)
+    spec = template["spec"] | {"serviceAccountName": "meltano"}
+    # Its token comes, or does not, as the ServiceAccount says.
+    del spec["automountServiceAccountToken"]
+    spec["containers"][0] |= {
+        "image": os.environ["TEST_IMAGE"],
+        "command": ["python", "-c", code],
+    }
     with DAG(dag_id, schedule=None) as dag:
-        KubernetesPodOperator(
+        MeltanoPod(
             task_id="pod",
-            pod_template_dict=POD,
-            image=os.environ["TEST_IMAGE"],
-            cmds=["python", "-c", code],
-            service_account_name="meltano",
+            name=dag_id,
+            template=template | {"spec": spec},
             startup_check_interval_seconds=1,
-            on_finish_action="delete_pod",
         )
     return dag
 
