@@ -116,7 +116,7 @@ def _bookmarked(task: TaskPlan, variables: Mapping[str, str]) -> tuple[str, ...]
     if _NO_STATE_UPDATE in variables:
         return ()
     suffix = variables.get(_STATE_SUFFIX)
-    if suffix is None or task.argv[1] == _ELT:
+    if not suffix or task.argv[1] == _ELT:
         return task.state_ids
     parts = (each.split(STATE_ID_DELIMITER) for each in task.state_ids)
     return tuple(STATE_ID_DELIMITER.join([*each[:2], suffix]) for each in parts)
