@@ -186,7 +186,7 @@ _ADD_UP = (
 
 
 def _added(name: str, earlier: Any, value: Any) -> Any:
-    if name == "pod_override":
+    if name in ("resources", "pod_override"):
         return merge_pods(earlier, value, keep_removals=True)
     if isinstance(value, Mapping):
         return {**earlier, **value}
