@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from dag_factory.errors import Code, Location, Problem
 from dag_factory.options import TaskOptions
@@ -13,7 +13,11 @@ from dag_factory.yaml_files import YamlMap
 
 _DATABASE = "MELTANO_DATABASE_URI"
 _STATE = "MELTANO_STATE_BACKEND_URI"
+_METHOD = "load_method"
 _APPEND = "append-only"
+_KEYS = "table-key-properties"
+# What each pod has for itself: a file, and the state backend that is in the database.
+_OWN = ("sqlite", "systemdb")
 
 
 def no_shared_database(
@@ -34,14 +38,13 @@ def no_shared_database(
     blocks = [entry.get("env") for entry in (project.data, environment.entry)]
     named = {name for block in blocks if isinstance(block, Mapping) for name in block}
     backend = project.data.get("state_backend")
-    known = (
+    written = (
         project.data.get("database_uri"),
         project.data.get("state_backend.uri"),
-        isinstance(backend, Mapping) and backend.get("uri"),
-        named & {_DATABASE, _STATE},
-        _is_in_pods(options.pod_override),
+        backend.get("uri") if isinstance(backend, Mapping) else None,
     )
-    if not any(known):
+    is_set = any(each and not str(each).startswith(_OWN) for each in written)
+    if not (is_set or named & {_DATABASE, _STATE} or _is_in_pods(options.pod_override)):
         message = f"pods of {environment.name!r} share no system database, and no state backend"
         hint = f"give them {_DATABASE}, as docs/kubernetes.md says; their bookmarks would be lost"
         yield Problem(Code.NO_SHARED_DATABASE, place, message, hint)
@@ -65,22 +68,30 @@ def without_keys(plugins: Iterable[Plugin], environment: Environment) -> Iterato
     """
     hint = "give the stream keys, or set `retries: 0`, or bear rows that stand twice"
     for plugin in plugins:
-        for entry in (*environment.configured(plugin), *plugin.definition):
-            if not isinstance(entry, YamlMap):
-                continue
-            for stream, place in _keyless(plugin, entry):
-                message = f"{plugin.name!r}: {stream}, and its tasks are tried again"
-                yield Problem(Code.NO_KEYS, place, message, hint)
+        entries = (*environment.configured(plugin), *plugin.definition)
+        for what, place in _keyless(plugin, [each for each in entries if _is_written(each)]):
+            message = f"{plugin.name!r}: {what}, and its tasks are tried again"
+            yield Problem(Code.NO_KEYS, place, message, hint)
 
 
-def _keyless(plugin: Plugin, entry: YamlMap) -> Iterator[tuple[str, Location]]:
-    metadata, config = entry.get("metadata"), entry.get("config")
-    if plugin.type == "extractors" and isinstance(metadata, YamlMap):
-        for stream, values in metadata.items():
-            if isinstance(values, YamlMap) and values.get("table-key-properties") == []:
-                place = values.at("table-key-properties")
-                yield f"the stream {stream!r} has no key", place
-    if plugin.type != "loaders" or not isinstance(config, YamlMap):
+def _keyless(plugin: Plugin, entries: list[YamlMap]) -> Iterator[tuple[str, Location]]:
+    """Yield what has no key; of the places that say it, the first counts."""
+    if plugin.type == "loaders":
+        configs = (each["config"] for each in entries if _is_written(each.get("config")))
+        config = next((each for each in configs if _METHOD in each), None)
+        if config and config[_METHOD] == _APPEND:
+            yield "it appends rows", config.at(_METHOD)
+    if plugin.type != "extractors":
         return
-    if config.get("load_method") == _APPEND:
-        yield "it appends rows", config.at("load_method")
+    said: set[str] = set()
+    for metadata in (each["metadata"] for each in entries if _is_written(each.get("metadata"))):
+        for stream, values in metadata.items():
+            if _is_written(values) and _KEYS in values and stream not in said:
+                said.add(stream)
+                if values[_KEYS] == []:
+                    yield f"the stream {stream!r} has no key", values.at(_KEYS)
+
+
+def _is_written(part: Any) -> TypeGuard[YamlMap]:
+    """Return whether a part stands in the project's files: a lock file has no lines."""
+    return isinstance(part, YamlMap)
