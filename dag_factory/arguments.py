@@ -115,7 +115,7 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     zone = plan.options.timezone
     raw = dict(options.operator)
     launching = {name: raw.pop(name) for name in _LAUNCHING if name in raw}
-    if options.runner == "kubernetes":
+    if options.in_pod:
         ours |= launching
     return ours | _passed_on("operator", raw, BaseOperator, ours | unset, zone)
 

@@ -137,7 +137,7 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
 
 def _make_task(plan: DagPlan, task: TaskPlan, project_root: Path) -> BaseOperator:
     arguments = task_arguments(plan, task)
-    if task.options.runner == "kubernetes":
+    if task.options.in_pod:
         return kubernetes.make_task(plan, task, arguments)
     return local.make_task(plan, task, project_root, arguments)
 

@@ -134,6 +134,11 @@ class TaskOptions:
     pod_override: Mapping[str, Any] = field(default_factory=dict)
     operator: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def in_pod(self) -> bool:
+        """Whether the task is a pod."""
+        return self.runner == "kubernetes"
+
 
 @dataclass(frozen=True)
 class PluginOptions:
