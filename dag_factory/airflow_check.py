@@ -5,30 +5,22 @@ It is run where a component of Airflow runs, with that component's configuration
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 
 from dag_factory.build import build_dags
 from dag_factory.errors import Code, Location, Problem
 from dag_factory.plan import DagPlan
-from dag_factory.planner import PlanSources
+from dag_factory.planner import option_sources
+from dag_factory.settings import Settings
 
 _CONNECTION = "smtp_default"
 
 
-def airflow_problems(
-    plans: tuple[DagPlan, ...], sources: Callable[[DagPlan], PlanSources], root: Path
-) -> tuple[Problem, ...]:
-    """Return what of the plans this Airflow cannot run.
-
-    Args:
-        plans: The plans.
-        sources: Returns where the options of a plan come from.
-        root: The folder of the project.
-    """
-    _, unbuilt = build_dags(plans, root)
-    checker = _Checker(sources, root)
+def airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[Problem, ...]:
+    """Return what of a deployment's plans this Airflow cannot run."""
+    _, unbuilt = build_dags(plans, settings)
+    checker = _Checker(settings)
     found = [problem for plan in plans for problem in checker.problems(plan)]
     return (*unbuilt, *found)
 
@@ -36,9 +28,9 @@ def airflow_problems(
 class _Checker:
     """Checks one plan after another; asks Airflow once."""
 
-    def __init__(self, sources: Callable[[DagPlan], PlanSources], root: Path) -> None:
-        self.sources = sources
-        self.root = root
+    def __init__(self, settings: Settings) -> None:
+        self.sources = option_sources(settings)
+        self.root = settings.project_root
         self.pools = _pools()
         self.has_timetable = _has_timetable()
         self.has_connection = _has_connection()

@@ -29,7 +29,7 @@ class Annotations:
 
     Attributes:
         values: The options that are right.
-        places: Where each stands.
+        places: Where each stands; each item of a mapping that adds up, too, as `dag.fail_fast`.
         parts: Those of a job's `tasks` or an environment's `jobs`, by name.
         wrong: Whether something is wrong with others: the job that they are for does not run.
         location: Where they stand.
@@ -93,7 +93,7 @@ class _Reader:
         else:
             try:
                 self.values[key] = OPTIONS[key].read(written[key])
-                self.places[key] = written.at(key)
+                self.places |= {key: written.at(key), **_items(written, key)}
             except (ValueError, OverflowError) as error:
                 reason = "is too long" if isinstance(error, OverflowError) else error
                 about_a_part = str(reason).startswith(("has ", "needs "))
@@ -110,6 +110,13 @@ class _Reader:
             reader = _Reader(level, f"{self.who}{key[:-1]} {shown(name)}: ")
             self.parts[str(name)], problems = reader.read(entries, name)
             self.problems += problems
+
+
+def _items(written: YamlMap, key: str) -> dict[str, Location]:
+    value = written[key]
+    if key not in _ADD_UP or not isinstance(value, YamlMap):
+        return {}
+    return {f"{key}.{name}": value.at(name) for name in value}
 
 
 def _unknown(who: str, key: Any, level: Level) -> tuple[str, str]:
@@ -194,11 +201,12 @@ def _added(name: str, earlier: Any, value: Any) -> Any:
 
 
 def sources(places: Iterable[Annotations], kind: type) -> dict[str, tuple[Location, ...]]:
-    """Return where the effective value of each option of a kind comes from."""
+    """Return where the effective value of each option of a kind, and of its items, comes from."""
     names = {each.name for each in fields(kind)}
     found: dict[str, tuple[Location, ...]] = {}
     for place in places:
-        for name in names & place.values.keys():
-            earlier = found.get(name, ()) if name in _ADD_UP else ()
-            found[name] = (*earlier, place.places[name])
+        for name, location in place.places.items():
+            if name.partition(".")[0] in names:
+                earlier = found.get(name, ()) if name in _ADD_UP else ()
+                found[name] = (*earlier, location)
     return found

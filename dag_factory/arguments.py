@@ -6,6 +6,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -34,11 +35,32 @@ _LAUNCHING = (
 )
 
 
-class WrongArgumentError(Exception):
-    """`dag` or `operator` passes on what Airflow does not take; `hint` says what to do."""
+@dataclass(frozen=True)
+class Holder:
+    """The option that an argument stands in.
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
+    Attributes:
+        option: `dag`, `operator` or `params`.
+        task_id: Whose `operator`.
+    """
+
+    option: str
+    task_id: str | None = None
+
+
+class WrongArgumentError(Exception):
+    """An option passes on what Airflow does not take.
+
+    Attributes:
+        holder: The option.
+        argument: What in it is wrong.
+        hint: What to do.
+    """
+
+    def __init__(self, holder: Holder, argument: str, message: str, hint: str) -> None:
+        super().__init__(f"{holder.option}: {message}")
+        self.holder = holder
+        self.argument = argument
         self.hint = hint
 
 
@@ -67,7 +89,7 @@ def dag_arguments(plan: DagPlan) -> dict[str, Any]:
     if options.deadline:
         ours["deadline"] = deadline_alert(_alerted(plan), options.deadline, **_audience(plan))
     reserved = {**ours, "deadline": None, "params": None}
-    return ours | _passed_on("dag", options.dag, DAG, reserved, options.timezone)
+    return ours | _passed_on(Holder("dag"), options.dag, DAG, reserved, options.timezone)
 
 
 def dag_params(plan: DagPlan) -> ParamsDict:
@@ -81,8 +103,9 @@ def dag_params(plan: DagPlan) -> ParamsDict:
         try:
             fields[name].resolve()
         except Exception as error:  # noqa: BLE001 - a wrong schema or default, each with its own
-            message = f"params: {name}: {str(error).partition(chr(10))[0]}"
-            raise WrongArgumentError(message, "correct its default or its schema") from None
+            message = f"{name}: {str(error).partition(chr(10))[0]}"
+            hint = "correct its default or its schema"
+            raise WrongArgumentError(Holder("params"), name, message, hint) from None
     return ParamsDict(fields)
 
 
@@ -112,12 +135,12 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     unset = {"owner": plan.options.owner, "queue": options.queue}
     ours |= {name: value for name, value in unset.items() if value is not None}
     ours |= task_callbacks(_alerted(plan), **_audience(plan))
-    zone = plan.options.timezone
+    holder, zone = Holder("operator", task.task_id), plan.options.timezone
     raw = dict(options.operator)
     launching = {name: raw.pop(name) for name in _LAUNCHING if name in raw}
     if options.in_pod:
         ours |= launching
-    return ours | _passed_on("operator", raw, BaseOperator, ours | unset, zone)
+    return ours | _passed_on(holder, raw, BaseOperator, ours | unset, zone)
 
 
 def _alerted(plan: DagPlan) -> AlertedJob:
@@ -131,7 +154,7 @@ def _audience(plan: DagPlan) -> dict[str, Any]:
 
 
 def _passed_on(
-    option: str,
+    holder: Holder,
     given: Mapping[str, Any],
     kind: Callable[..., Any],
     ours: Mapping[str, Any],
@@ -143,28 +166,31 @@ def _passed_on(
     known = inspect.signature(kind).parameters
     for name in given:
         if _UNWRITABLE.fullmatch(name):
-            message = f"{option}: {name} cannot be written in YAML"
-            raise WrongArgumentError(message, "use `notify` to hear of events, or remove it")
+            message = f"{name} cannot be written in YAML"
+            hint = "use `notify` to hear of events, or remove it"
+            raise WrongArgumentError(holder, name, message, hint)
         if name in ours:
-            message = f"{option}: {name} is not passed on: it is the factory's own"
-            raise WrongArgumentError(message, "remove it; there may be an option for it")
+            message = f"{name} is not passed on: it is the factory's own"
+            hint = "remove it; there may be an option for it"
+            raise WrongArgumentError(holder, name, message, hint)
         if name not in known or known[name].kind is inspect.Parameter.VAR_KEYWORD:
-            message = f"{option}: Airflow's {kind.__name__} has no argument {name!r}"
-            raise WrongArgumentError(message, guess(name, known, "remove it"))
-    return {
-        name: _converted(f"{option}: {name}", value, str(known[name].annotation), zone)
-        for name, value in given.items()
-    }
+            message = f"Airflow's {kind.__name__} has no argument {name!r}"
+            raise WrongArgumentError(holder, name, message, guess(name, known, "remove it"))
+    converted = {}
+    for name, value in given.items():
+        try:
+            converted[name] = _converted(value, str(known[name].annotation), zone)
+        except ValueError as error:
+            message = f"{name}: {value!r} {error}"
+            raise WrongArgumentError(holder, name, message, "correct it") from None
+    return converted
 
 
-def _converted(what: str, value: Any, annotation: str, zone: str) -> Any:
-    try:
-        if isinstance(value, str) and "timedelta" in annotation:
-            return option_values.duration(value)
-        if isinstance(value, str) and "datetime" in annotation:
-            return _zoned(option_values.moment(value), zone)
-    except ValueError as error:
-        raise WrongArgumentError(f"{what}: {value!r} {error}", "correct it") from None
+def _converted(value: Any, annotation: str, zone: str) -> Any:
+    if isinstance(value, str) and "timedelta" in annotation:
+        return option_values.duration(value)
+    if isinstance(value, str) and "datetime" in annotation:
+        return _zoned(option_values.moment(value), zone)
     return value
 
 

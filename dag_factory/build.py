@@ -21,6 +21,7 @@ from dag_factory.arguments import (
 )
 from dag_factory.errors import Code, Location, Problem, Severity
 from dag_factory.plan import DagPlan, TaskPlan, legal_id
+from dag_factory.planner import option_sources
 from dag_factory.runners import kubernetes, local
 from dag_factory.runners.stand_in import StandInOperator
 from dag_factory.schedules import job_asset
@@ -39,19 +40,21 @@ def wanted_task() -> AirflowParsingContext:
 
 
 def build_dags(
-    plans: Iterable[DagPlan], project_root: Path
+    plans: Iterable[DagPlan], settings: Settings
 ) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
     """Build a DAG for each plan.
 
-    A worker that runs a task needs one DAG only, and says which (`wanted_task`).
+    A worker that runs a task needs one DAG only, and says which (`wanted_task`). The project is
+    read again only where an argument is wrong, to say where it stands.
 
     Returns:
         The DAGs by their ids, and a problem for each that Airflow would refuse: a DAG that fails
         to serialise takes every DAG of its file offline.
     """
-    wanted = wanted_task().dag_id
+    wanted, project_root = wanted_task().dag_id, settings.project_root
     dags: dict[str, DAG] = {}
-    problems = []
+    problems: list[Problem] = []
+    wrong: list[tuple[DagPlan, WrongArgumentError]] = []
     for plan in plans:
         if wanted not in (None, plan.dag_id):
             continue
@@ -60,9 +63,7 @@ def build_dags(
             if wanted is None:
                 _check(dag)
         except WrongArgumentError as error:
-            message = f"job {plan.job!r}: {error}"
-            location = Location(project_root / plan.file, plan.line)
-            problems.append(Problem(Code.WRONG_ARGUMENT, location, message, error.hint))
+            wrong.append((plan, error))
         except Exception as error:  # noqa: BLE001 - any failure concerns this DAG alone
             message = f"job {plan.job!r}: Airflow refuses its DAG: {error}"
             location = Location(project_root / plan.file, plan.line)
@@ -70,7 +71,22 @@ def build_dags(
             problems.append(Problem(Code.DAG_NOT_BUILT, location, message, hint))
         else:
             dags[plan.dag_id] = dag
+    problems += _wrong_arguments(wrong, settings) if wrong else ()
     return dags, tuple(problems)
+
+
+def _wrong_arguments(
+    wrong: Iterable[tuple[DagPlan, WrongArgumentError]], settings: Settings
+) -> Iterator[Problem]:
+    """Yield a problem for each, where the argument stands; the job's own place where it is gone."""
+    sources = option_sources(settings)
+    for plan, error in wrong:
+        of_dag, of_tasks = sources(plan)
+        task_id = error.holder.task_id
+        places = of_dag if task_id is None else of_tasks.get(task_id, {})
+        job = Location(settings.project_root / plan.file, plan.line)
+        place = places.get(f"{error.holder.option}.{error.argument}", (job,))[-1]
+        yield Problem(Code.WRONG_ARGUMENT, place, f"job {plan.job!r}: {error}", error.hint)
 
 
 def _check(dag: DAG) -> None:
@@ -118,7 +134,7 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
     for problems builds it too.
 
     Raises:
-        WrongArgumentError: `dag` or `operator` has an argument that Airflow has not.
+        WrongArgumentError: `dag`, `operator` or `params` has what Airflow does not take.
     """
     with DAG(**dag_arguments(plan)) as dag:
         tasks: dict[str, BaseOperator] = {}

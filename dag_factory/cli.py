@@ -145,7 +145,7 @@ def _airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[P
         msg = "--airflow needs Airflow: pip install 'meltano-dag-factory[airflow]'"
         raise _UsageError(msg) from None
     try:
-        return airflow_problems(plans, option_sources(settings), settings.project_root)
+        return airflow_problems(plans, settings)
     except Exception as error:
         reason = str(error).partition("\n")[0]
         msg = f"Airflow's database cannot be asked: {reason}; run it where the scheduler runs"

@@ -65,7 +65,11 @@ def plan_project(
 
 
 def option_sources(settings: Settings) -> Callable[[DagPlan], PlanSources]:
-    """Return a function that tells where the options of a plan come from."""
+    """Return a function that tells where the options of a plan come from.
+
+    Of a plan that the project does not have, such as the last good one of a broken project, it
+    tells nothing.
+    """
     project, _ = read_project(settings.project_root)
     environment = _chosen_environment(project, settings)[0] if project else None
     if project is None or environment is None:
@@ -75,10 +79,13 @@ def option_sources(settings: Settings) -> Callable[[DagPlan], PlanSources]:
     levels, plugins = planner.levels, planner.tasks.plugins
 
     def of_plan(plan: DagPlan) -> PlanSources:
-        source = planner.sources[plan.job]
+        source = planner.sources.get(plan.job)
+        if source is None:
+            return {}, {}
         return levels.dag_sources(source), {
             each.task_id: levels.task_sources(source, each.task_id, plugins[plan.job, each.task_id])
             for each in plan.tasks
+            if (plan.job, each.task_id) in plugins
         }
 
     return of_plan

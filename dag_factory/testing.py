@@ -20,7 +20,7 @@ from dag_factory.errors import Code, Problem, Severity
 from dag_factory.intervals import wrong_cron
 from dag_factory.plan import is_legal_id
 from dag_factory.planner import read_plans
-from dag_factory.settings import read_settings
+from dag_factory.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -34,7 +34,7 @@ _SECRETS = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET)
 class DagTests:
     """What every DAG of a Meltano project should keep."""
 
-    root: Path
+    settings: Settings
     plans: tuple[DagPlan, ...]
     problems: tuple[Problem, ...]
 
@@ -96,10 +96,10 @@ class DagTests:
     def _build(self, plan: DagPlan) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
         from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow begins there
 
-        return build_dags([plan], self.root)
+        return build_dags([plan], self.settings)
 
     def _said(self, problems: Iterable[Problem]) -> str:
-        return "\n".join(["", *(each.text(self.root) for each in problems)])
+        return "\n".join(["", *(each.text(self.settings.project_root) for each in problems)])
 
 
 def get_dag_test_class(
@@ -118,7 +118,7 @@ def get_dag_test_class(
     """
     settings = read_settings(project_root, **deployment)
     plans, problems = read_plans(settings)
-    members = {"root": settings.project_root, "plans": plans, "problems": problems}
+    members = {"settings": settings, "plans": plans, "problems": problems}
     return type("DagTests", (DagTests,), members)
 
 

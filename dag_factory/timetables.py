@@ -136,10 +136,10 @@ class MeltanoTimetable(Timetable):
         data_interval: DataInterval | None,
         **extra: Any,
     ) -> str:
-        """Return a run ID that names the schedules that the run serves.
+        """Return a run ID that names the schedules that the run serves, and since when.
 
-        A run for more or less than the time since the tick before says since when. A backfill can
-        make a second run end with a tick, and the scheduler ends when two run IDs are equal.
+        A backfill can make a second run end with a tick, and the scheduler ends when two run IDs
+        are equal. No two runs begin at one time: that is their logical date.
         """
         plain = super().generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
@@ -148,8 +148,7 @@ class MeltanoTimetable(Timetable):
             return plain
         start, end = data_interval
         names = _joined([_readable(each.name) for each in served(self.schedules, start, end)])
-        since = "" if start == self._previous(end) else f"since_{start.isoformat()}"
-        named = "__".join(filter(None, [plain, names, since]))
+        named = "__".join(filter(None, [plain, names, f"since_{start.isoformat()}"]))
         # Meant for run IDs that people give, the pattern holds for these too. Airflow takes its own
         # form in any case, and logical dates are unique.
         allowed = conf.get("scheduler", "allowed_run_id_pattern").strip()

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 _NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
 # Nodes are added, and images pulled, while a pod starts.
-_LAUNCHING = {"startup_timeout_seconds": 600, "schedule_timeout_seconds": 600}
+_LAUNCHING = {
+    "startup_timeout_seconds": 600,
+    "schedule_timeout_seconds": 600,
+    "startup_check_interval_seconds": 2,
+}
 
 
 class MeltanoPodOperator(BaseOperator):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pendulum
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodPhase
@@ -85,6 +86,18 @@ class MeltanoPod(KubernetesPodOperator):
         super().cleanup(pod, remote_pod, *args, **kwargs)
         if remote_pod and not self._killed:
             self.pod_manager.delete_pod(remote_pod)
+
+    def _write_logs(self, pod: V1Pod, follow: bool = False, since_time: Any = None) -> None:  # type: ignore[override]
+        """Write the log of a pod that a deferred task waited for as that of any other."""
+        if isinstance(since_time, str):
+            since_time = pendulum.parse(since_time)
+        self.pod_manager.fetch_container_logs(
+            pod,
+            self.base_container_name,
+            follow=follow,
+            since_time=since_time,
+            container_name_log_prefix_enabled=False,
+        )
 
     def _note_end(self, pod: V1Pod) -> None:
         try:

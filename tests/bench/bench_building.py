@@ -24,7 +24,8 @@ def main() -> None:
         from dag_factory.build import build_dag, build_dags  # noqa: PLC0415
 
         root = project(Path(folder))
-        plans, _ = read_plans(Settings(root))
+        settings = Settings(root)
+        plans, _ = read_plans(settings)
         mailed = [
             replace(plan, options=replace(plan.options, email=("a@example.com",))) for plan in plans
         ]
@@ -45,7 +46,7 @@ def main() -> None:
             "ours": lambda: [build_dag(plan, root) for plan in mailed],
             "plain DAGs, serialised": lambda: [DagSerialization.to_dict(dag) for dag in theirs],
             "ours, serialised": lambda: [DagSerialization.to_dict(dag) for dag in ours],
-            "ours, built and checked": lambda: build_dags(mailed, root),
+            "ours, built and checked": lambda: build_dags(mailed, settings),
         }
         measured = {name: cpu(what) for name, what in whats.items()}
     print(f"{JOBS} DAGs of one task: CPU seconds, and times the first")

@@ -72,10 +72,20 @@ def test_tags_and_mappings_add_up(root):
 
 def test_each_value_that_is_set_knows_its_lines(root):
     of_dag, of_tasks = option_sources(Settings(root, "prod"))(plans(root, "prod")["j"])
-    assert lines(of_dag) == {"owner": [29], "tags": [2, 14, 27], "dag": [2, 16]}
+    of_items = {"dag.fail_fast": [2], "dag.dagrun_timeout": [16]}
+    assert lines(of_dag) == {"owner": [29], "tags": [2, 14, 27], "dag": [2, 16], **of_items}
     first, second = of_tasks.values()
     assert lines(first) == {"retries": [5], "pool": [19], "queue": [26]}
     assert lines(second)["retries"] == [8]
+
+
+def test_nothing_is_told_of_what_the_project_has_no_more(root):
+    plan = plans(root, "prod")["j"]
+    (root / "meltano.yml").write_text(EVERYWHERE.replace("- name: j\n", "- name: k\n"))
+    assert option_sources(Settings(root, "prod"))(plan) == ({}, {})
+    (root / "meltano.yml").write_text(EVERYWHERE.replace(", tap-b target-x]", "]"))
+    _, of_tasks = option_sources(Settings(root, "prod"))(plan)
+    assert list(of_tasks) == ["tap-a-to-target-x"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,8 +14,10 @@ from plans import PLAN, schedules
 import dag_factory
 from dag_factory import build_airflow_dags, raise_project_problems
 from dag_factory.build import build_dag, build_dags
-from dag_factory.errors import Code, ProjectError
+from dag_factory.errors import Code, Location, ProjectError
 from dag_factory.options import DagOptions, TaskOptions
+from dag_factory.planner import read_plans
+from dag_factory.settings import Settings
 
 
 def test_the_tasks_stand_in_the_order_of_the_job(tmp_path):
@@ -82,17 +85,82 @@ def test_the_options_of_a_task_reach_airflow(tmp_path):
 )
 def test_an_argument_that_airflow_has_not_leaves_one_job_out(tmp_path, options, message, hint):
     plan = replace(PLAN, options=DagOptions(dag=options))
-    dags, (problem,) = build_dags([plan], tmp_path)
+    dags, (problem,) = build_dags([plan], Settings(tmp_path))
     assert (dags, problem.code) == ({}, Code.WRONG_ARGUMENT)
     assert message in problem.message
     assert hint in problem.hint
+    # Of a project that is gone, the plan alone says where.
+    assert problem.location == Location(tmp_path / "meltano.yml", 1)
 
 
 @pytest.mark.parametrize("name", ["task_id", "retries", "kwargs", "argv"])
 def test_an_argument_of_an_operator_that_is_not_the_users_is_refused(tmp_path, name):
     tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={name: 1})),)
-    _, (problem,) = build_dags([replace(PLAN, tasks=tasks)], tmp_path)
+    _, (problem,) = build_dags([replace(PLAN, tasks=tasks)], Settings(tmp_path))
     assert problem.code is Code.WRONG_ARGUMENT
+
+
+PLACES = """
+annotations: {airflow: {LEVEL0}}
+plugins:
+  extractors:
+  - {name: tap-a, namespace: a, annotations: {airflow: {LEVEL1}}}
+  - {name: tap-b, namespace: b}
+  loaders:
+  - {name: target-x, namespace: x, annotations: {airflow: {LEVEL2}}}
+environments:
+- name: dev
+  annotations:
+    airflow:
+      LEVEL3
+      jobs:
+        j: {LEVEL4}
+default_environment: dev
+include_paths: [more.yml]
+"""
+JOB = """
+jobs:
+- name: j
+  tasks: [tap-b target-x, tap-a target-x]
+  annotations:
+    airflow:
+      LEVEL5
+      tasks:
+        tap-a-to-target-x: {LEVEL6}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ({0: "dag: {no: 1}"}, "meltano.yml:2"),
+        ({0: "dag: {no: 1}", 4: "dag: {fail_fast: true}"}, "meltano.yml:2"),
+        ({0: "dag: {dagrun_timeout: 2}", 3: "dag: {fail_fast: true, no: 1}"}, "meltano.yml:13"),
+        ({0: "dag: {end_date: '2027'}", 4: "dag: {end_date: x}"}, "meltano.yml:15"),
+        ({0: "dag: {end_date: x}", 5: "dag: {end_date: y}"}, "more.yml:7"),
+        ({4: "params: {X: {type: string, enum: [a], default: b}}"}, "meltano.yml:15"),
+        ({5: "params: {X: {type: string, enum: [a], default: b}}"}, "more.yml:7"),
+        ({1: "operator: {no: 1}"}, "meltano.yml:5"),
+        ({2: "operator: {end_date: '2027-01-01'}", 1: "operator: {end_date: x}"}, "meltano.yml:5"),
+        ({2: "operator: {end_date: x}", 1: "operator: {end_date: '2027-01-01'}"}, "meltano.yml:8"),
+        ({6: "operator: {no: 1}"}, "more.yml:9"),
+    ],
+)
+def test_a_wrong_argument_is_said_where_it_stands(tmp_path, written, place):
+    for name, text in (("meltano.yml", PLACES), ("more.yml", JOB)):
+        filled = re.sub(r"LEVEL(\d)", lambda level: written.get(int(level[1]), "retries: 1"), text)
+        (tmp_path / name).write_text(filled)
+    settings = Settings(tmp_path)
+    plans, _ = read_plans(settings)
+    dags, (problem,) = build_dags(plans, settings)
+    assert (dags, problem.code) == ({}, Code.WRONG_ARGUMENT)
+    assert problem.location.text(tmp_path) == place
+
+
+def test_the_project_is_read_again_only_for_a_wrong_argument(monkeypatch, tmp_path):
+    monkeypatch.setattr("dag_factory.build.option_sources", pytest.fail)
+    bad = replace(PLAN, dag_id="no id")
+    assert len(build_dags([PLAN, bad], Settings(tmp_path))[1]) == 1
 
 
 def test_runs_of_one_job_never_overlap(tmp_path):
@@ -117,8 +185,8 @@ from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
 from airflow.serialization.serialized_objects import DagSerialization
 
-root = Path(sys.argv[1])
-dags, problems = build_dags(read_plans(Settings(root))[0], root)
+settings = Settings(Path(sys.argv[1]))
+dags, problems = build_dags(read_plans(settings)[0], settings)
 assert not problems, problems
 print(json.dumps({name: DagSerialization.to_dict(dag) for name, dag in dags.items()}))
 """
@@ -162,7 +230,7 @@ def test_a_dag_has_the_same_bytes_in_every_process_and_whatever_stands_beside_it
 
 def test_a_dag_that_airflow_refuses_is_left_out_and_named(tmp_path):
     bad = replace(PLAN, dag_id="no id", job="bad")
-    dags, (problem,) = build_dags([bad, PLAN], tmp_path)
+    dags, (problem,) = build_dags([bad, PLAN], Settings(tmp_path))
     assert list(dags) == ["load"]
     assert problem.code is Code.DAG_NOT_BUILT
     assert "'bad'" in problem.message
@@ -170,7 +238,7 @@ def test_a_dag_that_airflow_refuses_is_left_out_and_named(tmp_path):
 
 def test_a_value_that_only_serialisation_refuses_is_caught_too(tmp_path):
     bad = replace(PLAN, options=DagOptions(tags=("x" * 101,)))
-    dags, (problem,) = build_dags([bad], tmp_path)
+    dags, (problem,) = build_dags([bad], Settings(tmp_path))
     assert not dags
     assert problem.code is Code.DAG_NOT_BUILT
 
@@ -180,7 +248,7 @@ def test_a_worker_builds_the_one_dag_that_it_needs(tmp_path, monkeypatch):
         dag_id = "other"
 
     monkeypatch.setattr("dag_factory.build.get_parsing_context", Context)
-    dags, _ = build_dags([PLAN, replace(PLAN, dag_id="other")], tmp_path)
+    dags, _ = build_dags([PLAN, replace(PLAN, dag_id="other")], Settings(tmp_path))
     assert list(dags) == ["other"]
 
 
@@ -221,21 +289,21 @@ def test_a_dag_links_to_its_file(write_project, monkeypatch):
     ],
 )
 def test_what_would_take_all_dags_along_when_it_is_stored_is_refused(tmp_path, options):
-    dags, (problem,) = build_dags([replace(PLAN, options=options)], tmp_path)
+    dags, (problem,) = build_dags([replace(PLAN, options=options)], Settings(tmp_path))
     assert (dags, problem.code) == ({}, Code.DAG_NOT_BUILT)
 
 
 @pytest.mark.parametrize("name", ["on_failure_callback", "pre_execute", "executor_config"])
 def test_what_yaml_cannot_say_is_refused(tmp_path, name):
     tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={name: "my.function"})),)
-    _, (problem,) = build_dags([replace(PLAN, tasks=tasks)], tmp_path)
+    _, (problem,) = build_dags([replace(PLAN, tasks=tasks)], Settings(tmp_path))
     assert problem.code is Code.WRONG_ARGUMENT
     assert "cannot be written in YAML" in problem.message
 
 
 def test_an_executor_that_airflow_has_not_leaves_one_job_out(tmp_path):
     tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={"executor": "NoSuch"})),)
-    dags, (problem,) = build_dags([replace(PLAN, tasks=tasks)], tmp_path)
+    dags, (problem,) = build_dags([replace(PLAN, tasks=tasks)], Settings(tmp_path))
     assert (dags, problem.code) == ({}, Code.DAG_NOT_BUILT)
 
 

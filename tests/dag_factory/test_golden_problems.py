@@ -29,8 +29,9 @@ def said_of(folder):
 
     first_line = (folder / "meltano.yml").read_bytes().partition(b"\n")[0].decode()
     chosen = re.fullmatch(r"# MELTANO_ENVIRONMENT=(\w+)", first_line)
-    plans, problems = read_plans(Settings(folder, chosen and chosen[1]))
-    _, unbuilt = build_dags(plans, folder)
+    settings = Settings(folder, chosen and chosen[1])
+    plans, problems = read_plans(settings)
+    _, unbuilt = build_dags(plans, settings)
     text = as_text(in_order((*problems, *unbuilt)), folder) + "\n"
     return text.replace(version("meltano"), "<installed>").replace(str(folder), "<project>")
 

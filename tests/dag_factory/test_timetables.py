@@ -138,7 +138,7 @@ class Scheduler:
     @property
     def served(self):
         """The runs' ids without what all of them have."""
-        return [re.sub("^scheduled__2026-|:00[+]00:00", "", run.run_id) for run in self.runs]
+        return [re.sub("scheduled__|2026-|:00[+]00:00", "", run.run_id) for run in self.runs]
 
 
 @pytest.fixture
@@ -191,7 +191,8 @@ def test_beside_assets_the_schedules_are_the_same(registered, clock):
     found = dag.timetable.generate_run_id(
         run_type=DagRunType.SCHEDULED, run_after=info.run_after, data_interval=info.data_interval
     )
-    assert found == "scheduled__2026-05-05T00:00:00+00:00__nightly+hourly"
+    plain = "scheduled__2026-05-05T00:00:00+00:00"
+    assert found == f"{plain}__nightly+hourly__since_2026-05-04T23:00:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -214,8 +215,12 @@ def run_id(*names, run_type=DagRunType.SCHEDULED):
     )
 
 
-def test_a_run_id_names_the_schedules_that_the_run_serves():
-    assert run_id("nightly", "hourly") == "scheduled__2026-05-05T01:00:00+00:00__nightly+hourly"
+PLAIN = "scheduled__2026-05-05T01:00:00+00:00"
+SINCE = "since_2026-05-05T00:00:00+00:00"
+
+
+def test_a_run_id_names_the_schedules_that_the_run_serves_and_since_when():
+    assert run_id("nightly", "hourly") == f"{PLAIN}__nightly+hourly__{SINCE}"
     assert run_id("a", run_type=DagRunType.MANUAL) == "manual__2026-05-05T01:00:00+00:00"
 
 
@@ -224,7 +229,7 @@ def test_a_run_id_names_the_schedules_that_the_run_serves():
 def test_whatever_schedules_are_called_airflow_takes_the_run_id(names):
     found = run_id(*names)
     assert DagRun(dag_id="load", run_id=found).run_id == found
-    assert len(f"run_id={found}__since_2026-05-05T00:00:00+00:00") <= 255
+    assert len(f"run_id={found}") <= 255
 
 
 @pytest.mark.parametrize(
@@ -238,7 +243,7 @@ def test_whatever_schedules_are_called_airflow_takes_the_run_id(names):
     ],
 )
 def test_a_run_id_is_readable_whatever_schedules_are_called(names, shown):
-    assert run_id(*names) == f"scheduled__2026-05-05T01:00:00+00:00__{shown}"
+    assert run_id(*names) == f"{PLAIN}__{shown}__{SINCE}"
 
 
 @pytest.mark.parametrize("pattern", ["", "^mine-[0-9]+$"])
@@ -256,24 +261,27 @@ def test_a_run_by_hand_is_for_no_period():
 def test_a_new_dag_waits_for_its_next_tick(scheduler):
     new = scheduler("2026-05-04 12:30")
     new.run_until(at("2026-05-04 14:30"))
-    assert new.served == ["05-04T13:00__hourly", "05-04T14:00__hourly"]
+    assert new.served == [
+        "05-04T13:00__hourly__since_05-04T12:00",
+        "05-04T14:00__hourly__since_05-04T13:00",
+    ]
     assert new.runs[0].data_interval_start == at("2026-05-04 12:00")
 
 
 def test_a_tick_that_is_just_past_is_made_up_for(scheduler):
     new = scheduler("2026-05-05 00:06")
     new.run_until(at("2026-05-05 00:06"))
-    assert new.served == ["05-05T00:00__nightly+hourly"]
+    assert new.served == ["05-05T00:00__nightly+hourly__since_05-04T23:00"]
 
 
 def test_a_run_longer_than_the_ticks_starves_no_schedule(scheduler):
     busy = scheduler("2026-05-04 22:50")
     busy.run_until(at("2026-05-05 04:30"), timedelta(hours=3, minutes=20))
     assert busy.served == [
-        "05-04T23:00__hourly",
-        "05-05T02:00__nightly+hourly__since_2026-05-04T23:00",
-        "05-05T03:00__hourly",
-        "05-05T04:00__hourly",
+        "05-04T23:00__hourly__since_05-04T22:00",
+        "05-05T02:00__nightly+hourly__since_05-04T23:00",
+        "05-05T03:00__hourly__since_05-05T02:00",
+        "05-05T04:00__hourly__since_05-05T03:00",
     ]
 
 
@@ -283,9 +291,9 @@ def test_after_an_outage_one_run_serves_all_that_was_due(scheduler):
     down.clock.now = at("2026-05-07 09:30")
     down.run_until(at("2026-05-07 10:00"))
     assert down.served == [
-        "05-04T13:00__hourly",
-        "05-07T09:00__nightly+hourly__since_2026-05-04T13:00",
-        "05-07T10:00__hourly",
+        "05-04T13:00__hourly__since_05-04T12:00",
+        "05-07T09:00__nightly+hourly__since_05-04T13:00",
+        "05-07T10:00__hourly__since_05-07T09:00",
     ]
 
 
@@ -294,10 +302,10 @@ def test_with_catchup_each_tick_has_its_run(scheduler):
     late.run_until(at("2026-05-05 02:50"))
     # Nothing before the start date: such a run would have no tasks.
     assert late.served == [
-        "05-04T23:00__hourly__since_2026-05-04T22:30",
-        "05-05T00:00__nightly+hourly",
-        "05-05T01:00__hourly",
-        "05-05T02:00__hourly",
+        "05-04T23:00__hourly__since_05-04T22:30",
+        "05-05T00:00__nightly+hourly__since_05-04T23:00",
+        "05-05T01:00__hourly__since_05-05T00:00",
+        "05-05T02:00__hourly__since_05-05T01:00",
     ]
 
 
@@ -305,8 +313,8 @@ def test_a_start_date_on_a_tick_is_the_first_run(scheduler):
     new = scheduler("2026-05-04 12:30", start_date=at("2026-05-05 00:00"))
     new.run_until(at("2026-05-05 01:30"))
     assert new.served == [
-        "05-05T00:00__nightly+hourly__since_2026-05-05T00:00",
-        "05-05T01:00__hourly__since_2026-05-05T00:00:01+00:00",
+        "05-05T00:00__nightly+hourly__since_05-05T00:00",
+        "05-05T01:00__hourly__since_05-05T00:00:01+00:00",
     ]
     assert [run.logical_date for run in new.runs] == [
         at("2026-05-05 00:00"),
@@ -319,14 +327,17 @@ def test_a_start_date_that_moves_ahead_of_the_last_run_holds(scheduler):
     moved.run_until(at("2026-05-04 12:30"))
     moved.dag = stored(BOTH, start_date=at("2026-05-04 23:30"))
     moved.run_until(at("2026-05-05 00:30"))
-    assert moved.served[1:] == ["05-05T00:00__nightly+hourly__since_2026-05-04T23:30"]
+    assert moved.served[1:] == ["05-05T00:00__nightly+hourly__since_05-04T23:30"]
     assert moved.runs[1].logical_date == at("2026-05-04 23:30")
 
 
 def test_there_is_no_run_after_the_end_date(scheduler):
     ending = scheduler("2026-05-04 12:30", end_date=at("2026-05-04 14:00"))
     ending.run_until(at("2026-05-04 16:30"))
-    assert ending.served == ["05-04T13:00__hourly", "05-04T14:00__hourly"]
+    assert [run.run_after for run in ending.runs] == [
+        at("2026-05-04 13:00"),
+        at("2026-05-04 14:00"),
+    ]
     assert ending.model.next_dagrun is None
 
 
@@ -342,8 +353,8 @@ def test_a_job_whose_schedules_get_different_variables_goes_on(scheduler, monkey
     job.run_until(at("2026-05-04 15:30"))
     assert job.served == [
         "05-04T12:00",
-        "05-04T13:00__hourly__since_2026-05-04T12:00:01+00:00",
-        "05-04T14:00__hourly",
+        "05-04T13:00__hourly__since_05-04T12:00:01+00:00",
+        "05-04T14:00__hourly__since_05-04T13:00",
         "05-04T15:00",
     ]
 
@@ -357,7 +368,7 @@ def test_a_run_by_hand_for_the_very_next_logical_date_blocks_nothing(scheduler):
     job.parse()
     job.step(iter(()))
     job.step(iter(()))
-    assert job.served[2:] == ["05-04T13:00__hourly__since_2026-05-04T12:00:01+00:00"]
+    assert job.served[2:] == ["05-04T13:00__hourly__since_05-04T12:00:01+00:00"]
 
 
 def test_schedules_can_change_under_a_dag(scheduler):
@@ -368,9 +379,9 @@ def test_schedules_can_change_under_a_dag(scheduler):
     job.dag = stored(MeltanoTimetable([("daily", "0 6 * * *", "UTC"), NIGHTLY]))
     job.run_until(at("2026-05-05 06:00"))
     assert job.served[2:] == [
-        "05-04T13:40__often__since_2026-05-04T13:00",
-        "05-05T00:00__nightly__since_2026-05-04T13:40",
-        "05-05T06:00__daily",
+        "05-04T13:40__often__since_05-04T13:00",
+        "05-05T00:00__nightly__since_05-04T13:40",
+        "05-05T06:00__daily__since_05-05T00:00",
     ]
 
 
@@ -410,11 +421,26 @@ def test_a_backfill_into_a_long_interval_stops_no_later_run(scheduler):
     job.add_run(DagRunType.BACKFILL_JOB, interval, interval.end, "backfill__14")
     job.run_until(at("2026-05-04 17:00"))
     assert job.served == [
-        "05-04T12:00__hourly",
-        "05-04T16:00__hourly__since_2026-05-04T12:00",
+        "05-04T12:00__hourly__since_05-04T11:00",
+        "05-04T16:00__hourly__since_05-04T12:00",
         "backfill__14",
-        "05-04T16:00__hourly__since_2026-05-04T14:00",
-        "05-04T17:00__hourly",
+        "05-04T16:00__hourly__since_05-04T14:00",
+        "05-04T17:00__hourly__since_05-04T16:00",
+    ]
+
+
+def test_a_backfill_by_a_finer_cron_up_to_the_last_tick_stops_no_later_run(scheduler):
+    job = scheduler("2026-05-04 13:00")
+    job.run_until(at("2026-05-04 13:00"))
+    job.dag = stored(MeltanoTimetable([("hourly", "*/20 * * * *", "UTC"), NIGHTLY]))
+    (interval,) = backfill(job.dag, "2026-05-04 12:40", "2026-05-04 12:40")
+    job.add_run(DagRunType.BACKFILL_JOB, interval, interval.end, "backfill__12:40")
+    job.run_until(at("2026-05-04 13:20"))
+    assert job.served == [
+        "05-04T13:00__hourly__since_05-04T12:00",
+        "backfill__12:40",
+        "05-04T13:00__hourly__since_05-04T12:40",
+        "05-04T13:20__hourly__since_05-04T13:00",
     ]
 
 

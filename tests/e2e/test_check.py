@@ -39,6 +39,7 @@ def test_what_only_airflow_knows_is_found_with_its_line(airflow, api, edit):
     found = check(airflow)
     assert set(found) == {"MDF015", "MDF041", "MDF043", "MDF044", "MDF045"}
     lines = Path(airflow.checkout / "meltano/meltano.yml").read_text().splitlines()
+    assert "dagrun_timout: 2h" in lines[found["MDF041"]["line"] - 1]
     assert "pool: nowhere" in lines[found["MDF043"]["line"] - 1]
     assert "notify:" in lines[found["MDF044"]["line"] - 1]
     assert "email:" in lines[found["MDF045"]["line"] - 1]

@@ -36,6 +36,7 @@ def add_jobs(data):
             TAP,
             heir("tap-form", "form"),
             heir("tap-windows", "windows"),
+            heir("tap-many", "many"),
             heir("tap-older", "older"),
             heir("tap-ticks", "ticks", note="$WHICH $AIRFLOW_CTX_DATA_INTERVAL_START"),
         ]
@@ -43,6 +44,7 @@ def add_jobs(data):
     data["jobs"] += [
         job("form", "tap-form target-duckdb", params={"NOTE": {"type": "string"}}),
         job("windows", "tap-windows target-duckdb"),
+        job("many", "tap-many target-duckdb"),
         job("expecting", "tap-airflow target-duckdb", expect={"streams": {"nothing": {"min": 1}}}),
         job("ticks", "tap-ticks target-duckdb"),
         job("afterwards", "tap-airflow target-duckdb", after="form"),
@@ -50,6 +52,7 @@ def add_jobs(data):
     tokyo = {"annotations": {"airflow": {"timezone": "Asia/Tokyo"}}}
     data["schedules"] += [
         schedule("daily", "windows", "0 0 * * *"),
+        schedule("each day", "many", "0 0 * * *"),
         schedule("each minute", "ticks", "* * * * *", env={"WHICH": "minute"}),
         {
             "name": "older",
@@ -65,7 +68,7 @@ def add_jobs(data):
 @pytest.fixture(scope="module")
 def project(airflow, api, edit_for_module):
     edit_for_module(add_jobs)
-    for name in ("form", "windows", "ticks", "afterwards", "expecting", "older"):
+    for name in ("form", "windows", "many", "ticks", "afterwards", "expecting", "older"):
         wait_until(lambda name=name: shown(api, name), 60, f"the DAG {name}")
     return airflow.checkout / "meltano"
 
@@ -192,6 +195,25 @@ def test_a_backfill_loads_its_window_again_and_moves_no_bookmark(airflow, api, p
     assert meltano(project, suffixed) == [(0,)]
 
 
+@pytest.mark.usefixtures("project")
+def test_a_backfill_without_a_number_of_runs_never_runs_a_task_twice_at_a_time(api):
+    dates = [f"2026-10-0{day}T00:00:00" for day in (4, 5, 6)]
+    window = {"dag_id": "many", "from_date": f"{dates[0]}Z", "to_date": f"{dates[-1]}Z"}
+    assert api.post("backfills", json=window).raise_for_status().json()["max_active_runs"] == 10
+    runs = [f"dags/many/dagRuns/backfill__{date}+00:00" for date in dates]
+    wait_until(lambda: api.get(runs[-1]).status_code == 200, 60, "the backfill's runs")
+    for run in runs:
+        assert wait_until(lambda run=run: finished(api, run), 180, "its end") == "success"
+
+    active = [api.get(run).json() for run in runs]
+    last_start = max(each["start_date"] for each in active)
+    assert last_start < min(each["end_date"] for each in active)
+    tasks = api.get("dags/many/dagRuns/~/taskInstances", params={"state": "success"})
+    times = [(each["start_date"], each["end_date"]) for each in tasks.json()["task_instances"]]
+    assert len(times) >= len(runs)
+    assert all(end <= start for (_, end), (start, _) in pairwise(sorted(times)))
+
+
 def test_a_schedule_of_the_older_form_runs_and_its_backfill_has_a_state_of_its_own(
     airflow, api, project, trigger
 ):
@@ -222,7 +244,7 @@ def test_schedules_that_differ_share_a_dag_and_each_run_says_whose_it_is(airflow
         return api.get("dags/ticks/dagRuns", params=scheduled).json()["dag_runs"]
 
     run = wait_until(ran, 180, "a scheduled run")[0]
-    assert "__each_minute" in run["dag_run_id"]
+    assert "__each_minute__since_" in run["dag_run_id"]
     assert "Tokyo" not in run["dag_run_id"]
     [(note,)] = query(airflow.warehouse, "SELECT DISTINCT note FROM ticks.days")
     which, start = note.split()

@@ -1,0 +1,123 @@
+"""What happens to tasks in pods when things die: nothing is lost, and nothing stands twice."""
+
+import time
+
+import psutil
+import pytest
+from pods import ROWS
+from running import wait_until
+
+pytestmark = pytest.mark.faults
+
+
+def test_a_pod_that_is_deleted_while_it_runs(pods):
+    run = pods.start("deleted")
+    run.wait_for_rows("deleted")
+    pods.kubectl("delete", "pods", "--selector=meltano_job=deleted", "--wait=false")
+    assert run.end() == "success"
+    assert run.task["try_number"] == 2
+    assert "Deleted: the pod" in run.log(1)
+    assert pods.rows("deleted") == (ROWS, ROWS)
+    states = [state for state, _ in pods.meltano_runs("tap-deleted")]
+    assert states == ["FAIL", "SUCCESS"]
+
+
+def test_a_pod_that_wants_more_memory_than_it_may_have(pods):
+    run = pods.start("greedy")
+    assert run.end() == "failed"
+    assert "OOMKilled: the pod" in run.log()
+    assert "its limit of 600Mi; raise `resources: {limits: {memory: ...}}`" in run.log()
+    [kept] = pods.of("greedy")
+    assert kept["status"]["phase"] == "Failed"
+    pods.age_locks()
+    assert pods.start("greedy", TAP_GREEDY_BYTES_PER_ROW="0").end() == "success"
+    assert pods.rows("greedy") == (ROWS, ROWS)
+
+
+def test_two_jobs_of_one_pair_wait_for_each_other_without_spending_a_try(pods):
+    first = pods.start("first")
+    first.wait_for_rows("shared")
+    second = pods.start("second")
+    assert first.end() == "success"
+    assert second.end() == "success"
+    assert second.task["try_number"] == 1
+    assert "Waiting, without spending a try" in second.log()
+    assert pods.rows("shared") == (ROWS, ROWS)
+
+
+def test_a_deferred_task_that_is_marked_failed(pods):
+    run = pods.start("cancelled")
+    run.wait_for_rows("cancelled")
+    wait_until(lambda: run.task["state"] == "deferred", 60, "the deferral")
+    run.mark("failed")
+    wait_until(lambda: not pods.of("cancelled"), 60, "the end of the pod")
+    assert run.end() == "failed"
+    [(state, reason)] = pods.meltano_runs("tap-cancelled")
+    assert (state, "terminated" in str(reason)) == ("FAIL", True)
+
+
+def kill(process: psutil.Process) -> None:
+    process.kill()
+    process.wait(30)
+
+
+def test_a_triggerer_that_is_killed_takes_its_pods_up_again(pods):
+    run = pods.start("triggerer")
+    run.wait_for_rows("triggerer")
+    local = pods.airflow.local
+    kill(local.processes()["triggerer"])
+    local.start("triggerer")
+    assert run.end() == "success"
+    assert (run.task["try_number"], pods.started("triggerer")) == (1, 1)
+    assert pods.rows("triggerer") == (ROWS, ROWS)
+
+
+@pytest.fixture
+def quick_to_notice(pods):
+    """Have the next scheduler notice a killed worker after 20 seconds, not five minutes."""
+    file = pods.airflow.home / "airflow.cfg"
+    before = file.read_text()
+    notice = "task_instance_heartbeat_timeout = 20"
+    often = "task_instance_heartbeat_timeout_detection_interval = 5"
+    file.write_text(before.replace("[scheduler]", f"[scheduler]\n{notice}\n{often}"))
+    yield
+    file.write_text(before)
+
+
+def test_a_scheduler_that_is_killed_with_its_workers_finds_the_pod(pods, quick_to_notice):
+    run = pods.start("scheduler")
+    run.wait_for_rows("scheduler")
+    local = pods.airflow.local
+    scheduler = local.processes()["scheduler"]
+    family = [scheduler, *scheduler.children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, timeout=30)
+    local.start("scheduler")
+    assert run.end(300) == "success"
+    assert pods.started("scheduler") == 1
+    assert pods.rows("scheduler") == (ROWS, ROWS)
+
+
+def test_a_kubelet_that_is_killed_and_comes_back(pods):
+    run = pods.start("kubelet")
+    run.wait_for_rows("kubelet")
+    with pods.cluster.without("kubelet"):
+        wait_until(lambda: pods.rows("kubelet")[0] > ROWS // 2, 60, "more rows without a kubelet")
+    assert run.end() == "success"
+    assert pods.started("kubelet") == 1
+    assert pods.rows("kubelet") == (ROWS, ROWS)
+
+
+@pytest.mark.parametrize("job", ["server", "server_deferred"])
+def test_an_api_server_that_is_away_for_half_a_minute(pods, job):
+    pods.postgres.query("drop schema if exists server cascade")
+    pods.postgres.query("delete from state where state_id like '%tap-server%'")
+    run = pods.start(job)
+    run.wait_for_rows("server")
+    with pods.cluster.without("kube-apiserver"):
+        end = time.monotonic() + 30
+        wait_until(lambda: time.monotonic() > end, 60, "half a minute")
+    assert run.end() == "success"
+    assert pods.started(job) == 1
+    assert pods.rows("server") == (ROWS, ROWS)

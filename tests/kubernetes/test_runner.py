@@ -1,0 +1,83 @@
+"""Tasks as pods of a real cluster, from a running Airflow, into a real PostgreSQL."""
+
+from ruamel.yaml import YAML
+from running import wait_until
+
+
+def test_a_job_runs_as_a_pod_which_is_gone_when_it_has_succeeded(pods):
+    run = pods.start("quick")
+    assert run.end() == "success"
+    assert pods.rows("quick") == (1000, 1000)
+    assert pods.of("quick") == []
+    assert "tap-quick: Beginning sync of 'numbers'" in run.log()
+    assert "[base]" not in run.log()
+
+
+def test_the_rows_are_in_the_events_of_its_assets(pods):
+    run = pods.start("quick")
+    assert run.end() == "success"
+    events = pods.api.get("assets/events").json()["asset_events"]
+    [extra] = [e["extra"] for e in events if e["source_run_id"] == run.path.rpartition("/")[2]][:1]
+    assert "rows" in extra
+
+
+def test_a_deferred_task_ends_as_any_other(pods):
+    run = pods.start("deferred")
+    assert run.end() == "success"
+    assert pods.of("deferred") == []
+    log = run.log()
+    assert "Pausing task as DEFERRED" in log
+    assert "tap-quick: " in log
+
+
+def test_its_pod_may_do_nothing_that_it_need_not(pods):
+    run = pods.start("stopped")
+    [pod] = wait_until(lambda: pods.of("stopped"), 60, "the pod")
+    [container] = pod["spec"]["containers"]
+    security = container["securityContext"]
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert pods.postgres.password not in str(pod)
+    run.wait_for_rows("stopped")
+
+    run.mark("failed")
+    wait_until(lambda: not pods.of("stopped"), 60, "the end of the pod")
+    assert run.end() == "failed"
+    [(state, reason)] = pods.meltano_runs("tap-stopped")
+    assert (state, "terminated" in str(reason)) == ("FAIL", True)
+
+
+def test_an_image_that_is_not_to_be_had_is_named(pods):
+    run = pods.start("absent")
+    assert run.end() == "failed"
+    assert "ErrImagePull: the image localhost/absent:1 cannot be pulled" in run.log()
+    wait_until(lambda: not pods.of("absent"), 60, "the end of the pod")
+
+
+def test_a_pod_that_no_node_takes_says_so(pods):
+    run = pods.start("unschedulable")
+    assert run.end() == "failed"
+    assert "Unschedulable: no node takes the pod" in run.log()
+    wait_until(lambda: not pods.of("unschedulable"), 60, "the end of the pod")
+
+
+def test_an_image_of_another_version_of_the_project_is_not_run(pods):
+    file = pods.airflow.checkout / "pods/meltano.yml"
+    before = file.read_text()
+    yaml = YAML()
+    data = yaml.load(before)
+    [tap] = [each for each in data["plugins"]["extractors"] if each["name"] == "tap-changed"]
+    tap["config"] = {"rows": 1}
+    with file.open("w") as stream:
+        yaml.dump(data, stream)
+    try:
+        run = pods.start("changed")
+        assert run.end() == "failed"
+    finally:
+        file.write_text(before)
+    assert run.task["try_number"] == 1
+    assert "the image and the DAG are of different versions" in run.log()
+    assert pods.rows("changed") == (0, 0)

@@ -1,0 +1,112 @@
+"""What tests of tasks in pods share: the project's DAGs in a running Airflow, and their rows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from cluster import Cluster
+from postgres import Postgres
+from running import RunningAirflow, finished, wait_until
+
+PREFIX = "pods_"
+ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Pods:
+    """A running Airflow whose DAGs of the test project run as pods of a namespace."""
+
+    airflow: RunningAirflow
+    api: httpx.Client
+    cluster: Cluster
+    postgres: Postgres
+    namespace: str
+
+    def start(self, job: str, **conf: Any) -> PodRun:
+        """Start a job by hand."""
+        dag_id = f"{PREFIX}{job}"
+        wait_until(lambda: self.api.get(f"dags/{dag_id}").is_success, 120, f"the DAG {dag_id}")
+        answer = self.api.post(f"dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
+        run_id = answer.raise_for_status().json()["dag_run_id"]
+        return PodRun(self, job, f"dags/{dag_id}/dagRuns/{run_id}")
+
+    def kubectl(self, *words: str) -> str:
+        """Run kubectl in the namespace."""
+        command = ["kubectl", f"--kubeconfig={self.cluster.kubeconfig}", "-n", self.namespace]
+        return subprocess.run([*command, *words], check=True, capture_output=True, text=True).stdout
+
+    def of(self, job: str) -> list[dict[str, Any]]:
+        """Return the pods of a job that are there."""
+        words = ("get", "pods", f"--selector=meltano_job={job}", "--output=json")
+        return json.loads(self.kubectl(*words))["items"]
+
+    def started(self, job: str) -> int:
+        """Return how many pods of a job there have been, by the cluster's events."""
+        words = ("get", "events", "--field-selector=reason=Scheduled", "--output=json")
+        events = json.loads(self.kubectl(*words))["items"]
+        begins = f"{PREFIX}{job}-".replace("_", "-")
+        return len({e["involvedObject"]["name"] for e in events if begins in e["message"]})
+
+    def rows(self, schema: str) -> tuple[int, int]:
+        """Return how many rows have been loaded, and how many different ones."""
+        try:
+            sql = f"select count(*), count(distinct id) from {schema}.numbers"  # noqa: S608
+            return self.postgres.query(sql)[0]
+        except Exception as error:
+            if "does not exist" in str(error):
+                return 0, 0
+            raise
+
+    def meltano_runs(self, tap: str) -> list[tuple[str, str]]:
+        """Return the state and the reason of each of Meltano's runs of a tap."""
+        sql = "select state, payload from runs where job_name = %s order by started_at"
+        return self.postgres.query(sql, f"kube:{tap}-to-target-postgres")
+
+    def age_locks(self) -> None:
+        """Make the locks of killed runs as old as if five minutes had passed."""
+        sql = "update runs set last_heartbeat_at = last_heartbeat_at - interval '6 minutes'"
+        self.postgres.query(f"{sql} where state = 'RUNNING'")
+
+
+@dataclass(frozen=True)
+class PodRun:
+    """One run of a job."""
+
+    pods: Pods
+    job: str
+    path: str
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """Its only task instance."""
+        [task] = self.pods.api.get(f"{self.path}/taskInstances").json()["task_instances"]
+        return task
+
+    def wait_for_rows(self, schema: str) -> None:
+        """Wait until some rows are loaded, and not all."""
+        count = wait_until(lambda: self.pods.rows(schema)[0], 120, f"rows of {schema}")
+        assert count < ROWS
+
+    def end(self, limit: float = 180) -> str:
+        """Wait for its end, and return its state."""
+        return wait_until(
+            lambda: finished(self.pods.api, self.path), limit, f"the end of {self.job}"
+        )
+
+    def log(self, attempt: int = 1) -> str:
+        """Return the log of a try, exceptions included."""
+        path = f"{self.path}/taskInstances/{self.task['task_id']}/logs/{attempt}"
+        lines = []
+        for entry in self.pods.api.get(path).raise_for_status().json()["content"]:
+            errors = (error["exc_value"] for error in entry.get("error_detail") or ())
+            lines += [str(entry.get("event")), *errors]
+        return "\n".join(lines)
+
+    def mark(self, state: str) -> None:
+        """Mark its task as somebody does in the UI."""
+        path = f"{self.path}/taskInstances/{self.task['task_id']}"
+        self.pods.api.patch(path, json={"new_state": state}).raise_for_status()
