@@ -17,7 +17,7 @@ from zoneinfo import available_timezones
 
 from dag_factory.errors import Code, Location, Problem, shown
 from dag_factory.options import KEY, OPTIONS, PARTS, DagOptions, Level, TaskOptions, is_option
-from dag_factory.pod_merge import merge_pods
+from dag_factory.pod_merge import item_name, merge_pods
 from dag_factory.yaml_files import YamlMap
 
 _ALIKE = 0.8
@@ -29,7 +29,8 @@ class Annotations:
 
     Attributes:
         values: The options that are right.
-        places: Where each stands; each item of a mapping that adds up, too, as `dag.fail_fast`.
+        places: Where each stands; what is in a mapping that adds up, too, as `dag.fail_fast` or
+            `pod_override.spec.containers.base.env`.
         parts: Those of a job's `tasks` or an environment's `jobs`, by name.
         wrong: Whether something is wrong with others: the job that they are for does not run.
         location: Where they stand.
@@ -113,10 +114,18 @@ class _Reader:
 
 
 def _items(written: YamlMap, key: str) -> dict[str, Location]:
-    value = written[key]
-    if key not in _ADD_UP or not isinstance(value, YamlMap):
-        return {}
-    return {f"{key}.{name}": value.at(name) for name in value}
+    return dict(_places((key,), written[key])) if key in _ADD_UP else {}
+
+
+def _places(path: tuple[str, ...], part: Any) -> Iterator[tuple[str, Location]]:
+    """Yield where each key of a mapping stands, and those below it."""
+    if isinstance(part, YamlMap):
+        for name in part:
+            yield ".".join((*path, str(name))), part.at(name)
+            yield from _places((*path, str(name)), part[name])
+    elif isinstance(part, list):
+        for index, item in enumerate(part):
+            yield from _places((*path, item_name(path[-1], item, index)), item)
 
 
 def _unknown(who: str, key: Any, level: Level) -> tuple[str, str]:

@@ -43,7 +43,8 @@ def merge_pods(
     Args:
         pod: What is there; it stays as it is.
         override: What wins.
-        keep_removals: Whether a `null` stays, for a pod that both are to be laid over.
+        keep_removals: Whether a `null` stays, for a pod that both are to be laid over. What the
+            first takes away and the second gives again is then merged with the pod's.
     """
     merged = dict(pod)
     for key, value in override.items():
@@ -63,6 +64,18 @@ def merge_pods(
         else:
             merged[key] = value
     return merged
+
+
+def item_name(key: str, item: Any, index: int) -> str:
+    """Return what tells an item of a list from the others: what it merges by, or its number.
+
+    Args:
+        key: That of the list.
+        item: The item.
+        index: Where it stands, from 0.
+    """
+    name = MERGE_KEYS.get(key)
+    return str(item[name] if name and isinstance(item, Mapping) and name in item else index)
 
 
 def unmergeable(part: Any) -> Iterator[str]:
