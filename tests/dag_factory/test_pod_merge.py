@@ -24,7 +24,7 @@ POD = {
                 "ports": [{"containerPort": 80, "name": "http"}],
                 "env": [{"name": "A", "value": "a"}, {"name": "B", "value": "b"}],
                 "volumeMounts": [
-                    {"name": "tmp", "mountPath": "/tmp"},
+                    {"name": "tmp", "mountPath": "/scratch"},
                     {"name": "logs", "mountPath": "/var/log"},
                 ],
                 "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
@@ -81,7 +81,7 @@ OVERRIDES = {
                     "name": "base",
                     "volumeMounts": [
                         {"name": "data", "mountPath": "/data"},
-                        {"name": "data", "mountPath": "/tmp", "subPath": "x"},
+                        {"name": "data", "mountPath": "/scratch", "subPath": "x"},
                     ],
                 }
             ],
