@@ -96,11 +96,12 @@ class _Reader:
                 self.values[key] = OPTIONS[key].read(written[key])
                 self.places |= {key: written.at(key), **_items(written, key)}
             except (ValueError, OverflowError) as error:
-                reason = "is too long" if isinstance(error, OverflowError) else error
-                about_a_part = str(reason).startswith(("has ", "needs "))
+                said = "is too long" if isinstance(error, OverflowError) else str(error)
+                reason, _, hint = said.partition("; ")
+                about_a_part = reason.startswith(("has ", "needs "))
                 value = "" if about_a_part else f"{shown(written[key])} "
                 message = f"{self.who}{key}: {value}{reason}"
-                self.report(written.at(key), message, _right_form(key, written[key]))
+                self.report(written.at(key), message, hint or _right_form(key, written[key]))
 
     def part(self, written: YamlMap, key: str) -> None:
         entries, level = written[key], PARTS[self.level][1]

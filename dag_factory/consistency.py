@@ -45,8 +45,11 @@ def no_shared_database(
     )
     is_set = any(each and not str(each).startswith(_OWN) for each in written)
     if not (is_set or named & {_DATABASE, _STATE} or _is_in_pods(options.pod_override)):
-        message = f"pods of {environment.name!r} share no system database, and no state backend"
-        hint = f"give them {_DATABASE}, as docs/kubernetes.md says; their bookmarks would be lost"
+        message = (
+            f"pods of {environment.name!r} share neither a system database nor a state backend,"
+            " so that their bookmarks are lost"
+        )
+        hint = f"give them {_DATABASE}, such as from a Secret by envFrom in `pod_override`"
         yield Problem(Code.NO_SHARED_DATABASE, place, message, hint)
 
 
@@ -66,21 +69,21 @@ def without_keys(plugins: Iterable[Plugin], environment: Environment) -> Iterato
         plugins: Those of a task.
         environment: The Meltano environment that it runs in.
     """
-    hint = "give the stream keys, or set `retries: 0`, or bear rows that stand twice"
     for plugin in plugins:
         entries = (*environment.configured(plugin), *plugin.definition)
-        for what, place in _keyless(plugin, [each for each in entries if _is_written(each)]):
-            message = f"{plugin.name!r}: {what}, and its tasks are tried again"
+        for what, cure, place in _keyless(plugin, [each for each in entries if _is_written(each)]):
+            message = f"{plugin.name!r}: {what}, and a task that is tried again loads some twice"
+            hint = f"{cure}, set `retries: 0`, or bear with it"
             yield Problem(Code.NO_KEYS, place, message, hint)
 
 
-def _keyless(plugin: Plugin, entries: list[YamlMap]) -> Iterator[tuple[str, Location]]:
-    """Yield what has no key; of the places that say it, the first counts."""
+def _keyless(plugin: Plugin, entries: list[YamlMap]) -> Iterator[tuple[str, str, Location]]:
+    """Yield what has no key, and what to do; of the places that say it, the first counts."""
     if plugin.type == "loaders":
         configs = (each["config"] for each in entries if _is_written(each.get("config")))
         config = next((each for each in configs if _METHOD in each), None)
         if config and config[_METHOD] == _APPEND:
-            yield "it appends rows", config.at(_METHOD)
+            yield "it appends rows", f"set {_METHOD} to upsert", config.at(_METHOD)
     if plugin.type != "extractors":
         return
     said: set[str] = set()
@@ -89,7 +92,7 @@ def _keyless(plugin: Plugin, entries: list[YamlMap]) -> Iterator[tuple[str, Loca
             if _is_written(values) and _KEYS in values and stream not in said:
                 said.add(stream)
                 if values[_KEYS] == []:
-                    yield f"the stream {stream!r} has no key", values.at(_KEYS)
+                    yield f"rows of {stream!r} have no key", "give them one", values.at(_KEYS)
 
 
 def _is_written(part: Any) -> TypeGuard[YamlMap]:

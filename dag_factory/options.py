@@ -157,7 +157,8 @@ class Option:
     """One option.
 
     Attributes:
-        read: Reads a value; a ValueError or OverflowError says what is wrong with it.
+        read: Reads a value; a ValueError or OverflowError says what is wrong with it, and after a
+            semicolon what to do, where that can be told.
         levels: Where it may stand.
         schema: Its JSON Schema.
     """

@@ -88,7 +88,7 @@ def unmergeable(part: Any) -> Iterator[str]:
     for key, value in part.items():
         name = MERGE_KEYS.get(key)
         if key.startswith("$"):
-            yield f"`{key}`, which only kubectl knows; a key goes with `null`"
+            yield f"`{key}`, which only kubectl knows; set what should go to `null`"
         elif name and value is not None and not _are_named(value, name):
             yield f"`{key}` that is no list of items with a `{name}` each"
         elif key not in _FREE_KEYS:

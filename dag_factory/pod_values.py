@@ -135,17 +135,17 @@ def pod_override(value: Any) -> Mapping[str, Any]:
     found = mapping(value)
     for key, part in found.items():
         if key not in _POD:
-            raise ValueError(f"has {key!r}; a pod has metadata and spec")
+            raise ValueError(f"has {key!r}; write it below `spec` or `metadata`")
         if not isinstance(part, dict):
             raise ValueError(f"has `{key}` that is no mapping")  # noqa: TRY004
     for wrong in unmergeable(found):
         raise ValueError(f"has {wrong}")
     spec = found.get("spec", {})
     if "containers" in spec and spec["containers"] is None:
-        raise ValueError(f"has `containers` without {BASE!r}, which runs Meltano")
+        raise ValueError(f"has `containers` without {BASE!r}, which runs Meltano; remove it")
     for container in spec.get("containers", ()):
         if container["name"] == BASE and "image" in container:
-            raise ValueError(f"has the image of {BASE!r}: the option `image` says it")
+            raise ValueError(f"has an image for {BASE!r}; use the option `image`")
         if container["name"] == BASE and "args" in container:
-            raise ValueError(f"has the args of {BASE!r}: they are those of the run")
+            raise ValueError(f"has args for {BASE!r}; remove them, a run has its own")
     return found

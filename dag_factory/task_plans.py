@@ -124,11 +124,13 @@ class TaskPlanner:
         """Return what is wrong with the image of pods, and what to do."""
         if image is None:
             message = f"pods of {self._environment.name!r} have no image"
-            return message, f"set MELTANO_IMAGE, or the option `image`, {_SUCH_AS}"
-        name = "MELTANO_IMAGE" if self._settings.image else "image"
+            return message, f"set MELTANO_IMAGE, or the option `image`, to a version {_SUCH_AS}"
+        origin = " of MELTANO_IMAGE" if self._settings.image else ""
         moves = "`latest` moves" if image_version(image) else "without a tag it is `latest`"
-        message = f"{name} {image!r} is no version: {moves}, and tries of a run could differ"
-        return message, f"give {name} the tag, or the digest, of a release, {_SUCH_AS}"
+        message = (
+            f"the image {image!r}{origin} is no version: {moves}, so that two tries can differ"
+        )
+        return message, f"give it the tag, or the digest, of a release, {_SUCH_AS}"
 
     def _state_ids(self, job: str, blocks: Blocks) -> Iterator[str]:
         for extractor, loader in pairs(blocks):

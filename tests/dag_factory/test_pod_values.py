@@ -160,7 +160,7 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
     ("value", "wrong"),
     [
         (None, "is no mapping"),
-        ({"apiVersion": "v1"}, "has 'apiVersion'; a pod has metadata and spec"),
+        ({"apiVersion": "v1"}, "has 'apiVersion'; write it below `spec`"),
         ({"spec": None}, "has `spec` that is no mapping"),
         ({"spec": ["a"]}, "has `spec` that is no mapping"),
         ({"metadata": "a"}, "has `metadata` that is no mapping"),
@@ -168,11 +168,11 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
         ({"spec": {"containers": [{"env": []}]}}, "no list of items with a `name` each"),
         (
             {"spec": {"containers": [{"name": "base", "image": "meltano:latest"}]}},
-            "has the image of 'base': the option `image` says it",
+            "has an image for 'base'; use the option `image`",
         ),
         (
             {"spec": {"containers": [{"name": "base", "args": ["x"]}]}},
-            "has the args of 'base': they are those of the run",
+            "has args for 'base'; remove them",
         ),
         ({"spec": {"volumes": [{"name": "a", "$patch": "delete"}]}}, "only kubectl knows"),
     ],

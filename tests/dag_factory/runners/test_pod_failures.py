@@ -73,7 +73,7 @@ def said_of(name):
         ),
         (
             "volume-missing",
-            'did not start in time: MountVolume.SetUp failed for volume "data" : secret "absent" not',
+            'did not start in time: MountVolume.SetUp failed for volume "data" : secret "absent"',
             "see its events",
         ),
         (
