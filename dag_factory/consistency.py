@@ -27,7 +27,7 @@ def no_shared_database(
 
     Meltano keeps bookmarks, and the lock that keeps two runs of a state ID apart, in its system
     database, by default a file that ends with the pod:
-    https://docs.meltano.com/guide/production#meltanos-system-database.
+    https://docs.meltano.com/concepts/project#system-database.
 
     Args:
         project: The project.
