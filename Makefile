@@ -2,15 +2,18 @@
 # make down    stop Airflow
 # make clean   stop Airflow and forget its state, the warehouse and .venv
 # make test    install, lint, type-check and run all tests
+# make test-faults   the long tests: pods, nodes and servers that die; needs a cluster
 # make lint    the quick part of that
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   what reading a project and building its DAGs cost, beside the plain way
 
-.PHONY: up down clean test lint lock screenshots bench install
+.PHONY: up down clean test test-faults lint lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header --quiet --upgrade
+	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
+# Meltano needs them to install plugins, so the image is built with them and does not hold them.
+INSTALLERS = $(addprefix --no-emit-package ,pip uv virtualenv)
 
 up: install
 	@.venv/bin/python deploy/local/platform_cli.py up --port $(PORT)
@@ -26,6 +29,9 @@ clean:
 test: lint
 	@.venv/bin/pytest
 
+test-faults: install
+	@.venv/bin/pytest -m faults
+
 lint: install
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --check --quiet .
@@ -34,7 +40,10 @@ lint: install
 	@.venv/bin/meltano-dags check --project meltano
 
 lock: install
-	@$(LOCK) setup.cfg --all-extras --no-emit-package meltano-dag-factory -o requirements.lock
+	@$(LOCK) setup.cfg --extra platform --extra test -o requirements.lock
+	@$(LOCK) setup.cfg -c requirements.lock --extra meltano $(INSTALLERS) -o images/meltano/requirements.lock
+	@$(LOCK) setup.cfg -c requirements.lock --extra airflow-image -o images/airflow/requirements.lock
+	@printf 'setuptools\nuv\n' | $(LOCK) - -c requirements.lock -o images/tools.lock
 	@echo playwright | $(LOCK) - -o docs/screenshots.lock
 	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
 

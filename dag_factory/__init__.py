@@ -80,8 +80,7 @@ def _build(settings: Settings) -> tuple[dict[str, DAG], tuple[Problem, ...], boo
     from dag_factory import build, snapshot  # noqa: PLC0415 - Airflow begins there
 
     recalled = snapshot.recall_plans(settings, keep=build.wanted_task().dag_id is None)
-    dags, unbuilt = build.build_dags(recalled.plans, settings)
+    dags, unbuilt = build.build_dags(recalled.plans, settings, recalled.state)
     problems = in_order((*recalled.problems, *unbuilt))
-    dags = dags | build.state_dag(recalled.plans, settings)
     dags = dags or build.stand_in(problems, settings.project_root)
     return dags, problems, recalled.from_last_good

@@ -20,19 +20,13 @@ from dag_factory.alerts import deadline_alert, task_callbacks
 from dag_factory.errors import guess
 from dag_factory.params import form
 from dag_factory.plan import DagPlan, TaskPlan
+from dag_factory.pod_values import LAUNCHING
 from dag_factory.schedules import dag_schedule, job_asset, pair_asset
 
 _UNWRITABLE = re.compile(
     r"\w+_callback|(?:pre|post)_execute|dag|task_group|executor_config|default_args|retry_policy"
 )
 _LONGEST_NAME = 250
-# Those of KubernetesPodOperator that no option has, and that are no part of the pod; the local
-# runner leaves them alone, so that one `operator` serves every environment.
-_LAUNCHING = (
-    *("kubernetes_conn_id", "in_cluster", "cluster_context", "config_file", "namespace"),
-    *("startup_timeout_seconds", "schedule_timeout_seconds", "startup_check_interval_seconds"),
-    *("poll_interval", "logging_interval"),
-)
 
 
 @dataclass(frozen=True)
@@ -137,7 +131,8 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     ours |= task_callbacks(_alerted(plan), **_audience(plan))
     holder, zone = Holder("operator", task.task_id), plan.options.timezone
     raw = dict(options.operator)
-    launching = {name: raw.pop(name) for name in _LAUNCHING if name in raw}
+    # The local runner leaves them alone, so that one `operator` serves every environment.
+    launching = {name: raw.pop(name) for name in LAUNCHING if name in raw}
     if options.in_pod:
         ours |= launching
     return ours | _passed_on(holder, raw, BaseOperator, ours | unset, zone)

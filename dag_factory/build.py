@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain, count, groupby
 from pathlib import Path
@@ -20,10 +20,10 @@ from dag_factory.arguments import (
     task_arguments,
 )
 from dag_factory.errors import Code, Location, Problem, Severity
-from dag_factory.plan import DagPlan, TaskPlan, legal_id
+from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.planner import option_sources
-from dag_factory.runners import kubernetes, local
 from dag_factory.runners.stand_in import StandInOperator
+from dag_factory.runners.tasks import make_task
 from dag_factory.schedules import job_asset
 from dag_factory.settings import Settings
 
@@ -40,12 +40,17 @@ def wanted_task() -> AirflowParsingContext:
 
 
 def build_dags(
-    plans: Iterable[DagPlan], settings: Settings
+    plans: Iterable[DagPlan], settings: Settings, state: DagPlan | None = None
 ) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
     """Build a DAG for each plan.
 
     A worker that runs a task needs one DAG only, and says which (`wanted_task`). The project is
     read again only where an argument is wrong, to say where it stands.
+
+    Args:
+        plans: Those of jobs.
+        settings: Those of the deployment.
+        state: That of the DAG that looks after the project's state.
 
     Returns:
         The DAGs by their ids, and a problem for each that Airflow would refuse: a DAG that fails
@@ -55,11 +60,11 @@ def build_dags(
     dags: dict[str, DAG] = {}
     problems: list[Problem] = []
     wrong: list[tuple[DagPlan, WrongArgumentError]] = []
-    for plan in plans:
+    for plan in (*plans, *filter(None, [state])):
         if wanted not in (None, plan.dag_id):
             continue
         try:
-            dag = build_dag(plan, project_root)
+            dag = (_build_state_dag if plan is state else build_dag)(plan, project_root)
             if wanted is None:
                 _check(dag)
         except WrongArgumentError as error:
@@ -100,15 +105,10 @@ def _check(dag: DAG) -> None:
         raise ValueError("a text of it holds a NUL, which PostgreSQL refuses")
 
 
-def state_dag(plans: Sequence[DagPlan], settings: Settings) -> dict[str, DAG]:
-    """Return the DAG that looks after the project's state, by its id, where it is wanted."""
-    dag_id = legal_id(settings.state_dag_id)
-    environment = plans[0].environment if plans else settings.environment
-    if environment is None or wanted_task().dag_id not in (None, dag_id):
-        return {}
+def _build_state_dag(plan: DagPlan, project_root: Path) -> DAG:
     from dag_factory.state_dag import build_state_dag  # noqa: PLC0415 - a worker seldom needs it
 
-    return {dag_id: build_state_dag(settings.project_root, environment, dag_id=dag_id)}
+    return build_state_dag(plan, project_root)
 
 
 def stand_in(problems: Iterable[Problem], project_root: Path) -> dict[str, DAG]:
@@ -141,7 +141,8 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
         for group, members in _groups(plan.tasks):
             with TaskGroup(group, prefix_group_id=False) if group else nullcontext():
                 for task in members:
-                    tasks[task.task_id] = _make_task(plan, task, project_root)
+                    arguments = task_arguments(plan, task)
+                    tasks[task.task_id] = make_task(plan, task, project_root, arguments)
         for task in plan.tasks:
             tasks[task.task_id].set_upstream([tasks[each] for each in task.upstream])
         if len(plan.last) > 1:
@@ -149,13 +150,6 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
     # At the end: each task would get, and store, a copy of its own.
     dag.params = dag_params(plan)
     return dag
-
-
-def _make_task(plan: DagPlan, task: TaskPlan, project_root: Path) -> BaseOperator:
-    arguments = task_arguments(plan, task)
-    if task.options.in_pod:
-        return kubernetes.make_task(plan, task, arguments)
-    return local.make_task(plan, task, project_root, arguments)
 
 
 def _groups(tasks: Iterable[TaskPlan]) -> Iterator[tuple[str, tuple[TaskPlan, ...]]]:

@@ -31,6 +31,10 @@ class OptionLevels:
         """Return the effective options of one of its tasks, which runs these plugins."""
         return task_options(self._task_levels(source, task_id, plugins))
 
+    def of_no_job(self) -> TaskOptions:
+        """Return the effective options of a task of the environment that belongs to no job."""
+        return task_options([self._project, self._environment])
+
     def are_right(self, source: Job | Schedule) -> bool:
         """Return whether everything that is said of a job can be read."""
         return not any(each.wrong for each in (source.options, *self._own(source)))

@@ -24,6 +24,7 @@ from dag_factory.project import Environment, Job, Project, Schedule, read_projec
 from dag_factory.schedule_plans import elt_plugins, plan_schedule, plan_schedules, runs_in
 from dag_factory.settings import Settings
 from dag_factory.shapes import STATE_ID_DELIMITER
+from dag_factory.state_plans import plan_state
 from dag_factory.task_plans import TaskPlanner
 from dag_factory.unread import unread
 
@@ -40,12 +41,26 @@ def read_plans(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, 
         A plan for each job that can run, and all problems in the order of their places, without
         the warnings that a comment silences.
     """
+    plans, _, problems = read_all_plans(settings)
+    return plans, problems
+
+
+def read_all_plans(
+    settings: Settings,
+) -> tuple[tuple[DagPlan, ...], DagPlan | None, tuple[Problem, ...]]:
+    """Read the project of a deployment and plan its jobs, and the DAG that looks after its state.
+
+    Returns:
+        The plans of the jobs, that of the DAG for state where it can run, and all problems.
+    """
     project, problems = read_project(settings.project_root)
     if project is None:
-        return (), problems
+        return (), None, problems
     plans, unplanned = plan_project(project, settings)
+    environment, _ = _chosen_environment(project, settings)
+    state = plan_state(project, environment, settings) if environment else None
     found = in_order((*problems, *unplanned, *wrong_secrets(project), *unread(project)))
-    return plans, without_ignored(found)
+    return plans, state, without_ignored(found)
 
 
 def plan_project(

@@ -14,6 +14,12 @@ BASE = "base"
 """The name of the container that runs Meltano, as in Airflow's KubernetesPodOperator."""
 AN_IMAGE = "registry.example.com/meltano:1.4.2"
 """An image as it should be, for messages."""
+LAUNCHING = (
+    *("kubernetes_conn_id", "in_cluster", "cluster_context", "config_file", "namespace"),
+    *("startup_timeout_seconds", "schedule_timeout_seconds", "startup_check_interval_seconds"),
+    *("poll_interval", "logging_interval"),
+)
+"""The arguments of KubernetesPodOperator that no option has, and that are no part of the pod."""
 # https://github.com/distribution/reference: a host, a path, and a tag or a digest or both.
 _IMAGE = re.compile(
     r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -125,6 +127,12 @@ class MeltanoProcess:
             with suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=self._patience)
         _signal_group(process, signal.SIGKILL)
+
+
+def find_command(name: str) -> str | None:
+    """Find a command, beside this Python first: the PATH need not hold its environment."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return shutil.which(name, path=path)
 
 
 def ask_meltano(

@@ -7,7 +7,7 @@ which meltano.yml can use as `$VAR`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from dag_factory.intervals import interval_of, previous_tick, served
 from dag_factory.params import (
     DRY_RUN,
     SCHEDULE,
+    chosen_streams,
     chosen_variables,
     default_variables,
     unknown_field,
@@ -44,6 +45,7 @@ class PreparedRun:
         is_dry: Whether it only explains itself, so that nobody is to run after it.
         extractors: The names of those that it runs.
         expect: What it is to load.
+        streams: Those that were chosen by their whole names.
         bookmarked: The state IDs whose bookmarks tell how old its newest rows are.
         digest: Of what the task needs of the project.
         secrets: The variables whose values no log may show.
@@ -54,9 +56,14 @@ class PreparedRun:
     is_dry: bool = False
     extractors: tuple[str, ...] = ()
     expect: Expectation | None = None
+    streams: tuple[str, ...] = ()
     bookmarked: tuple[str, ...] = ()
     digest: str = ""
     secrets: tuple[str, ...] = ()
+
+
+Prepare = Callable[[Mapping[str, Any]], PreparedRun]
+"""Returns what a task runs, from Airflow's context of the task instance."""
 
 
 def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:
@@ -105,6 +112,7 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
         variables,
         extractors=extractors,
         expect=expect,
+        streams=tuple(chosen_streams(task, params)),
         bookmarked=_bookmarked(task, variables) if expect and expect.of_age else (),
         digest=task.digest,
         secrets=task.secrets,

@@ -22,7 +22,7 @@ import msgspec
 
 from dag_factory.errors import Problem, Severity
 from dag_factory.plan import DagPlan, legal_id
-from dag_factory.planner import read_plans
+from dag_factory.planner import read_all_plans
 from dag_factory.settings import Settings
 from dag_factory.yaml_files import NO_PATTERN, include_patterns
 
@@ -38,8 +38,9 @@ class Snapshot:
             the plan may be another.
         include_paths: The patterns in meltano.yml, which say what else was read.
         files: The digest of everything that was read.
-        plans: One for each DAG.
+        plans: One for each job.
         problems: Their places are relative to the project.
+        state: That of the DAG that looks after the project's state.
     """
 
     code: str
@@ -47,6 +48,7 @@ class Snapshot:
     files: str
     plans: tuple[DagPlan, ...]
     problems: tuple[Problem, ...]
+    state: DagPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -54,27 +56,29 @@ class Recalled:
     """What a deployment runs now.
 
     Attributes:
-        plans: One for each DAG.
+        plans: One for each job.
+        state: That of the DAG that looks after the project's state.
         problems: Those of the project as it is now.
         from_last_good: Whether the plans are of an earlier project, because Meltano would refuse
             the present one.
     """
 
     plans: tuple[DagPlan, ...]
+    state: DagPlan | None
     problems: tuple[Problem, ...]
     from_last_good: bool = False
 
 
 def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
-    """Plan a deployment's project as `read_plans` does, with what is known from before.
+    """Plan a deployment's project as `read_all_plans` does, with what is known from before.
 
     Args:
-        settings: Those of the deployment; without a `state_dir` this is `read_plans`.
+        settings: Those of the deployment; without a `state_dir` this is `read_all_plans`.
         keep: Whether to write down what is new. The DAG processor does; a worker may see an older
             version of the project.
     """
     if settings.state_dir is None:
-        return Recalled(*read_plans(settings))
+        return Recalled(*read_all_plans(settings))
     name = _file_name(settings)
     last, good = (settings.state_dir / f"{name}.{kind}.json" for kind in ("last", "good"))
     snapshot = _read(last)
@@ -86,9 +90,9 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
     if is_good and keep and _read(good) != snapshot:
         _write(good, snapshot)
     last_good = None if is_good else _read(good)
-    plans = last_good.plans if last_good else snapshot.plans
+    used = last_good or snapshot
     problems = _moved(snapshot.problems, settings.project_root)
-    return Recalled(plans, problems, from_last_good=last_good is not None)
+    return Recalled(used.plans, used.state, problems, from_last_good=last_good is not None)
 
 
 def _file_name(settings: Settings) -> str:
@@ -114,12 +118,12 @@ def _take(settings: Settings) -> Snapshot:
     root = settings.project_root
     include_paths = include_patterns(root)
     files = _digest(root, _project_files(root, include_paths))
-    plans, problems = read_plans(settings)
+    plans, state, problems = read_all_plans(settings)
     relative = (
         replace(each, location=replace(each.location, file=_relative(each.location.file, root)))
         for each in problems
     )
-    return Snapshot(_made_by(settings), include_paths, files, plans, tuple(relative))
+    return Snapshot(_made_by(settings), include_paths, files, plans, tuple(relative), state)
 
 
 def _is_current(snapshot: Snapshot, settings: Settings) -> bool:

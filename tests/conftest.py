@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from cluster import Cluster, absent, running_cluster
 from running import RunningAirflow, copy_checkout, free_port
 
+pytest_plugins = ["cluster"]
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
@@ -39,12 +39,3 @@ def api(airflow: RunningAirflow) -> Iterator[httpx.Client]:
     """A client of the running Airflow's REST API."""
     with airflow.local.api() as client:
         yield client
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A real Kubernetes, or a reason why there is none."""
-    if reason := absent():
-        pytest.skip(reason)
-    with running_cluster() as running:
-        yield running

@@ -75,6 +75,7 @@ def test_the_command_line_needs_neither_airflow_nor_meltano(venv):
     assert run("meltano-dags", "check") == "1 DAG, no problems, no warnings\n"
     (row,) = json.loads(run("meltano-dags", "list", "--format", "json"))
     assert [each["task_id"] for each in row["tasks"]] == ["tap-a-to-target-x", "dbt.run"]
+    assert run("meltano-state", "--help").startswith("usage: meltano-state ")
     missing = "from importlib.util import find_spec as f; print(f('airflow'), f('meltano'))"
     assert run("python", "-c", missing) == "None None\n"
 

@@ -52,6 +52,10 @@ def finish_run(
         raise AirflowException(f"{_outcome(summary.exit_code)}: {reason}")
     if run.is_dry:
         raise AirflowSkipException("This was a dry run of the whole job.")
+    is_whole = summary.counted and not summary.is_part
+    if is_whole and (unseen := set(run.streams) - set(summary.rows or ())):
+        named = ", ".join(sorted(unseen))
+        _log.warning("Nothing was counted of %s: is it the name of a stream?", named)
     if wrong := [*_unmet(run, summary)]:
         raise AirflowFailException(f"Meltano succeeded, but {'; '.join(wrong)}")
     for asset in outlets:

@@ -15,12 +15,13 @@ from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.run_summary import RunSummary
 from dag_factory.runners.finish import finish_run
 from dag_factory.runners.pod_spec import pod_name, pod_of_run, pod_template
-from dag_factory.runs import PreparedRun, prepare_run
+from dag_factory.runs import Prepare, PreparedRun, prepare_run
 
 if TYPE_CHECKING:
     from dag_factory.runners.pods import MeltanoPod
 
 _NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
+_UNKNOWN = "the pod was lost sight of; if it still runs, the next try finds it"
 # Nodes are added, and images pulled, while a pod starts.
 _LAUNCHING = {
     "startup_timeout_seconds": 600,
@@ -48,7 +49,7 @@ class MeltanoPodOperator(BaseOperator):
     def __init__(
         self,
         *,
-        prepare: Callable[[Mapping[str, Any]], PreparedRun],
+        prepare: Prepare,
         template: Callable[[], dict[str, Any]],
         pod_name: str,
         deferrable: bool | None = None,
@@ -84,7 +85,11 @@ class MeltanoPodOperator(BaseOperator):
         """
         run = self.prepare(context)
         pod = self._make_pod(run)
-        self._finish(run, context, partial(pod.trigger_reentry, context, event))
+        try:
+            self._finish(run, context, partial(pod.trigger_reentry, context, event))
+        finally:
+            if event["status"] == "timeout":
+                self.on_kill()
 
     def on_kill(self) -> None:
         """Delete the pod: Meltano and its plugins are told to stop, and have half a minute."""
@@ -105,12 +110,15 @@ class MeltanoPodOperator(BaseOperator):
         return self._pod
 
     def _finish(self, run: PreparedRun, context: Any, wait: Callable[[], Any]) -> None:
+        failed = None
         try:
             wait()
-        except Exception as error:
-            self._raise_reason(run, context)
-            raise AirflowException(f"the pod could not be run: {error}") from error
+        except Exception as error:  # noqa: BLE001 - the reason is in what is left of the pod
+            failed = error
         summary = self._pod.summary if self._pod else None
+        if failed and not (summary and summary.exit_code == 0):
+            self._raise_reason(run, context)
+            raise AirflowException(f"{_UNKNOWN}: {failed}") from failed
         if summary is None:
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
         finish_run(run, summary or RunSummary(0), self.outlets, context)
@@ -126,19 +134,29 @@ class MeltanoPodOperator(BaseOperator):
             said = f"; the last error in its log: {last}" if last else ""
             raise AirflowException(f"{pod.failure}{said}")
         if summary is None and pod.exit_code:
-            summary = RunSummary(
-                pod.exit_code, "it left no summary: is meltano-task its entrypoint?"
-            )
+            summary = RunSummary(pod.exit_code, _NO_SUMMARY)
         if summary is not None and summary.exit_code:
             finish_run(run, summary, self.outlets, context)
 
 
-def make_task(plan: DagPlan, task: TaskPlan, arguments: Mapping[str, Any]) -> MeltanoPodOperator:
-    """Return the operator for one task, with the arguments of every runner; call it in its DAG."""
+def make_task(
+    plan: DagPlan,
+    task: TaskPlan,
+    arguments: Mapping[str, Any],
+    prepare: Prepare | None = None,
+) -> MeltanoPodOperator:
+    """Return the operator for one task; call it in its DAG.
+
+    Args:
+        plan: Its DAG.
+        task: The task.
+        arguments: Those of every runner.
+        prepare: Returns its command, where that is none of a job.
+    """
     known = inspect.signature(BaseOperator).parameters
     launching = {name: value for name, value in arguments.items() if name not in known}
     return MeltanoPodOperator(
-        prepare=partial(prepare_run, plan, task),
+        prepare=prepare or partial(prepare_run, plan, task),
         template=partial(pod_template, plan, task),
         pod_name=pod_name(plan, task),
         deferrable=task.options.deferrable,

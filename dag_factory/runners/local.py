@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +16,10 @@ from airflow.sdk.log import mask_secret
 
 from dag_factory.errors import Severity
 from dag_factory.plan import DagPlan, TaskPlan
-from dag_factory.processes import MeltanoProcess
+from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import read_project
 from dag_factory.runners.finish import finish_run
-from dag_factory.runs import PreparedRun, prepare_run
+from dag_factory.runs import Prepare, prepare_run
 from dag_factory.summary import LogEntry
 
 _AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
@@ -47,7 +45,7 @@ class MeltanoOperator(BaseOperator):
     def __init__(
         self,
         *,
-        prepare: Callable[[Mapping[str, Any]], PreparedRun],
+        prepare: Prepare,
         project_root: str,
         environment: str,
         **kwargs: Any,
@@ -63,14 +61,14 @@ class MeltanoOperator(BaseOperator):
         """Run the command to its end.
 
         Raises:
-            AirflowFailException: Meltano is not installed, or a variable cannot be one.
+            AirflowFailException: The command is not installed, or a variable cannot be one.
             AirflowException: And others, as in `finish_run`.
         """
         run = self.prepare(context)
         for name in run.secrets:
             if value := os.environ.get(name):
                 mask_secret(value)
-        argv = [find_executable(run.argv[0]), *run.argv[1:]]
+        argv = [_find(run.argv[0]), *run.argv[1:]]
         root = Path(self.project_root)
         environ = self.process_environment(run.variables)
         self.log.info("Running %s in %s", shlex.join(run.argv), root)
@@ -114,16 +112,10 @@ class MeltanoOperator(BaseOperator):
             self._process.stop()
 
 
-def find_executable(name: str) -> str:
-    """Find a command, beside this Python first: Airflow's PATH need not hold its own venv.
-
-    Raises:
-        AirflowFailException: There is none.
-    """
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    found = shutil.which(name, path=path)
+def _find(name: str) -> str:
+    found = find_command(name)
     if found is None:
-        msg = f"`{name}` is not installed where Airflow runs; install it there: pip install {name}"
+        msg = f"`{name}` is not installed where Airflow runs: not beside its Python, nor on PATH"
         raise AirflowFailException(msg)
     return found
 
@@ -136,11 +128,23 @@ def _project_problem(root: Path) -> str | None:
 
 
 def make_task(
-    plan: DagPlan, task: TaskPlan, project_root: Path, arguments: Mapping[str, Any]
+    plan: DagPlan,
+    task: TaskPlan,
+    project_root: Path,
+    arguments: Mapping[str, Any],
+    prepare: Prepare | None = None,
 ) -> MeltanoOperator:
-    """Return the operator for one task, with the arguments of every runner; call it in its DAG."""
+    """Return the operator for one task; call it in its DAG.
+
+    Args:
+        plan: Its DAG.
+        task: The task.
+        project_root: The folder that holds `meltano.yml`.
+        arguments: Those of every runner.
+        prepare: Returns its command, where that is none of a job.
+    """
     return MeltanoOperator(
-        prepare=partial(prepare_run, plan, task),
+        prepare=prepare or partial(prepare_run, plan, task),
         project_root=str(project_root),
         environment=plan.environment,
         **arguments,

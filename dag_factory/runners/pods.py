@@ -6,6 +6,7 @@ https://airflow.apache.org/docs/apache-airflow-providers-cncf-kubernetes/stable/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,8 @@ from dag_factory.runners.pod_spec import MANAGED_BY
 _KEPT = timedelta(hours=1)
 _OVER = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 _GONE = 404
+# It succeeded, or it waits for another run.
+_NOTHING_TO_SEE = (0, os.EX_TEMPFAIL)
 
 
 class MeltanoPod(KubernetesPodOperator):
@@ -42,6 +45,7 @@ class MeltanoPod(KubernetesPodOperator):
         summary: What the run told, once it is over.
         exit_code: That of Meltano's container.
         failure: What Kubernetes did to the pod.
+        is_out_of_sight: Whether it still runs, and was not seen for too long.
     """
 
     template_fields = ()
@@ -59,6 +63,7 @@ class MeltanoPod(KubernetesPodOperator):
         self.summary: RunSummary | None = None
         self.exit_code: int | None = None
         self.failure: str | None = None
+        self.is_out_of_sight = False
 
     def build_pod_request_obj(self, context: Any = None, **kwargs: Any) -> V1Pod:
         """Return the pod; Airflow's merge of templates loses what they switch off."""
@@ -80,12 +85,22 @@ class MeltanoPod(KubernetesPodOperator):
         return pod
 
     def cleanup(self, pod: V1Pod, remote_pod: V1Pod, *args: Any, **kwargs: Any) -> None:
-        """Note how the pod ended, before Airflow cleans it up, and fails where it failed."""
-        if remote_pod and not self._killed:
-            self._note_end(remote_pod)
-        super().cleanup(pod, remote_pod, *args, **kwargs)
-        if remote_pod and not self._killed:
-            self.pod_manager.delete_pod(remote_pod)
+        """Note how the pod ended, before Airflow cleans it up, and fails where it failed.
+
+        One that still runs is left alone: Kubernetes could not be asked for a while. Where a task
+        is stopped or takes too long, `on_kill` is called, too.
+        """
+        if not remote_pod or self._killed:
+            super().cleanup(pod, remote_pod, *args, **kwargs)
+            return
+        self._note_end(remote_pod)
+        if self.is_out_of_sight:
+            return
+        try:
+            super().cleanup(pod, remote_pod, *args, **kwargs)
+        finally:
+            if self.exit_code in _NOTHING_TO_SEE:
+                self.pod_manager.delete_pod(remote_pod)
 
     def _write_logs(self, pod: V1Pod, follow: bool = False, since_time: Any = None) -> None:  # type: ignore[override]
         """Write the log of a pod that a deferred task waited for as that of any other."""
@@ -113,6 +128,7 @@ class MeltanoPod(KubernetesPodOperator):
             self.failure = f"Deleted: the pod {name} is gone: somebody deleted it, or its node did"
             return
         self.failure = pod_failure(pod, events)
+        self.is_out_of_sight = pod.status.phase == PodPhase.RUNNING and not self.failure
         self.exit_code, message = container_end(pod)
         self.summary = RunSummary.from_json(message)
 

@@ -236,6 +236,23 @@ def test_a_dag_that_airflow_refuses_is_left_out_and_named(tmp_path):
     assert "'bad'" in problem.message
 
 
+def test_a_dag_for_state_that_airflow_refuses_takes_no_other_along(tmp_path):
+    task = replace(PLAN.tasks[0], options=TaskOptions(operator={"executor": "NoSuch"}))
+    state = replace(PLAN, dag_id="state", job="state", tasks=(task,))
+    dags, (problem,) = build_dags([PLAN], Settings(tmp_path), state)
+    assert list(dags) == ["load"]
+    assert problem.code is Code.DAG_NOT_BUILT
+    assert "'state'" in problem.message
+
+
+def test_where_pods_have_no_image_there_is_no_dag_for_state(write_project):
+    annotations = "annotations: {airflow: {runner: kubernetes}}\n"
+    root = write_project(f"{annotations}jobs: [{{name: a, tasks: [dbt]}}]\n")
+    assert build_airflow_dags(root) == {}
+    with pytest.raises(ProjectError, match="MDF032 pods have no image"):
+        raise_project_problems(root)
+
+
 def test_a_value_that_only_serialisation_refuses_is_caught_too(tmp_path):
     bad = replace(PLAN, options=DagOptions(tags=("x" * 101,)))
     dags, (problem,) = build_dags([bad], Settings(tmp_path))

@@ -14,8 +14,8 @@ from shell_project import COMMAND, PROJECT, RECORD, STATE_ID, WAITING, give_stat
 from shell_project import write_script as write
 
 from dag_factory.planner import read_plans
+from dag_factory.processes import find_command
 from dag_factory.run_summary import LONGEST, RunSummary
-from dag_factory.runners.local import find_executable
 from dag_factory.settings import Settings
 
 JOB = "jobs: [{name: load, tasks: [tap-a target-x]}]\n"
@@ -43,14 +43,14 @@ def digest(root, text=PROJECT + JOB):
 
 
 def environ(root, **variables):
-    path = f"{Path(find_executable('meltano')).parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{Path(find_command('meltano')).parent}{os.pathsep}{os.environ['PATH']}"
     ours = {"MELTANO_PROJECT_ROOT": str(root), "MELTANO_ENVIRONMENT": "dev", "PATH": path}
     return {**os.environ, **ours, **variables}
 
 
 def arguments(root, *options, command=COMMAND):
     log = f"--termination-log={root / 'termination-log'}"
-    return [find_executable("meltano-task"), log, *options, "--", *command]
+    return [find_command("meltano-task"), log, *options, "--", *command]
 
 
 def run(root, *options, command=COMMAND, **variables):
@@ -183,7 +183,7 @@ def test_a_meltano_that_is_killed_is_told_by_the_signal(project):
 def test_a_state_id_that_is_held_is_code_75(project):
     write(project / "tap", WAITING)
     first = subprocess.Popen(
-        [find_executable(COMMAND[0]), *COMMAND[1:]],
+        [find_command(COMMAND[0]), *COMMAND[1:]],
         cwd=project,
         env=environ(project),
         stdout=subprocess.DEVNULL,

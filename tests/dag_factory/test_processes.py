@@ -10,8 +10,7 @@ import pytest
 from running import wait_until
 from shell_project import COMMAND, RECORD, STATE_ID, WAITING, give_state, make_project, write_script
 
-from dag_factory.processes import MeltanoProcess, ask_meltano
-from dag_factory.runners.local import find_executable
+from dag_factory.processes import MeltanoProcess, ask_meltano, find_command
 
 METRIC = """INFO METRIC: {"type": "counter", "metric": "record_count", "value": 3,
  "tags": {"stream": "s"}}""".replace("\n", "")
@@ -26,7 +25,7 @@ def project(tmp_path):
 def make_process(root, command=COMMAND, *, bookmarked=(), patience=20.0, **variables):
     environ = {**os.environ, "MELTANO_ENVIRONMENT": "dev", **variables}
     return MeltanoProcess(
-        [find_executable(command[0]), *command[1:]],
+        [find_command(command[0]), *command[1:]],
         root,
         environ,
         extractors=["tap-a"],
@@ -173,7 +172,7 @@ def test_whoever_cannot_take_the_log_leaves_no_process_behind(project):
 
 
 def test_a_question_keeps_the_answer_apart_from_the_log(project):
-    command = [find_executable("meltano"), "state", "get", "--", STATE_ID]
+    command = [find_command("meltano"), "state", "get", "--", STATE_ID]
     done = ask_meltano(command, project, os.environ)
     assert (done.returncode, done.stdout) == (0, "{}\n")
     assert '"level": "info"' in done.stderr

@@ -6,7 +6,7 @@ import pytest
 
 from dag_factory import snapshot
 from dag_factory.errors import Code
-from dag_factory.planner import read_plans
+from dag_factory.planner import read_all_plans, read_plans
 from dag_factory.settings import Settings
 
 GOOD = """
@@ -73,6 +73,15 @@ def test_every_kind_of_option_is_recalled_as_it_was(write_project, tmp_path):
     assert recall(settings) == recall(settings) == fresh
 
 
+def test_the_dag_for_state_is_recalled_too_and_stays_where_the_project_cannot_be_read(settings):
+    _, state, _ = read_all_plans(settings)
+    assert state.dag_id == "meltano_state"
+    for keep in (True, False):
+        assert snapshot.recall_plans(settings, keep=keep).state == state
+    (settings.project_root / "meltano.yml").write_text("[")
+    assert snapshot.recall_plans(settings, keep=True).state == state
+
+
 def test_each_loader_file_has_plans_of_its_own(settings):
     prefixed = replace(settings, dag_id_prefix="a_")
     for _ in range(2):
@@ -82,7 +91,7 @@ def test_each_loader_file_has_plans_of_its_own(settings):
 
 def test_an_unchanged_project_is_not_read_again(settings, monkeypatch):
     recall(settings)
-    monkeypatch.setattr(snapshot, "read_plans", None)
+    monkeypatch.setattr(snapshot, "read_all_plans", None)
     assert recall(settings)[0]
 
 
@@ -145,7 +154,7 @@ def test_a_spoilt_file_is_no_plan(settings, content):
 def test_another_version_of_this_package_reads_again(settings, monkeypatch):
     recall(settings)
     monkeypatch.setattr(snapshot, "_code_digest", lambda: "other")
-    monkeypatch.setattr(snapshot, "read_plans", lambda _: ((), ()))
+    monkeypatch.setattr(snapshot, "read_all_plans", lambda _: ((), None, ()))
     assert recall(settings) == ((), ())
 
 
@@ -167,13 +176,13 @@ def test_a_change_while_the_project_is_read_is_seen_the_next_time(settings, monk
     file = settings.project_root / "meltano.yml"
 
     def read_then_change(known):
-        plans = read_plans(known)
+        plans = read_all_plans(known)
         file.write_text(
             file.read_text().replace("name: j,", "name: k,").replace("job: j", "job: k")
         )
         return plans
 
-    monkeypatch.setattr(snapshot, "read_plans", read_then_change)
+    monkeypatch.setattr(snapshot, "read_all_plans", read_then_change)
     assert [each.job for each in recall(settings)[0]] == ["j"]
     monkeypatch.undo()
     assert [each.job for each in recall(settings)[0]] == ["k"]

@@ -16,7 +16,12 @@ import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
-from dag_factory.state_dag import Action, build_state_dag, wrong_fields
+from dag_factory.planner import read_all_plans
+from dag_factory.runners.kubernetes import MeltanoPodOperator
+from dag_factory.runners.pod_spec import pod_of_run
+from dag_factory.settings import Settings
+from dag_factory.state_actions import Action
+from dag_factory.state_dag import build_state_dag
 
 PROJECT = """
 project_id: test
@@ -68,37 +73,38 @@ def said():
         yield lambda: "\n".join(each["event"] % each.get("positional_args", ()) for each in lines)
 
 
+def make_dag(project, **settings):
+    _, plan, _ = read_all_plans(Settings(project, "dev", **settings))
+    return build_state_dag(plan, project)
+
+
 def act(project, action, **fields):
-    """Do what a run with these fields of the form would do, and return what XCom gets."""
-    dag = build_state_dag(project, "dev")
+    """Do what a run with these fields of the form would do."""
+    dag = make_dag(project)
     values = dag.params.dump() | {"action": action, **fields}
     for name, value in values.items():
         dag.params.get_param(name).resolve(value)
-    return execute(dag, values)
+    execute(dag, values)
 
 
 def execute(dag, values):
-    dag_run = SimpleNamespace(dag_id=dag.dag_id, run_id="r1")
-    return dag.get_task("state").execute({"params": values, "dag_run": dag_run})
+    dag.get_task("state").execute(context_of(dag, values))
 
 
-def test_list_names_the_state_ids_in_the_log_and_in_xcom(project, said):
-    listed = sorted(STATES)
-    assert act(project, "list") == listed
-    assert f"State IDs that have state:\n{json.dumps(listed, indent=2)}" in said()
+def context_of(dag, values):
+    return {"params": values, "dag_run": SimpleNamespace(dag_id=dag.dag_id, run_id="r1")}
 
 
-def test_show_writes_the_state_for_people_and_for_xcom(project, said):
-    assert act(project, "show", state_id=STATE_ID) == STATE
-    shown = json.dumps(STATE, indent=2, ensure_ascii=False)
-    assert f"The state of {STATE_ID}:\n{shown}" in said()
+def test_list_names_the_state_ids_in_the_log(project, said):
+    act(project, "list")
+    assert f"State IDs that have state:\n{json.dumps(sorted(STATES), indent=2)}" in said()
 
 
-def test_a_long_state_is_in_the_log_alone(project, said):
-    assert act(project, "show", state_id="long") is None
-    logged = said()
-    assert "stream_499" in logged
-    assert "It is too long for an XCom: " in logged
+@pytest.mark.parametrize("state_id", [STATE_ID, "long"])
+def test_show_writes_the_state_for_people(project, said, state_id):
+    act(project, "show", state_id=state_id)
+    shown = json.dumps(STATES[state_id], indent=2, ensure_ascii=False)
+    assert f"The state of {state_id}:\n{shown}" in said()
 
 
 @pytest.mark.parametrize("action", ["show", "copy", "clear"])
@@ -128,6 +134,7 @@ def test_copy_replaces_state_only_when_its_state_id_is_written_twice(project, sa
     act(project, "copy", **fields, confirm="other")
     assert states(project) == STATES | {"other": STATE}
     assert "To put the state of other back: meltano state set" in said()
+    assert f"other has the state of {STATE_ID}" in said()
 
 
 def test_clear_forgets_the_state_and_the_log_has_the_way_back(project, said):
@@ -153,7 +160,7 @@ def test_a_folder_that_holds_no_state_is_never_cleared(project, monkeypatch):
             act(project, "clear", **fields)
         values = {"action": "clear", "target": None, **fields}
         with pytest.raises(AirflowFailException, match="holds no state"):
-            execute(build_state_dag(project, "dev"), values)
+            execute(make_dag(project), values)
     assert precious.exists()
 
 
@@ -164,41 +171,28 @@ def test_release_lock_runs_with_the_python_of_meltano(project, said):
 
 @pytest.mark.parametrize("action", ["list", "release_lock"])
 def test_a_broken_project_fails_the_task_with_the_reason(project, action):
+    dag = make_dag(project)
     (project / "meltano.yml").write_text("environments: 5\n")
     with pytest.raises(AirflowException, match="failed") as failed:
-        act(project, action, state_id=STATE_ID)
+        execute(dag, dag.params.dump() | {"action": action, "state_id": STATE_ID})
     assert "no error" not in str(failed.value)
 
 
-@pytest.mark.parametrize(
-    ("fields", "wrong"),
-    [
-        ({"action": "list"}, None),
-        ({"action": "show"}, "show needs a state ID: fill in state_id; "),
-        ({"action": "clear"}, "clear needs a state ID"),
-        ({"action": "release_lock"}, "release_lock needs a state ID"),
-        ({"action": "show", "state_id": "a"}, None),
-        ({"action": "clear", "state_id": "a"}, "Nothing is cleared: write 'a' into confirm too"),
-        ({"action": "clear", "state_id": "a", "confirm": "A"}, "Nothing is cleared"),
-        ({"action": "clear", "state_id": "a", "confirm": "a"}, None),
-        ({"action": "copy", "state_id": "a"}, "copy needs another state ID to copy to"),
-        ({"action": "copy", "state_id": "a", "target": "a"}, "copy needs another state ID"),
-        ({"action": "copy", "state_id": "a", "target": "b"}, None),
-    ],
-)
-def test_the_fields_of_the_form_must_go_together(fields, wrong):
-    found = wrong_fields({"state_id": None, "target": None, "confirm": None} | fields)
-    assert found is wrong or found.startswith(wrong)
+def test_fields_that_do_not_go_together_fail_the_task_before_anything_is_started(dag):
+    values = dag.params.dump() | {"action": "clear", "state_id": "a"}
+    with pytest.raises(AirflowFailException, match="Nothing is cleared: write 'a' into"):
+        dag.get_task("state").prepare(context_of(dag, values))
 
 
-def test_fields_that_do_not_go_together_fail_the_task_before_anything_is_done(tmp_path):
-    with pytest.raises(AirflowFailException, match="Nothing is cleared"):
-        act(tmp_path / "no project", "clear", state_id="a")
+@pytest.fixture
+def dag(tmp_path):
+    (tmp_path / "meltano.yml").write_text(PROJECT)
+    return make_dag(tmp_path)
 
 
 @pytest.mark.parametrize("field", ["state_id", "target", "confirm"])
-def test_the_form_takes_every_state_id_and_nothing_else(tmp_path, field):
-    param = build_state_dag(tmp_path, "dev").params.get_param(field)
+def test_the_form_takes_every_state_id_and_nothing_else(dag, field):
+    param = dag.params.get_param(field)
     for good in (None, STATE_ID, "--all", "données été/1 x", "...", "a..b", ".a", "$HOME {{ x }}"):
         assert param.resolve(good) == good
     for bad in (
@@ -219,8 +213,8 @@ def test_the_form_takes_every_state_id_and_nothing_else(tmp_path, field):
             param.resolve(bad)
 
 
-def test_the_form_offers_the_actions_and_begins_with_a_harmless_one(tmp_path):
-    action = build_state_dag(tmp_path, "dev").params.get_param("action")
+def test_the_form_offers_the_actions_and_begins_with_a_harmless_one(dag):
+    action = dag.params.get_param("action")
     assert (action.value, action.schema["enum"]) == ("list", list(Action))
     for bad in (None, "drop", "LIST"):
         with pytest.raises(ParamValidationError):
@@ -228,16 +222,53 @@ def test_the_form_offers_the_actions_and_begins_with_a_harmless_one(tmp_path):
 
 
 def test_it_waits_for_people_and_does_one_thing_at_a_time(tmp_path):
-    dag = build_state_dag(tmp_path, "dev", dag_id="prod_meltano_state")
+    (tmp_path / "meltano.yml").write_text(PROJECT)
+    dag = make_dag(tmp_path, dag_id_prefix="prod_")
     assert (dag.dag_id, dag.schedule, dag.max_active_runs) == ("prod_meltano_state", None, 1)
     assert dag.is_paused_upon_creation is False
     assert dag.tags == {"meltano", "dev"}
-    assert [task.retries for task in dag.tasks] == [0]
+    assert [(task.retries, task.outlets) for task in dag.tasks] == [(0, [])]
     assert all(action.replace("_", " ").capitalize() in dag.doc_md for action in Action)
 
 
-def test_built_twice_it_is_the_same_to_the_byte(tmp_path):
+IN_PODS = """
+annotations:
+  airflow:
+    runner: kubernetes
+    service_account: loads
+    resources: {limits: {memory: 1Gi}}
+    operator: {namespace: data, retry_delay: 1m}
+    pod_override: {spec: {containers: [{name: base, envFrom: [{secretRef: {name: meltano}}]}]}}
+"""
+
+
+def test_in_production_it_is_a_pod_like_any_other(tmp_path):
+    (tmp_path / "meltano.yml").write_text(PROJECT + IN_PODS)
+    dag = make_dag(tmp_path, image="registry.example.com/meltano:1.4.2")
+    task = dag.get_task("state")
+    assert isinstance(task, MeltanoPodOperator)
+    assert task.launching == {"namespace": "data"}
+    values = {"action": "clear", "state_id": "--all $(HOME)", "confirm": "--all $(HOME)"}
+    pod = pod_of_run(task.template(), task.prepare(context_of(dag, values)))
+    assert pod["metadata"]["labels"]["meltano_job"] == "meltano_state"
+    assert pod["spec"]["serviceAccountName"] == "loads"
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] == "registry.example.com/meltano:1.4.2"
+    assert container["resources"]["limits"] == {"memory": "1Gi"}
+    assert container["envFrom"] == [{"secretRef": {"name": "meltano"}}]
+    twice = ["--all $$(HOME)"] * 2
+    assert container["args"] == ["--", "meltano-state", "clear", "--", *twice]
+    assert container["env"] == [
+        {"name": "MELTANO_ENVIRONMENT", "value": "dev"},
+        {"name": "MELTANO_JOB_TRIGGER", "value": "airflow:meltano_state/r1"},
+    ]
+
+
+@pytest.mark.parametrize("more", ["", IN_PODS])
+def test_built_twice_it_is_the_same_to_the_byte(tmp_path, more):
+    (tmp_path / "meltano.yml").write_text(PROJECT + more)
     first, second = (
-        json.dumps(DagSerialization.to_dict(build_state_dag(tmp_path, "dev"))) for _ in range(2)
+        json.dumps(DagSerialization.to_dict(make_dag(tmp_path, image="meltano:1.4.2")))
+        for _ in range(2)
     )
     assert first == second

@@ -67,7 +67,15 @@ def test_an_interrupted_install_carries_on(checkout):
 
 
 @pytest.mark.parametrize(
-    "lock", ["requirements.lock", "docs/screenshots.lock", "meltano/extract/tap-spreadsheets.lock"]
+    "lock",
+    [
+        "requirements.lock",
+        "docs/screenshots.lock",
+        "images/airflow/requirements.lock",
+        "images/meltano/requirements.lock",
+        "images/tools.lock",
+        "meltano/extract/tap-spreadsheets.lock",
+    ],
 )
 def test_a_lock_names_versions_and_hashes_and_no_addresses(lock):
     lines = (CHECKOUT / lock).read_text().splitlines()

@@ -31,11 +31,15 @@ def postgres(cluster: Cluster) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def pods(
-    airflow: RunningAirflow, api: httpx.Client, cluster: Cluster, postgres: Postgres
+    airflow: RunningAirflow,
+    api: httpx.Client,
+    cluster: Cluster,
+    postgres: Postgres,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pods]:
     """The jobs of the test project as DAGs, whose Airflow may do no more than the least Role."""
-    image = cluster.image(PROJECT)
-    with cluster.namespace() as namespace:
+    image = cluster.image("meltano", PROJECT, "TEST_PODS_IMAGE")
+    with cluster.new_namespace() as namespace:
         running = Pods(airflow, api, cluster, postgres, namespace)
         secret = {
             "MELTANO_DATABASE_URI": postgres.url("postgresql+psycopg"),
@@ -47,7 +51,8 @@ def pods(
         shutil.copytree(CHECKOUT / PROJECT, project)
         yaml = YAML()
         data = yaml.load(project / "meltano.yml")
-        launching = {"config_file": str(cluster.launcher(namespace)), "namespace": namespace}
+        file = cluster.launcher(namespace, tmp_path_factory.mktemp("launcher") / "kubeconfig")
+        launching = {"config_file": str(file), "namespace": namespace}
         data["annotations"]["airflow"] |= {"image": image, "operator": launching}
         yaml.dump(data, project / "meltano.yml")
         loader = airflow.checkout / "dags/pods.py"

@@ -54,7 +54,7 @@ def test_an_image_that_is_not_to_be_had_is_named(pods):
     run = pods.start("absent")
     assert run.end() == "failed"
     assert "ErrImagePull: the image localhost/absent:1 cannot be pulled" in run.log()
-    wait_until(lambda: not pods.of("absent"), 60, "the end of the pod")
+    wait_until(lambda: not pods.of("absent"), 180, "the end of the pod")
 
 
 def test_a_pod_that_no_node_takes_says_so(pods):

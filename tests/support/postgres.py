@@ -31,7 +31,7 @@ class Postgres:
     def query(self, sql: str, *values: object) -> list[tuple]:
         """Run a statement, and return its rows."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            cursor = connection.execute(sql, values)
+            cursor = connection.execute(sql, values or None)
             return cursor.fetchall() if cursor.description else []
 
 

@@ -45,6 +45,15 @@ def test_a_run_moves_what_the_tap_says_to_the_target(project):
     assert '"id": 1' in (project / "received").read_text()
 
 
+def test_a_chosen_stream_of_which_nothing_is_counted_is_named(project, caplog):
+    write_script(project / "tap", RECORD)
+    operator = make_operator(project)
+    argv = ("meltano", "run", "--no-install", "tap-a", "target-x")
+    operator.prepare = lambda _: PreparedRun(argv, {}, streams=("rivers",))
+    operator.execute({})
+    assert "Nothing was counted of rivers: is it the name of a stream?" in caplog.text
+
+
 def test_a_dry_run_moves_nothing_and_skips_what_comes_after(project):
     argv = ("meltano", "run", "--no-install", "--dry-run", "tap-a", "target-x")
     write_script(project / "tap", RECORD)
