@@ -1,0 +1,133 @@
+"""Do with a ServiceAccount's token what a part of Airflow asks of Kubernetes.
+
+    python run_as.py ROLE NAMESPACE < RUNS
+
+RUNS is JSON: for the name of each run the path of a kubeconfig. What a run logs follows its name.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+WHOLE = "whole"
+ANNOTATIONS = {"dag_id": "a_dag", "task_id": "a_task", "run_id": "a_run", "try_number": "1"}
+
+
+def make_pod(namespace: str, name: str, code: str, **metadata: dict[str, str]) -> None:
+    """Start a pod as the administrator, as somebody else would have left it there."""
+    pod: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("pod.yaml").read_text())
+    pod["metadata"] = {"name": name, "namespace": namespace, **metadata}
+    pod["spec"]["containers"][0] |= {
+        "image": os.environ["TEST_IMAGE"],
+        "command": ["python", "-c", code],
+    }
+    subprocess.run(["kubectl", "create", "-f", "-"], input=json.dumps(pod), text=True, check=True)
+
+
+def is_there(namespace: str, name: str) -> bool:
+    argv = ["kubectl", "get", "pod", name, "-n", namespace, "--ignore-not-found", "-o", "name"]
+    return bool(subprocess.run(argv, capture_output=True, check=True).stdout)
+
+
+def run_tasks(kubeconfig: str, namespace: str, run: str) -> None:
+    """Run tasks as a worker does; the connection says in which namespace."""
+    connection = json.loads(os.environ["TEST_CONNECTION"])
+    connection["extra"] = {"kube_config_path": kubeconfig, "namespace": namespace}
+    os.environ["AIRFLOW_CONN_KUBERNETES_DEFAULT"] = json.dumps(connection)
+    import pod_dags
+
+    if run == WHOLE:
+        print("ends_well:", pod_dags.ends_well.test().state)
+    print("fails:", pod_dags.fails.test().state)
+
+
+def run_triggers(kubeconfig: str, namespace: str, run: str) -> None:
+    """Wait for a pod as the triggerer does, and delete it as for a task that is cleared."""
+    from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
+
+    def make_trigger() -> KubernetesPodTrigger:
+        return KubernetesPodTrigger(
+            pod_name=run,
+            pod_namespace=namespace,
+            trigger_start_time=datetime.now(UTC),
+            base_container_name="base",
+            config_dict=yaml.safe_load(Path(kubeconfig).read_text()),
+            in_cluster=False,
+            poll_interval=0.5,
+            startup_check_interval=1,
+            logging_interval=1,
+        )
+
+    async def wait() -> None:
+        async for event in make_trigger().run():
+            print("event:", event.payload["status"])
+
+    make_pod(namespace, run, "import time; print('at work', flush=True); time.sleep(4)")
+    asyncio.run(wait())
+    asyncio.run(make_trigger().on_kill())
+
+
+def run_executor(kubeconfig: str, namespace: str, run: str) -> None:
+    """Run a worker pod as the scheduler does, and take over that of a scheduler that is gone."""
+    from airflow.models.taskinstancekey import TaskInstanceKey
+    from airflow.providers.cncf.kubernetes.executors.kubernetes_executor import KubernetesExecutor
+
+    os.environ["AIRFLOW__KUBERNETES_EXECUTOR__CONFIG_FILE"] = kubeconfig
+    labels = {"kubernetes_executor": "True", "airflow-worker": "gone"}
+    make_pod(namespace, run, "", labels=labels, annotations=ANNOTATIONS)
+    wait = ["kubectl", "wait", f"pod/{run}", "-n", namespace, "--timeout=60s"]
+    subprocess.run([*wait, "--for=jsonpath={.status.phase}=Succeeded"], check=True)
+    executor = KubernetesExecutor()
+    executor.job_id = "1"
+    executor.start()
+    key = TaskInstanceKey("a_dag", "a_task", "another_run", 1, -1)
+    executor.running.add(key)
+    executor.execute_async(key, ["airflow", "tasks", "run"])
+    # What it may not do, it tries for ever, within one call.
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(60 if run == WHOLE else 5)
+    try:
+        while key in executor.running or is_there(namespace, run):
+            attempt(executor.sync)
+            time.sleep(0.2)
+        print("no task and no pod is left")
+    except KeyboardInterrupt:
+        print("something is left")
+    finally:
+        signal.alarm(0)
+        for child in multiprocessing.active_children():
+            child.terminate()
+
+
+def attempt(step: Callable[[], None]) -> None:
+    """Carry on after a refusal, as the scheduler does; its log has it."""
+    try:
+        step()
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+
+
+RUNS = {
+    "task-pods-launcher": run_tasks,
+    "task-pods-watcher": run_triggers,
+    "worker-pods-launcher": run_executor,
+}
+
+if __name__ == "__main__":
+    role, namespace = sys.argv[1:]
+    for name, kubeconfig in json.load(sys.stdin).items():
+        print(f"== {name}", flush=True)
+        RUNS[role](kubeconfig, namespace, name)
+        sys.stdout.flush()

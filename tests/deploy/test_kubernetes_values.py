@@ -1,0 +1,143 @@
+"""The values for Airflow's Helm chart: what can be known of them without Helm."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from airflow.configuration import conf
+from running import CHECKOUT
+
+FOLDER = CHECKOUT / "deploy/kubernetes"
+GUIDE = (CHECKOUT / "docs/kubernetes.md").read_text()
+VALUES = {path.name: yaml.safe_load(path.read_text()) for path in FOLDER.glob("values*.yaml")}
+
+# What stands in the chart's own values.yaml, 1.22.0, of what we use; none takes a secret in clear.
+# https://github.com/apache/airflow/blob/helm-chart/1.22.0/chart/values.yaml
+CHART_KEYS = """
+airflowVersion allowPodLaunching apiSecretKeySecretName defaultAirflowRepository defaultAirflowTag env
+executor extraEnv fernetKeySecretName jwtSecretName
+apiServer.resources
+cleanup.enabled
+config
+createUserJob.enabled
+dagProcessor.enabled
+dagProcessor.logGroomerSidecar.enabled
+dagProcessor.resources
+dagProcessor.serviceAccount.automountServiceAccountToken
+dags.gitSync.enabled
+dags.gitSync.knownHosts
+dags.gitSync.maxFailures
+dags.gitSync.period
+dags.gitSync.ref
+dags.gitSync.repo
+dags.gitSync.sshKeySecret
+dags.gitSync.subPath
+data.brokerUrlSecretName
+data.metadataSecretName
+migrateDatabaseJob.serviceAccount.automountServiceAccountToken
+postgresql.enabled
+redis.passwordSecretName
+scheduler.logGroomerSidecar.enabled
+scheduler.resources
+scheduler.serviceAccount.create
+scheduler.serviceAccount.name
+securityContexts.containers
+securityContexts.pod
+statsd.enabled
+triggerer.logGroomerSidecar.enabled
+triggerer.persistence.enabled
+triggerer.replicas
+triggerer.resources
+triggerer.serviceAccount.create
+triggerer.serviceAccount.name
+workers.celery.logGroomerSidecar.enabled
+workers.celery.persistence.enabled
+workers.celery.replicas
+workers.celery.resources
+workers.celery.serviceAccount.create
+workers.celery.serviceAccount.name
+workers.kubernetes.resources
+workers.kubernetes.serviceAccount.create
+workers.kubernetes.serviceAccount.name
+""".split()
+
+
+def keys(values: Any, path: str = "") -> Iterator[str]:
+    """Yield the path of each value, as far as the chart itself knows it."""
+    if path in CHART_KEYS or not isinstance(values, dict):
+        yield path
+        return
+    for name, value in values.items():
+        yield from keys(value, f"{path}.{name}" if path else name)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_have_only_keys_of_the_chart(name):
+    assert [key for key in keys(VALUES[name]) if key not in CHART_KEYS] == []
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_what_goes_into_airflow_cfg_is_known_to_airflow(name):
+    known = conf.configuration_description
+    for section, options in VALUES[name].get("config", {}).items():
+        assert set(options) <= set(known[section]["options"])
+
+
+def test_celery_alone_defers():
+    deferrable = {name: values.get("config", {}).get("operators") for name, values in VALUES.items()}
+    assert deferrable.pop("values-celery.yaml") == {"default_deferrable": "True"}
+    assert set(deferrable.values()) == {None}
+
+
+def test_pods_are_started_where_the_roles_allow_it():
+    roles = [*yaml.safe_load_all((FOLDER / "task-pods.yaml").read_text())]
+    (env,) = [
+        each["value"]
+        for each in VALUES["values.yaml"]["env"]
+        if each["name"] == "AIRFLOW_CONN_KUBERNETES_DEFAULT"
+    ]
+    namespace = json.loads(env)["extra"]["namespace"]
+    assert {each["metadata"]["namespace"] for each in roles} == {namespace}
+
+
+def test_each_service_account_that_the_chart_does_not_create_is_there():
+    manifests = yaml.safe_load_all((FOLDER / "service-accounts.yaml").read_text())
+    there = {each["metadata"]["name"] for each in manifests}
+    base, celery = VALUES["values.yaml"], VALUES["values-celery.yaml"]
+    sections = [base["scheduler"], base["triggerer"], base["workers"]["kubernetes"]]
+    for section in (*sections, celery["workers"]["celery"]):
+        assert section["serviceAccount"]["create"] is False
+        assert section["serviceAccount"]["name"] in there
+
+
+SECRETS = {
+    value: key
+    for text in (path.read_text() for path in FOLDER.glob("values*.yaml"))
+    for value, key in re.findall(r"Secret(?:Name)?: ([\w-]+) # key `([\w-]+)`", text)
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_the_guide_makes_each_secret_that_the_values_name(name):
+    assert f"secret airflow {name} {SECRETS[name]}" in GUIDE
+
+
+def test_every_value_that_names_a_secret_says_its_key():
+    named = [
+        value
+        for values in VALUES.values()
+        for path, value in leaves(values)
+        if re.search(r"Secret(Name)?$", path)
+    ]
+    assert sorted(named) == sorted(SECRETS)
+
+
+def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(values, dict):
+        yield path, values
+        return
+    for name, value in values.items():
+        yield from leaves(value, f"{path}.{name}")
