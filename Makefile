@@ -1,6 +1,8 @@
 # make up      install, start Airflow, run a first pipeline, show what came of it   (PORT=8080)
 # make down    stop Airflow
-# make clean   stop Airflow and forget its state, the warehouse and .venv
+# make kube-up    the same with tasks in pods of a Kubernetes   (PORT=8080 NAMESPACE=meltano)
+# make kube-down  stop that Airflow and forget its state, its namespace and its rows
+# make clean   stop both and forget their state, the warehouse and .venv
 # make test    install, lint, type-check and run all tests
 # make test-faults   the long tests: pods, nodes and servers that die; needs a cluster
 # make lint    the quick part of that
@@ -8,7 +10,7 @@
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   what reading a project and building its DAGs cost, beside the plain way
 
-.PHONY: up down clean test test-faults lint lock screenshots bench install
+.PHONY: up down kube-up kube-down clean test test-faults lint lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
@@ -22,7 +24,17 @@ down:
 	@if [ -d .local ]; then .venv/bin/python deploy/local/platform_cli.py down; \
 	else echo "Airflow was not running."; fi
 
+kube-up: install
+	@.venv/bin/python deploy/local/kube_cli.py kube-up --port $(PORT) \
+		$(if $(NAMESPACE),--namespace $(NAMESPACE))
+
+kube-down:
+	@if [ -d .local-kube ]; then .venv/bin/python deploy/local/kube_cli.py kube-down; \
+	else echo "Nothing of kube-up is here."; fi
+
 clean:
+	@if [ -x .venv/bin/meltano-dags ] && [ -d .local-kube ]; then \
+		.venv/bin/python deploy/local/kube_cli.py kube-down; fi
 	@if [ -x .venv/bin/meltano-dags ]; then .venv/bin/python deploy/local/platform_cli.py clean; fi
 	@rm -rf .venv
 

@@ -5,13 +5,13 @@ It is run where a component of Airflow runs, with that component's configuration
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 
 from dag_factory.build import build_dags
 from dag_factory.errors import Code, Location, Problem
 from dag_factory.plan import DagPlan
-from dag_factory.planner import option_sources
+from dag_factory.planner import PlanSources, option_sources
 from dag_factory.settings import Settings
 
 _CONNECTION = "smtp_default"
@@ -22,7 +22,16 @@ def airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[Pr
     _, unbuilt = build_dags(plans, settings)
     checker = _Checker(settings)
     found = [problem for plan in plans for problem in checker.problems(plan)]
-    return (*unbuilt, *found)
+    return (*unbuilt, *found, *_pod_problems(plans, checker.sources))
+
+
+def _pod_problems(
+    plans: tuple[DagPlan, ...], sources: Callable[[DagPlan], PlanSources]
+) -> Iterator[Problem]:
+    if any(task.options.pod_override for plan in plans for task in plan.tasks):
+        from dag_factory.pod_keys import pod_problems  # noqa: PLC0415 - 1 s, and seldom needed
+
+        yield from pod_problems(plans, sources)
 
 
 class _Checker:

@@ -17,7 +17,7 @@ from zoneinfo import available_timezones
 
 from dag_factory.errors import Code, Location, Problem, shown
 from dag_factory.options import KEY, OPTIONS, PARTS, DagOptions, Level, TaskOptions, is_option
-from dag_factory.pod_merge import merge_pods
+from dag_factory.pod_merge import item_name, merge_pods
 from dag_factory.yaml_files import YamlMap
 
 _ALIKE = 0.8
@@ -29,7 +29,8 @@ class Annotations:
 
     Attributes:
         values: The options that are right.
-        places: Where each stands; each item of a mapping that adds up, too, as `dag.fail_fast`.
+        places: Where each stands; what is in a mapping that adds up, too, as `dag.fail_fast` or
+            `pod_override.spec.containers.base.env`.
         parts: Those of a job's `tasks` or an environment's `jobs`, by name.
         wrong: Whether something is wrong with others: the job that they are for does not run.
         location: Where they stand.
@@ -95,11 +96,12 @@ class _Reader:
                 self.values[key] = OPTIONS[key].read(written[key])
                 self.places |= {key: written.at(key), **_items(written, key)}
             except (ValueError, OverflowError) as error:
-                reason = "is too long" if isinstance(error, OverflowError) else error
-                about_a_part = str(reason).startswith(("has ", "needs "))
+                said = "is too long" if isinstance(error, OverflowError) else str(error)
+                reason, _, hint = said.partition("; ")
+                about_a_part = reason.startswith(("has ", "needs "))
                 value = "" if about_a_part else f"{shown(written[key])} "
                 message = f"{self.who}{key}: {value}{reason}"
-                self.report(written.at(key), message, _right_form(key, written[key]))
+                self.report(written.at(key), message, hint or _right_form(key, written[key]))
 
     def part(self, written: YamlMap, key: str) -> None:
         entries, level = written[key], PARTS[self.level][1]
@@ -113,10 +115,18 @@ class _Reader:
 
 
 def _items(written: YamlMap, key: str) -> dict[str, Location]:
-    value = written[key]
-    if key not in _ADD_UP or not isinstance(value, YamlMap):
-        return {}
-    return {f"{key}.{name}": value.at(name) for name in value}
+    return dict(_places((key,), written[key])) if key in _ADD_UP else {}
+
+
+def _places(path: tuple[str, ...], part: Any) -> Iterator[tuple[str, Location]]:
+    """Yield where each key of a mapping stands, and those below it."""
+    if isinstance(part, YamlMap):
+        for name in part:
+            yield ".".join((*path, str(name))), part.at(name)
+            yield from _places((*path, str(name)), part[name])
+    elif isinstance(part, list):
+        for index, item in enumerate(part):
+            yield from _places((*path, item_name(path[-1], item, index)), item)
 
 
 def _unknown(who: str, key: Any, level: Level) -> tuple[str, str]:
@@ -193,7 +203,7 @@ _ADD_UP = (
 
 
 def _added(name: str, earlier: Any, value: Any) -> Any:
-    if name == "pod_override":
+    if name in ("resources", "pod_override"):
         return merge_pods(earlier, value, keep_removals=True)
     if isinstance(value, Mapping):
         return {**earlier, **value}

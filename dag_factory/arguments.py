@@ -133,7 +133,7 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     raw = dict(options.operator)
     # The local runner leaves them alone, so that one `operator` serves every environment.
     launching = {name: raw.pop(name) for name in LAUNCHING if name in raw}
-    if options.runner == "kubernetes":
+    if options.in_pod:
         ours |= launching
     return ours | _passed_on(holder, raw, BaseOperator, ours | unset, zone)
 

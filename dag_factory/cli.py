@@ -206,7 +206,8 @@ def _show(arguments: argparse.Namespace) -> int:
     plans, _ = _planned(settings)
     plan = _chosen(plans, arguments.job, settings)
     why = option_sources(settings)(plan) if arguments.why else None
-    print(describe_dag(plan, datetime.now(UTC), why, settings.project_root))
+    now, root = datetime.now(UTC), settings.project_root
+    print(describe_dag(plan, now, why, root, settings.image))
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from dag_factory.errors import Code, Location, Problem
 from dag_factory.options import TaskOptions
@@ -13,7 +13,11 @@ from dag_factory.yaml_files import YamlMap
 
 _DATABASE = "MELTANO_DATABASE_URI"
 _STATE = "MELTANO_STATE_BACKEND_URI"
+_METHOD = "load_method"
 _APPEND = "append-only"
+_KEYS = "table-key-properties"
+# What each pod has for itself: a file, and the state backend that is in the database.
+_OWN = ("sqlite", "systemdb")
 
 
 def no_shared_database(
@@ -23,7 +27,7 @@ def no_shared_database(
 
     Meltano keeps bookmarks, and the lock that keeps two runs of a state ID apart, in its system
     database, by default a file that ends with the pod:
-    https://docs.meltano.com/guide/production#meltanos-system-database.
+    https://docs.meltano.com/concepts/project#system-database.
 
     Args:
         project: The project.
@@ -34,16 +38,18 @@ def no_shared_database(
     blocks = [entry.get("env") for entry in (project.data, environment.entry)]
     named = {name for block in blocks if isinstance(block, Mapping) for name in block}
     backend = project.data.get("state_backend")
-    known = (
+    written = (
         project.data.get("database_uri"),
         project.data.get("state_backend.uri"),
-        isinstance(backend, Mapping) and backend.get("uri"),
-        named & {_DATABASE, _STATE},
-        _is_in_pods(options.pod_override),
+        backend.get("uri") if isinstance(backend, Mapping) else None,
     )
-    if not any(known):
-        message = f"pods of {environment.name!r} share no system database, and no state backend"
-        hint = f"give them {_DATABASE}, as docs/kubernetes.md says; their bookmarks would be lost"
+    is_set = any(each and not str(each).startswith(_OWN) for each in written)
+    if not (is_set or named & {_DATABASE, _STATE} or _is_in_pods(options.pod_override)):
+        message = (
+            f"pods of {environment.name!r} share neither a system database nor a state backend,"
+            " so that their bookmarks are lost"
+        )
+        hint = f"give them {_DATABASE}, such as from a Secret by envFrom in `pod_override`"
         yield Problem(Code.NO_SHARED_DATABASE, place, message, hint)
 
 
@@ -63,24 +69,32 @@ def without_keys(plugins: Iterable[Plugin], environment: Environment) -> Iterato
         plugins: Those of a task.
         environment: The Meltano environment that it runs in.
     """
-    hint = "give the stream keys, or set `retries: 0`, or bear rows that stand twice"
     for plugin in plugins:
-        for entry in (*environment.configured(plugin), *plugin.definition):
-            if not isinstance(entry, YamlMap):
-                continue
-            for stream, place in _keyless(plugin, entry):
-                message = f"{plugin.name!r}: {stream}, and its tasks are tried again"
-                yield Problem(Code.NO_KEYS, place, message, hint)
+        entries = (*environment.configured(plugin), *plugin.definition)
+        for what, cure, place in _keyless(plugin, [each for each in entries if _is_written(each)]):
+            message = f"{plugin.name!r}: {what}, and a task that is tried again loads some twice"
+            hint = f"{cure}, set `retries: 0`, or bear with it"
+            yield Problem(Code.NO_KEYS, place, message, hint)
 
 
-def _keyless(plugin: Plugin, entry: YamlMap) -> Iterator[tuple[str, Location]]:
-    metadata, config = entry.get("metadata"), entry.get("config")
-    if plugin.type == "extractors" and isinstance(metadata, YamlMap):
-        for stream, values in metadata.items():
-            if isinstance(values, YamlMap) and values.get("table-key-properties") == []:
-                place = values.at("table-key-properties")
-                yield f"the stream {stream!r} has no key", place
-    if plugin.type != "loaders" or not isinstance(config, YamlMap):
+def _keyless(plugin: Plugin, entries: list[YamlMap]) -> Iterator[tuple[str, str, Location]]:
+    """Yield what has no key, and what to do; of the places that say it, the first counts."""
+    if plugin.type == "loaders":
+        configs = (each["config"] for each in entries if _is_written(each.get("config")))
+        config = next((each for each in configs if _METHOD in each), None)
+        if config and config[_METHOD] == _APPEND:
+            yield "it appends rows", f"set {_METHOD} to upsert", config.at(_METHOD)
+    if plugin.type != "extractors":
         return
-    if config.get("load_method") == _APPEND:
-        yield "it appends rows", config.at("load_method")
+    said: set[str] = set()
+    for metadata in (each["metadata"] for each in entries if _is_written(each.get("metadata"))):
+        for stream, values in metadata.items():
+            if _is_written(values) and _KEYS in values and stream not in said:
+                said.add(stream)
+                if values[_KEYS] == []:
+                    yield f"rows of {stream!r} have no key", "give them one", values.at(_KEYS)
+
+
+def _is_written(part: Any) -> TypeGuard[YamlMap]:
+    """Return whether a part stands in the project's files: a lock file has no lines."""
+    return isinstance(part, YamlMap)

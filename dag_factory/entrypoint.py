@@ -8,23 +8,26 @@ https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-fa
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from dag_factory.blocks import Grammar
 from dag_factory.digests import task_digest
+from dag_factory.plugins import Plugin
 from dag_factory.processes import MeltanoProcess
-from dag_factory.project import read_project
+from dag_factory.project import Project, read_project
 from dag_factory.run_summary import RunSummary
 from dag_factory.summary import LogEntry
 
 _PRIVATE = 0o077
+_ELT = "elt"
 # Kubernetes kills a container 30 seconds after asking it to stop, if nothing else is said.
 _PATIENCE = 20.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -39,9 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(argv)
     os.umask(_PRIVATE)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     summary = _run(options)
     with suppress(OSError):
-        options.termination_log.write_text(summary.to_json(), encoding="utf-8")
+        options.termination_log.write_bytes(summary.to_json())
     code = summary.exit_code
     return code if code >= 0 else 128 - code
 
@@ -95,16 +100,27 @@ def _difference(root: Path, wanted: str, command: Sequence[str]) -> str | None:
     environment = next((each for each in project.environments if each.name == name), None)
     if environment is None:
         return f"{what}: the image has no environment {name!r}; {hint}"
-    grammar = Grammar(project)
-    words = [each for each in command[2:] if not each.startswith("-")]
-    plugins = [grammar.plugin_of(word) for word in words]
-    if None in plugins:
-        return f"{what}: the image has no {words[plugins.index(None)]!r}; {hint}"
-    found = task_digest(project, environment, filter(None, plugins))
+    plugins = [*_plugins(project, command)]
+    if missing := [word for word, plugin in plugins if plugin is None]:
+        return f"{what}: the image has no {missing[0]!r}; {hint}"
+    found = task_digest(project, environment, filter(None, (plugin for _, plugin in plugins)))
     if found != wanted:
-        named = ", ".join(words)
+        named = ", ".join(word for word, _ in plugins)
         return f"{what}: {named}, or the env of the project or of {name!r}, differ; {hint}"
     return None
+
+
+def _plugins(project: Project, command: Sequence[str]) -> Iterator[tuple[str, Plugin | None]]:
+    """Yield the plugin that each word of a command names: as the planner found it, or none."""
+    words = [each for each in command[2:] if not each.startswith("-")]
+    if command[1:2] == [_ELT]:
+        for kind, word in zip(("extractors", "loaders"), words, strict=True):
+            known = (each for each in project.plugins if (each.type, each.name) == (kind, word))
+            yield word, next(known, None)
+    else:
+        grammar = Grammar(project)
+        for word in words:
+            yield word, grammar.plugin_of(word)
 
 
 def _show(entry: LogEntry) -> None:

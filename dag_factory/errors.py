@@ -84,6 +84,7 @@ class Code(StrEnum):
     UNKNOWN_POOL = "MDF043"
     UNKNOWN_NOTIFIER = "MDF044"
     MISSING_CONNECTION = "MDF045"
+    UNKNOWN_POD_KEY = "MDF046"
     PLAINTEXT_SECRET = "MDF050"  # noqa: S105 - a code
     OVERRIDDEN_SECRET = "MDF051"  # noqa: S105 - a code
 

@@ -71,7 +71,7 @@ class Expectation:
         return any(each.max_age is not None for each in (self.run, *self.streams.values()))
 
     @property
-    def _of_rows(self) -> bool:
+    def of_rows(self) -> bool:
         """Whether rows are to be counted."""
         return any(each.min or each.max is not None for each in (self.run, *self.streams.values()))
 
@@ -81,7 +81,7 @@ class Expectation:
         Args:
             counted: The rows of each stream; `None` where nobody counted.
         """
-        if not self._of_rows:
+        if not self.of_rows:
             return []
         if counted is None:
             return ["rows are expected, and neither the extractor nor the loader counts any"]
@@ -91,15 +91,22 @@ class Expectation:
             found.append(wrong and f"stream {stream}: {wrong}")
         return [each for each in found if each]
 
-    def wrong_ages(self, newest: Mapping[str, datetime], now: datetime) -> list[str]:
+    def wrong_ages(
+        self, newest: Mapping[str, datetime], now: datetime, *, is_part: bool = False
+    ) -> list[str]:
         """Return what a run did not keep of the ages of rows.
 
         Args:
             newest: The newest bookmark of each stream that is a moment.
             now: When the run ended.
+            is_part: Whether `newest` lacks streams of which nothing is known.
         """
+        if is_part and not newest:
+            return []
         found = [self.run.too_old(max(newest.values(), default=None), now)]
         for stream, bounds in self.streams.items():
+            if is_part and stream not in newest:
+                continue
             wrong = bounds.too_old(newest.get(stream), now)
             found.append(wrong and f"stream {stream}: {wrong}")
         return [each for each in found if each]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dag_factory.errors import shown
@@ -115,7 +116,11 @@ def dag_table(plans: Iterable[DagPlan]) -> str:
 
 
 def describe_dag(
-    plan: DagPlan, now: datetime, why: PlanSources | None = None, root: Path = _NOWHERE
+    plan: DagPlan,
+    now: datetime,
+    why: PlanSources | None = None,
+    root: Path = _NOWHERE,
+    image: str | None = None,
 ) -> str:
     """Return everything that is known of one DAG.
 
@@ -125,6 +130,7 @@ def describe_dag(
         why: Where its options and those of each task come from; then all of them are listed, with
             the place of each.
         root: The folder of the project, which places leave out.
+        image: That of `MELTANO_IMAGE`, which goes before the option of pods.
     """
     of_dag, of_tasks = why or (None, {})
     lines = [
@@ -143,13 +149,19 @@ def describe_dag(
         lines += [f"    after        {each}" for each in task.upstream]
         lines += [f"    state ID     {each}" for each in task.state_ids]
         lines += [f"    secret       ${each}" for each in task.secrets]
-        lines.append(f"    digest       {task.digest}")
-        lines += _options(task.options, of_tasks.get(task.task_id), "    ", root)
+        lines += [f"    digest       {task.digest}"] if task.digest else []
+        by_variable = {"image": "MELTANO_IMAGE"} if image and task.options.in_pod else {}
+        of_task = of_tasks.get(task.task_id)
+        lines += _options(task.options, of_task, "    ", root, by_variable)
     return "\n".join(lines)
 
 
 def _options(
-    options: DagOptions | TaskOptions, sources: Sources | None, indent: str, root: Path
+    options: DagOptions | TaskOptions,
+    sources: Sources | None,
+    indent: str,
+    root: Path,
+    by_variable: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
     """Yield the options that are not as built in; with their sources, yield all."""
     built_in = type(options)()
@@ -159,19 +171,31 @@ def _options(
         if sources is None and value == getattr(built_in, each.name):
             continue
         places = ", ".join(place.text(root) for place in (sources or {}).get(each.name, ()))
-        why = "" if sources is None else f"  ({places or 'built in'})"
+        origin = by_variable.get(each.name) or places or "built in"
+        why = "" if sources is None else f"  ({origin})"
         yield f"{indent}{each.name:<{width}} {_said(value)}{why}"
 
 
 def _said(value: Any) -> str:
     """Return a value as a person would write it in YAML, as far as a line goes."""
-    if isinstance(value, tuple | Mapping):
-        return ", ".join(map(_said, value)) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_nested(each)}" for key, each in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_nested, value)) or "none"
     if isinstance(value, timedelta):
         return written_duration(value)
     if value is None or isinstance(value, bool):
         return shown(value).replace("null", "none")
     return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _nested(value: Any) -> str:
+    said = _said(value)
+    if isinstance(value, Mapping):
+        return f"{{{said}}}" if value else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{said}]" if value else "[]"
+    return said
 
 
 def _next_runs(plan: DagPlan, now: datetime) -> list[str]:

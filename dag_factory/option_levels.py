@@ -11,7 +11,7 @@ from dag_factory.plugins import Plugin
 from dag_factory.project import Environment, Job, Project, Schedule
 
 Sources = dict[str, tuple[Location, ...]]
-"""Where each effective option that is set stands, and each item of a mapping: `dag.fail_fast`."""
+"""Where each effective option that is set stands, and what is in a mapping: `dag.fail_fast`."""
 
 
 class OptionLevels:

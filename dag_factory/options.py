@@ -134,6 +134,11 @@ class TaskOptions:
     pod_override: Mapping[str, Any] = field(default_factory=dict)
     operator: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def in_pod(self) -> bool:
+        """Whether the task is a pod."""
+        return self.runner == "kubernetes"
+
 
 @dataclass(frozen=True)
 class PluginOptions:
@@ -152,7 +157,8 @@ class Option:
     """One option.
 
     Attributes:
-        read: Reads a value; a ValueError or OverflowError says what is wrong with it.
+        read: Reads a value; a ValueError or OverflowError says what is wrong with it, and after a
+            semicolon what to do, where that can be told.
         levels: Where it may stand.
         schema: Its JSON Schema.
     """

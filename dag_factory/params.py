@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dag_factory.errors import guess
-from dag_factory.plan import DagPlan, ExtractorPlan
+from dag_factory.plan import DagPlan, ExtractorPlan, TaskPlan
 from dag_factory.plugins import env_var
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _AS_CONFIGURED = "as configured"
 _NO_SCHEDULE = "no schedule"
 # A NUL cannot be part of a variable, and control characters are nobody's wish.
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"
+_PATTERN = set("*?[!")
 _SUFFIX = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}(?!\n)$"
 
 
@@ -153,7 +154,7 @@ def _fields(plan: DagPlan) -> Iterator[_Field]:
             yield from _OF_RUNS
         for extractor in _extractors(plan):
             yield _Field(
-                f"select_{env_var(extractor.name, '').lower()}",
+                _streams_field(extractor),
                 extractor.select_filter,
                 f"Streams of {extractor.name}",
                 "Only these, one per line; * stands for any text, a first ! for all but. "
@@ -161,6 +162,10 @@ def _fields(plan: DagPlan) -> Iterator[_Field]:
                 {"type": ["null", "array"], "items": {"type": "string", "pattern": _PRINTABLE}},
             )
     yield _LOG_LEVEL
+
+
+def _streams_field(extractor: ExtractorPlan) -> str:
+    return f"select_{env_var(extractor.name, '').lower()}"
 
 
 def _runs_pairs(plan: DagPlan) -> bool:
@@ -201,6 +206,18 @@ def chosen_variables(plan: DagPlan, values: Mapping[str, Any]) -> dict[str, str]
         **{name: _text(values[name]) for name in own},
         **{each.variable: _text(values[each.name]) for each in chosen},
     }
+
+
+def chosen_streams(task: TaskPlan, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the streams of a task's extractors that the form chose by their whole names.
+
+    Args:
+        task: The task.
+        values: Those of the form.
+    """
+    for extractor in task.extractors:
+        names = values.get(_streams_field(extractor)) or ()
+        yield from (name for name in names if not set(name) & _PATTERN)
 
 
 def _text(value: Any) -> str:

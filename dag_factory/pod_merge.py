@@ -17,6 +17,8 @@ MERGE_KEYS = {
     "env": "name",
     "volumes": "name",
     "imagePullSecrets": "name",
+    "resourceClaims": "name",
+    "schedulingGates": "name",
     "volumeMounts": "mountPath",
     "volumeDevices": "devicePath",
     "ports": "containerPort",
@@ -25,6 +27,7 @@ MERGE_KEYS = {
     "ownerReferences": "uid",
 }
 """By which of their keys the items of such lists are the same."""
+_FREE_KEYS = ("labels", "annotations", "nodeSelector", "matchLabels", "limits", "requests")
 
 
 def merge_pods(
@@ -34,12 +37,14 @@ def merge_pods(
 
     Mappings merge key by key, and `null` removes a key. Of lists, those whose items have a merge
     key, such as containers and variables by their names, merge item by item: what is there keeps
-    its place, what is new follows. Every other list and value replaces.
+    its place, what is new follows, so that a new variable may refer to those before it. Every other
+    list and value replaces.
 
     Args:
         pod: What is there; it stays as it is.
         override: What wins.
-        keep_removals: Whether a `null` stays, for a pod that both are to be laid over.
+        keep_removals: Whether a `null` stays, for a pod that both are to be laid over. What the
+            first takes away and the second gives again is then merged with the pod's.
     """
     merged = dict(pod)
     for key, value in override.items():
@@ -61,18 +66,36 @@ def merge_pods(
     return merged
 
 
-def unnamed_items(part: Any) -> Iterator[str]:
-    """Yield what is wrong with lists of a pod whose items merge, and lack what they merge by."""
+def item_name(key: str, item: Any, index: int) -> str:
+    """Return what tells an item of a list from the others: what it merges by, or its number.
+
+    Args:
+        key: That of the list.
+        item: The item.
+        index: Where it stands, from 0.
+    """
+    name = MERGE_KEYS.get(key)
+    return str(item[name] if name and isinstance(item, Mapping) and name in item else index)
+
+
+def unmergeable(part: Any) -> Iterator[str]:
+    """Yield what of a part of a pod cannot be merged: items without what they merge by."""
     if isinstance(part, list):
         for item in part:
-            yield from unnamed_items(item)
+            yield from unmergeable(item)
     if not isinstance(part, Mapping):
         return
     for key, value in part.items():
         name = MERGE_KEYS.get(key)
-        if name and value is not None:
-            items = value if isinstance(value, list) else [None]
-            if not all(isinstance(item, Mapping) and item.get(name) for item in items):
-                yield f"`{key}` that is no list of items with a `{name}` each"
-                continue
-        yield from unnamed_items(value)
+        if key.startswith("$"):
+            yield f"`{key}`, which only kubectl knows; set what should go to `null`"
+        elif name and value is not None and not _are_named(value, name):
+            yield f"`{key}` that is no list of items with a `{name}` each"
+        elif key not in _FREE_KEYS:
+            yield from unmergeable(value)
+
+
+def _are_named(items: Any, name: str) -> bool:
+    return isinstance(items, list) and all(
+        isinstance(item, Mapping) and item.get(name) for item in items
+    )

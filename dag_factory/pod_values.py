@@ -8,10 +8,12 @@ from typing import Any
 
 from dag_factory.errors import guess
 from dag_factory.option_values import line, mapping
-from dag_factory.pod_merge import unnamed_items
+from dag_factory.pod_merge import unmergeable
 
 BASE = "base"
 """The name of the container that runs Meltano, as in Airflow's KubernetesPodOperator."""
+AN_IMAGE = "registry.example.com/meltano:1.4.2"
+"""An image as it should be, for messages."""
 LAUNCHING = (
     *("kubernetes_conn_id", "in_cluster", "cluster_context", "config_file", "namespace"),
     *("startup_timeout_seconds", "schedule_timeout_seconds", "startup_check_interval_seconds"),
@@ -20,25 +22,39 @@ LAUNCHING = (
 """The arguments of KubernetesPodOperator that no option has, and that are no part of the pod."""
 # https://github.com/distribution/reference: a host, a path, and a tag or a digest or both.
 _IMAGE = re.compile(
-    r"[\w.-]+(?::\d+)?(?:/[\w.-]+)*(?::(?P<tag>[\w][\w.-]{0,127}))?(?P<digest>@[\w+.-]+:[0-9a-f]{32,})?",
+    r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?P<digest>@[\w+.-]+:[0-9a-f]{32,})?",
     re.ASCII,
 )
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITY = re.compile(r"\d+(?:\.\d+)?(?:[EPTGMk]i?|Ki|[num]|e\d+)?", re.ASCII)
-# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_QUANTITY = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
+_OF_A_BYTE = ("n", "u", "m")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../labels/
 _OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-_LABEL_KEY = re.compile(r"(?:[a-z0-9.-]+/)?[A-Za-z0-9][\w.-]{0,62}", re.ASCII)
+_LABEL = r"[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = re.compile(rf"(?:[a-z0-9.-]{{1,253}}/)?{_LABEL}", re.ASCII)
+_LABEL_VALUE = re.compile(rf"(?:{_LABEL})?", re.ASCII)
 _KINDS = ("requests", "limits")
+# https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
 _TOLERATION = ("key", "operator", "value", "effect", "tolerationSeconds")
+_TOLERATION_WORDS = {
+    "operator": ("Exists", "Equal"),
+    "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
+}
 _POD = ("metadata", "spec")
 
 
 def image(value: Any) -> str:
     """Read the name of an image."""
     found = line(value)
-    if not _IMAGE.fullmatch(found):
-        raise ValueError("is no image such as registry.example.com/meltano:1.4.2")
+    if not is_image(found):
+        raise ValueError(f"is no image such as {AN_IMAGE}")
     return found
+
+
+def is_image(name: str) -> bool:
+    """Return whether a text can be the name of an image."""
+    return _IMAGE.fullmatch(name) is not None
 
 
 def is_pinned(name: str) -> bool:
@@ -67,10 +83,11 @@ def _quantities(kind: str, value: Any) -> dict[str, str]:
         raise ValueError(f"has `{kind}`, which is not {{cpu: 500m, memory: 1Gi}}")  # noqa: TRY004
     for name, quantity in value.items():
         is_number = isinstance(quantity, int | float | str) and not isinstance(quantity, bool)
+        written = f"has `{kind}: {name}: {quantity}`"
         if not isinstance(name, str) or not is_number or not _QUANTITY.fullmatch(str(quantity)):
-            raise ValueError(
-                f"has `{kind}: {name}: {quantity}`, which is no quantity like 500m, 1Gi"
-            )
+            raise ValueError(f"{written}, which is no quantity such as 500m or 1Gi")
+        if name == "memory" and str(quantity).endswith(_OF_A_BYTE):
+            raise ValueError(f"{written}, which are parts of a byte; write Mi or Gi")
     return {name: str(quantity) for name, quantity in value.items()}
 
 
@@ -90,25 +107,51 @@ def labels(value: Any) -> Mapping[str, str]:
             raise ValueError(f"has {name!r}, which is no label's name")
         if not isinstance(text, str):
             raise ValueError(f"has a value for {name} that is no text; quote it")  # noqa: TRY004
+        if not _LABEL_VALUE.fullmatch(text):
+            raise ValueError(f"has {text!r} for {name}, which is no label's value")
     return found
 
 
 def tolerations(value: Any) -> tuple[Mapping[str, Any], ...]:
-    """Read a list of tolerations: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/."""
+    """Read a list of tolerations."""
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise ValueError("is no list of {key: ..., operator: Exists, effect: NoSchedule}")
-    for item in value:
-        if unknown := [key for key in item if key not in _TOLERATION]:
-            hint = guess(unknown[0], _TOLERATION, f"it has {', '.join(_TOLERATION)}")
-            raise ValueError(f"has {unknown[0]!r} in a toleration; {hint}")
-    return tuple(mapping(item) for item in value)
+    return tuple(map(_toleration, value))
+
+
+def _toleration(value: Any) -> Mapping[str, Any]:
+    found = mapping(value)
+    for key, each in found.items():
+        if key not in _TOLERATION:
+            hint = guess(key, _TOLERATION, f"it has {', '.join(_TOLERATION)}")
+            raise ValueError(f"has {key!r} in a toleration; {hint}")
+        if key == "tolerationSeconds":
+            if not isinstance(each, int) or isinstance(each, bool):
+                raise ValueError(f"has a toleration whose {key} are no whole number")
+        elif not isinstance(each, str):
+            raise ValueError(f"has a toleration whose {key} is no text; quote it")
+        elif each not in _TOLERATION_WORDS.get(key, (each,)):
+            known = ", ".join(_TOLERATION_WORDS[key])
+            raise ValueError(f"has a toleration with {key}: {each}, which is none of {known}")
+    return found
 
 
 def pod_override(value: Any) -> Mapping[str, Any]:
     """Read a part of a pod, which is laid over the one that the runner makes."""
     found = mapping(value)
-    if unknown := [key for key in found if key not in _POD]:
-        raise ValueError(f"has {unknown[0]!r}; a pod has metadata and spec")
-    for wrong in unnamed_items(found):
-        raise ValueError(f"has {wrong}; the container {BASE!r} is Meltano's")
+    for key, part in found.items():
+        if key not in _POD:
+            raise ValueError(f"has {key!r}; write it below `spec` or `metadata`")
+        if not isinstance(part, dict):
+            raise ValueError(f"has `{key}` that is no mapping")  # noqa: TRY004
+    for wrong in unmergeable(found):
+        raise ValueError(f"has {wrong}")
+    spec = found.get("spec", {})
+    if "containers" in spec and spec["containers"] is None:
+        raise ValueError(f"has `containers` without {BASE!r}, which runs Meltano; remove it")
+    for container in spec.get("containers", ()):
+        if container["name"] == BASE and "image" in container:
+            raise ValueError(f"has an image for {BASE!r}; use the option `image`")
+        if container["name"] == BASE and "args" in container:
+            raise ValueError(f"has args for {BASE!r}; remove them, a run has its own")
     return found

@@ -99,8 +99,10 @@ class MeltanoProcess:
             command = (self._argv[0], "state", "get", "--", state_id)
             done = ask_meltano(command, self._root, self._environ)
             if done.returncode:
-                lines = done.stderr.strip().splitlines()
-                reason = read_log_line(lines[-1]).text if lines else "it printed nothing"
+                last_error = LastError()
+                for line in done.stderr.splitlines():
+                    last_error.note(read_log_line(line))
+                reason = last_error.text or "it wrote no error"
                 error = f"the run succeeded, but `meltano state get {state_id}` failed: {reason}"
                 return replace(summary, exit_code=done.returncode, error=error)
             for line in done.stdout.splitlines():

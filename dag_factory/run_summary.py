@@ -25,7 +25,7 @@ class RunSummary:
         error: The last error that it logged.
         rows: The rows of each stream, or `None` where nobody counted.
         counted: Whether the log was as fine as to hold counts at all.
-        is_part: Whether streams with few rows are left out, for want of room.
+        is_part: Whether streams are left out, for want of room: those with the fewest rows.
         newest: The newest bookmark of each stream that is a moment, where that was asked for.
     """
 
@@ -36,24 +36,34 @@ class RunSummary:
     is_part: bool = False
     newest: Mapping[str, datetime] = field(default_factory=dict)
 
-    def to_json(self, longest: int = LONGEST) -> str:
-        """Return the summary as JSON; what does not fit is left out, the largest streams last.
+    def to_json(self) -> bytes:
+        """Return the summary as JSON of no more than `LONGEST` bytes.
 
-        Args:
-            longest: How many bytes there is room for.
+        What does not fit is left out: the end of the error, and streams, last of all the one with
+        the newest bookmark and those with the most rows.
         """
-        error = self.error and self.error[:_LONGEST_ERROR]
+        kept = replace(self, error=self.error and self.error[:_LONGEST_ERROR])
+        while len(written := kept._written()) > LONGEST:
+            kept = kept._half()
+        return written
+
+    def _written(self) -> bytes:
         newest = {name: moment.isoformat() for name, moment in self.newest.items()}
-        fields = {**asdict(replace(self, error=error)), "newest": newest}
-        text = json.dumps(fields, ensure_ascii=False)
-        if len(text.encode("utf-8", "replace")) <= longest:
-            return text
-        if not self.rows:
-            return replace(self, newest={}, is_part=True).to_json(longest)
-        by_rows = sorted(self.rows.items(), key=lambda each: each[1])
-        kept = dict(by_rows[len(by_rows) // 2 + 1 :])
-        known = {name: at for name, at in self.newest.items() if name in kept}
-        return replace(self, rows=kept, newest=known, is_part=True).to_json(longest)
+        text = json.dumps({**asdict(self), "newest": newest}, ensure_ascii=False)
+        # Half a surrogate pair, of which a tap's broken text may consist, becomes JSON's escape.
+        return text.encode("utf-8", "backslashreplace")
+
+    def _half(self) -> Self:
+        rows, newest = self.rows or {}, self.newest
+        latest = max(newest, key=lambda name: newest[name], default=None)
+        streams = sorted({*rows, *newest}, key=lambda name: (name != latest, -rows.get(name, 0)))
+        kept = {*streams[: len(streams) // 2]}
+        return replace(
+            self,
+            rows=self.rows and {name: each for name, each in rows.items() if name in kept},
+            newest={name: each for name, each in newest.items() if name in kept},
+            is_part=True,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
@@ -72,13 +82,12 @@ def newest_bookmarks(state: Any) -> dict[str, datetime]:
     """Return the bookmark of each stream that is a moment.
 
     Args:
-        state: As `meltano state get` prints it, which is Singer's state of the last complete run:
-            https://hub.meltano.com/singer/spec#state-files. A bookmark of partitions counts by its
-            newest one.
+        state: As `meltano state get` prints it: Singer's state, below `singer_state`
+            (https://docs.meltano.com/reference/command-line-interface#state). A bookmark of
+            partitions counts by its newest one.
     """
     try:
-        bookmarks = state["completed"]["singer_state"]["bookmarks"]
-        streams = bookmarks.items()
+        streams = state["singer_state"]["bookmarks"].items()
     except (AttributeError, KeyError, TypeError):
         return {}
     found = {stream: [*_moments(bookmark)] for stream, bookmark in streams}

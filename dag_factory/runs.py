@@ -17,6 +17,7 @@ from dag_factory.intervals import interval_of, previous_tick, served
 from dag_factory.params import (
     DRY_RUN,
     SCHEDULE,
+    chosen_streams,
     chosen_variables,
     default_variables,
     unknown_field,
@@ -44,6 +45,7 @@ class PreparedRun:
         is_dry: Whether it only explains itself, so that nobody is to run after it.
         extractors: The names of those that it runs.
         expect: What it is to load.
+        streams: Those that were chosen by their whole names.
         bookmarked: The state IDs whose bookmarks tell how old its newest rows are.
         digest: Of what the task needs of the project.
         secrets: The variables whose values no log may show.
@@ -54,6 +56,7 @@ class PreparedRun:
     is_dry: bool = False
     extractors: tuple[str, ...] = ()
     expect: Expectation | None = None
+    streams: tuple[str, ...] = ()
     bookmarked: tuple[str, ...] = ()
     digest: str = ""
     secrets: tuple[str, ...] = ()
@@ -109,6 +112,7 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
         variables,
         extractors=extractors,
         expect=expect,
+        streams=tuple(chosen_streams(task, params)),
         bookmarked=_bookmarked(task, variables) if expect and expect.of_age else (),
         digest=task.digest,
         secrets=task.secrets,
@@ -120,7 +124,7 @@ def _bookmarked(task: TaskPlan, variables: Mapping[str, str]) -> tuple[str, ...]
     if _NO_STATE_UPDATE in variables:
         return ()
     suffix = variables.get(_STATE_SUFFIX)
-    if suffix is None or task.argv[1] == _ELT:
+    if not suffix or task.argv[1] == _ELT:
         return task.state_ids
     parts = (each.split(STATE_ID_DELIMITER) for each in task.state_ids)
     return tuple(STATE_ID_DELIMITER.join([*each[:2], suffix]) for each in parts)

@@ -84,7 +84,7 @@ def elt_plugins(
     problems = []
     for kind, key in (("extractors", "extractor"), ("loaders", "loader")):
         name = schedule.entry[key]
-        known = {each.name: each for each in project.plugins if each.type == kind}
+        known = {each.name: each for each in reversed(project.plugins) if each.type == kind}
         if isinstance(name, str) and name in known:
             found.append(known[name])
         elif not is_refused(name):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dag_factory import pod_values
 from dag_factory.errors import SettingsError
 
 
@@ -66,7 +67,7 @@ def read_settings(
         environ: The variables to read.
 
     Raises:
-        SettingsError: Nothing says where the project lies, or the template is none.
+        SettingsError: Nothing says where the project lies, or a value is none of its kind.
     """
     configured = project_root or environ.get("MELTANO_PROJECT_ROOT")
     if not configured:
@@ -81,6 +82,10 @@ def read_settings(
     if repository_url and not repository_url.startswith(("http://", "https://")):
         msg = f"DAG_FACTORY_REPOSITORY_URL: {repository_url!r} is no http(s) address: correct it."
         raise SettingsError(msg)
+    image = environ.get("MELTANO_IMAGE") or None
+    if image and not pod_values.is_image(image):
+        msg = f"MELTANO_IMAGE: {image!r} is no image such as {pod_values.AN_IMAGE}: correct it."
+        raise SettingsError(msg)
     root = Path(configured).expanduser()
     state_dir = environ.get("DAG_FACTORY_STATE_DIR")
     return Settings(
@@ -88,7 +93,7 @@ def read_settings(
         environment=environment or environ.get("MELTANO_ENVIRONMENT") or None,
         state_dir=Path(state_dir).expanduser() / _own_folder(root) if state_dir else None,
         repository_url=repository_url,
-        image=environ.get("MELTANO_IMAGE") or None,
+        image=image,
         compares_image=_flag(environ, "DAG_FACTORY_COMPARE_IMAGE", default=True),
         dag_id_prefix=dag_id_prefix,
         dag_id_template=dag_id_template,

@@ -34,7 +34,8 @@ class Snapshot:
     """What was made of a project, beside the digest of what it was made from.
 
     Attributes:
-        code: The digest of this package and the version of Meltano: others may plan differently.
+        code: The digest of this package, the version of Meltano, and the image of pods: with others
+            the plan may be another.
         include_paths: The patterns in meltano.yml, which say what else was read.
         files: The digest of everything that was read.
         plans: One for each job.
@@ -81,9 +82,9 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
     name = _file_name(settings)
     last, good = (settings.state_dir / f"{name}.{kind}.json" for kind in ("last", "good"))
     snapshot = _read(last)
-    if snapshot is None or not _is_current(snapshot, settings.project_root):
+    if snapshot is None or not _is_current(snapshot, settings):
         snapshot = _take(settings)
-        if keep and _is_current(snapshot, settings.project_root):
+        if keep and _is_current(snapshot, settings):
             _write(last, snapshot)
     is_good = all(each.severity is not Severity.PROJECT for each in snapshot.problems)
     if is_good and keep and _read(good) != snapshot:
@@ -95,9 +96,19 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
 
 
 def _file_name(settings: Settings) -> str:
-    """Return a name for what one loader file of Airflow makes of a project."""
+    """Return a name for what one loader file of Airflow makes of a project.
+
+    A new image makes no new name: the last good plan outlives a release, with the image it had.
+    """
     name = legal_id(settings.environment) if settings.environment else "_default"
-    others = replace(settings, project_root=Path(), environment=None, state_dir=None)
+    others = replace(
+        settings,
+        project_root=Path(),
+        environment=None,
+        state_dir=None,
+        image=None,
+        compares_image=True,
+    )
     if others == Settings(Path()):
         return name
     return f"{name}.{hashlib.sha256(repr(others).encode()).hexdigest()[:8]}"
@@ -112,11 +123,12 @@ def _take(settings: Settings) -> Snapshot:
         replace(each, location=replace(each.location, file=_relative(each.location.file, root)))
         for each in problems
     )
-    return Snapshot(_code_digest(), include_paths, files, plans, tuple(relative), state)
+    return Snapshot(_made_by(settings), include_paths, files, plans, tuple(relative), state)
 
 
-def _is_current(snapshot: Snapshot, root: Path) -> bool:
-    if snapshot.code != _code_digest():
+def _is_current(snapshot: Snapshot, settings: Settings) -> bool:
+    root = settings.project_root
+    if snapshot.code != _made_by(settings):
         return False
     return snapshot.files == _digest(root, _project_files(root, snapshot.include_paths))
 
@@ -138,6 +150,11 @@ def _digest(root: Path, files: Iterable[Path]) -> str:
             content = type(error).__name__
         digest.update(os.fsencode(f"{_relative(file, root)}\0{content}\0"))
     return digest.hexdigest()
+
+
+def _made_by(settings: Settings) -> str:
+    """Return what made a plan, beside the project."""
+    return f"{_code_digest()} {settings.image} {settings.compares_image}"
 
 
 @cache

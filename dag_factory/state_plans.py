@@ -29,7 +29,7 @@ def plan_state(project: Project, environment: Environment, settings: Settings) -
     known = OptionLevels(project, environment).of_no_job()
     where = {name: getattr(known, name) for name in _WHERE}
     where["image"] = image = settings.image or known.image
-    if known.runner == "kubernetes" and not (image and is_pinned(image)):
+    if known.in_pod and not (image and is_pinned(image)):
         return None
     operator = {name: each for name, each in known.operator.items() if name in _WHERE_OF_OPERATOR}
     options = TaskOptions(retries=0, operator=operator, **where)

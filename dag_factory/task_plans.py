@@ -14,13 +14,13 @@ from dag_factory.option_levels import OptionLevels
 from dag_factory.options import TaskOptions
 from dag_factory.plan import ExtractorPlan, TaskPlan, legal_id
 from dag_factory.plugins import Plugin, env_var
-from dag_factory.pod_values import is_pinned
+from dag_factory.pod_values import AN_IMAGE, image_version, is_pinned
 from dag_factory.project import Environment, Job, Project, Schedule
 from dag_factory.settings import Settings
 
 _RUN = ("meltano", "run", "--no-install")
 _ELT = ("meltano", "elt", "--no-install")
-_IN_PODS = "kubernetes"
+_SUCH_AS = f"such as {AN_IMAGE}"
 _WINDOW = ("start_date", "end_date")
 
 
@@ -107,7 +107,7 @@ class TaskPlanner:
         options = self._levels.of_task(source, task_id, plugins)
         if options.retries:
             self.problems += without_keys(plugins, self._environment)
-        if options.runner != _IN_PODS:
+        if not options.in_pod:
             return options
         places = self._levels.task_sources(source, task_id, plugins)
         [runner] = places["runner"]
@@ -115,12 +115,22 @@ class TaskPlanner:
         image = self._settings.image or options.image
         if image and is_pinned(image):
             return replace(options, image=image)
-        [place] = places["image"] if image and not self._settings.image else (runner,)
-        message = f"the image {image!r} has no tag of its own" if image else "pods have no image"
-        hint = "set MELTANO_IMAGE, or the option `image`, to a version such as meltano:1.4.2"
-        self._report(Code.UNPINNED_IMAGE, place, message, hint)
+        [place] = (runner,) if self._settings.image or not image else places["image"]
+        self._report(Code.UNPINNED_IMAGE, place, *self._unpinned(image))
         self.unrunnable.add(source.name)
         return options
+
+    def _unpinned(self, image: str | None) -> tuple[str, str]:
+        """Return what is wrong with the image of pods, and what to do."""
+        if image is None:
+            message = f"pods of {self._environment.name!r} have no image"
+            return message, f"set MELTANO_IMAGE, or the option `image`, to a version {_SUCH_AS}"
+        origin = " of MELTANO_IMAGE" if self._settings.image else ""
+        moves = "`latest` moves" if image_version(image) else "without a tag it is `latest`"
+        message = (
+            f"the image {image!r}{origin} is no version: {moves}, so that two tries can differ"
+        )
+        return message, f"give it the tag, or the digest, of a release, {_SUCH_AS}"
 
     def _state_ids(self, job: str, blocks: Blocks) -> Iterator[str]:
         for extractor, loader in pairs(blocks):

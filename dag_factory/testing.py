@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
@@ -20,6 +20,8 @@ from dag_factory.errors import Code, Problem, Severity
 from dag_factory.intervals import wrong_cron
 from dag_factory.plan import is_legal_id
 from dag_factory.planner import read_plans
+from dag_factory.pod_values import is_pinned
+from dag_factory.runners.pod_spec import pod_template
 from dag_factory.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -83,6 +85,17 @@ class DagTests:
         once = [task.task_id for task in plan.tasks if not task.options.retries]
         assert not once, _at(plan, f"set `retries` for {', '.join(once)}")
 
+    def test_images_of_pods_are_pinned(self, plan: DagPlan) -> None:
+        """Each container of a task's pod, as its options make it, is of one version."""
+        moving = [
+            f"{container.get('image')!r} of {task.task_id}"
+            for task in plan.tasks
+            if task.options.in_pod
+            for container in _containers(pod_template(plan, task))
+            if not is_pinned(str(container.get("image")))
+        ]
+        assert not moving, _at(plan, f"give a version to the image {', '.join(moving)}")
+
     def test_somebody_owns_the_dag(self, plan: DagPlan) -> None:
         """There is somebody to ask."""
         assert plan.options.owner, _at(plan, "set `owner`")
@@ -120,6 +133,10 @@ def get_dag_test_class(
     plans, problems = read_plans(settings)
     members = {"settings": settings, "plans": plans, "problems": problems}
     return type("DagTests", (DagTests,), members)
+
+
+def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())]
 
 
 def _at(plan: DagPlan, what: str) -> str:

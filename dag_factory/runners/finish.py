@@ -52,6 +52,10 @@ def finish_run(
         raise AirflowException(f"{_outcome(summary.exit_code)}: {reason}")
     if run.is_dry:
         raise AirflowSkipException("This was a dry run of the whole job.")
+    is_whole = summary.counted and not summary.is_part
+    if is_whole and (unseen := set(run.streams) - set(summary.rows or ())):
+        named = ", ".join(sorted(unseen))
+        _log.warning("Nothing was counted of %s: is it the name of a stream?", named)
     if wrong := [*_unmet(run, summary)]:
         raise AirflowFailException(f"Meltano succeeded, but {'; '.join(wrong)}")
     for asset in outlets:
@@ -63,11 +67,12 @@ def _unmet(run: PreparedRun, summary: RunSummary) -> Iterator[str]:
         return
     if summary.counted and not summary.is_part:
         yield from run.expect.wrong_rows(summary.rows)
-    else:
+    elif run.expect.of_rows:
         why = "There are too many streams" if summary.is_part else "The log level is too high"
         _log.warning("%s to count the rows of each, so none are expected.", why)
     if run.bookmarked:
-        yield from run.expect.wrong_ages(summary.newest, datetime.now(UTC))
+        now = datetime.now(UTC)
+        yield from run.expect.wrong_ages(summary.newest, now, is_part=summary.is_part)
 
 
 def _outcome(exit_code: int) -> str:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 from dag_factory.pod_values import BASE
 
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Event, V1ContainerState, V1Pod
+    from kubernetes.client import CoreV1Event, V1ContainerState, V1ContainerStatus, V1Pod
 
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _STARTING = ("ContainerCreating", "PodInitializing")
+_NOT_STARTED = ("StartError", "ContainerCannotRun")
 _OOM_KILLED = "OOMKilled"
+# Kubelet says this beside the reason.
+_TIMED_OUT = "timed out waiting for the condition"
 _HINTS = {
-    "Evicted": "raise `resources: {requests: ...}` to what it needs, so that others go first",
+    "Evicted": "raise `resources: {requests: ...}`, so that others go first, or its volume's size",
     "DeadlineExceeded": "raise activeDeadlineSeconds in `pod_override`",
     "Preempting": "give it a higher priorityClassName in `pod_override`",
     "NodeLost": "it is tried again on another node",
@@ -37,8 +40,7 @@ def _failures(pod: V1Pod, events: list[CoreV1Event]) -> Iterator[str]:
     """Yield what is wrong with a pod, the cause first."""
     name, status = f"the pod {pod.metadata.name}", pod.status
     state = _state(pod)
-    waiting, terminated = (state.waiting, state.terminated) if state else (None, None)
-    if terminated and terminated.reason == _OOM_KILLED:
+    if state and state.terminated and state.terminated.reason == _OOM_KILLED:
         limit = (_limits(pod) or {}).get("memory")
         allowed = f"more memory than its limit of {limit}" if limit else "the node's last memory"
         hint = "raise `resources: {limits: {memory: ...}}`, or have the tap send smaller batches"
@@ -48,19 +50,36 @@ def _failures(pod: V1Pod, events: list[CoreV1Event]) -> Iterator[str]:
         yield f"{status.reason}: {name} was ended: {status.message or 'no reason'}; {hint}"
     if pod.metadata.deletion_timestamp:
         yield f"Deleted: {name} was deleted while it ran: by somebody, or with its node"
-    if waiting and waiting.reason in _NO_IMAGE:
-        hint = "check `image` or MELTANO_IMAGE, and the pull secret of the service account"
-        image = f"the image {_container(pod).image} cannot be pulled"
-        yield f"{waiting.reason}: {image}: {_detail(waiting.message, events)}; {hint}"
-    if waiting and waiting.reason not in (None, *_STARTING):
-        hint = "check what `pod_override` names: config maps, secrets, commands"
-        yield f"{waiting.reason}: {name} cannot start: {waiting.message}; {hint}"
+    for container in (*(status.init_container_statuses or ()), *(status.container_statuses or ())):
+        yield from _unstarted(name, container, events)
+    for container in status.init_container_statuses or ():
+        ended = container.state.terminated
+        if ended and ended.exit_code:
+            said = f" with exit code {ended.exit_code}: {ended.message or 'see its log'}"
+            yield f"{ended.reason}: the init container {container.name} of {name} failed{said}"
     for condition in status.conditions or ():
         if condition.type == "PodScheduled" and condition.reason == "Unschedulable":
             hint = "lower `resources: {requests: ...}`, or correct node_selector and tolerations"
             yield f"Unschedulable: no node takes {name}: {condition.message}; {hint}"
     if status.phase == "Pending":
         yield f"{name} did not start in time: {_detail(None, events)}; see its events above"
+
+
+def _unstarted(name: str, container: V1ContainerStatus, events: list[CoreV1Event]) -> Iterator[str]:
+    """Yield why a container of a pod did not start."""
+    waiting, ended = container.state.waiting, container.state.terminated
+    if waiting and waiting.reason in _NO_IMAGE:
+        hint = "check `image` or MELTANO_IMAGE, and the pull secret of the service account"
+        image = f"the image {container.image} cannot be pulled"
+        yield f"{waiting.reason}: {image}: {_detail(waiting.message, events)}; {hint}"
+    elif waiting and waiting.reason not in (None, *_STARTING):
+        hint = "check what `pod_override` names: config maps, secrets, commands"
+        if "runAsNonRoot" in (waiting.message or ""):
+            hint = "build the image with `USER` and a number that is not 0"
+        yield f"{waiting.reason}: {name} cannot start: {waiting.message}; {hint}"
+    elif ended and ended.reason in _NOT_STARTED:
+        hint = "check the image's entrypoint, and `command` in `pod_override`"
+        yield f"{ended.reason}: {name} cannot start: {ended.message}; {hint}"
 
 
 def container_end(pod: V1Pod) -> tuple[int | None, str]:
@@ -90,5 +109,6 @@ def _limits(pod: V1Pod) -> dict[str, str] | None:
 
 def _detail(message: str | None, events: list[CoreV1Event]) -> str:
     """Return the longest that is said of a failure: kubelet soon says `Back-off` only."""
-    said = [each.message or "" for each in events if each.type == "Warning"]
+    warnings = (each.message or "" for each in events if each.type == "Warning")
+    said = [each for each in warnings if _TIMED_OUT not in each]
     return max([message or "", *said], key=len) or "Kubernetes says no more"

@@ -66,7 +66,10 @@ def pod_template(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
 
 def _container(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     resources = dict(task.options.resources)
-    resources["requests"] = {**_REQUESTS, **resources.get("requests", {})}
+    limits = resources.get("limits", {})
+    # Kubernetes requests a limit where nothing is requested.
+    unlimited = {name: each for name, each in _REQUESTS.items() if name not in limits}
+    resources["requests"] = {**unlimited, **resources.get("requests", {})}
     return {
         "name": BASE,
         "image": task.options.image,
@@ -86,10 +89,14 @@ def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
     arguments = [f"--digest={run.digest}"] if run.digest else []
     arguments += [f"--extractor={each}" for each in run.extractors]
     arguments += [f"--bookmark={each}" for each in run.bookmarked]
+    variables = (
+        {"name": name, "value": _literal(value), "valueFrom": None}
+        for name, value in run.variables.items()
+    )
     container = {
         "name": BASE,
         "args": [*map(_literal, arguments), "--", *map(_literal, run.argv)],
-        "env": [{"name": name, "value": _literal(run.variables[name])} for name in run.variables],
+        "env": [*variables],
     }
     return merge_pods(template, {"spec": {"containers": [container]}})
 

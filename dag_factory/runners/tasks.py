@@ -21,6 +21,6 @@ def make_task(
     prepare: Prepare | None = None,
 ) -> BaseOperator:
     """Return the operator for one task, as the `make_task` of its runner does."""
-    if task.options.runner == "kubernetes":
+    if task.options.in_pod:
         return kubernetes.make_task(plan, task, arguments, prepare)
     return local.make_task(plan, task, project_root, arguments, prepare)

@@ -11,8 +11,9 @@ import string
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,18 +60,24 @@ class _Patient(httpx.HTTPTransport):
 
 @dataclass(frozen=True)
 class LocalAirflow:
-    """An Airflow whose state lies below `.local/` of a checkout.
+    """An Airflow whose state lies below a folder of a checkout.
 
     Attributes:
         checkout: The folder with `dags/` and `meltano/`.
+        folder: That of its state, in the checkout.
+        host: The address of this machine at which it listens.
+        variables: What its processes have in their environment beside what is there.
     """
 
     checkout: Path
+    folder: str = ".local"
+    host: str = "127.0.0.1"
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
-        """Everything that `make clean` forgets about Airflow."""
-        return self.checkout / ".local"
+        """Everything that is to be forgotten with this Airflow."""
+        return self.checkout / self.folder
 
     @property
     def home(self) -> Path:
@@ -118,10 +125,10 @@ class LocalAirflow:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)  # Airflow would take 12-20 s to import, not 3
         path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-        loopback = ",".join(filter(None, [kept.get("NO_PROXY"), "127.0.0.1,localhost"]))
-        proxies = {"NO_PROXY": loopback, "no_proxy": loopback}
+        near = ",".join(filter(None, [kept.get("NO_PROXY"), "127.0.0.1,localhost", self.host]))
+        proxies = {"NO_PROXY": near, "no_proxy": near}
         own = {"AIRFLOW_HOME": str(self.home), "DAG_FACTORY_STATE_DIR": str(self.plans)}
-        return kept | proxies | own | {"PATH": path}
+        return kept | proxies | own | {"PATH": path} | self.variables
 
     def processes(self) -> dict[str, psutil.Process]:
         """Return the components that run, if they are still those that were started here."""
@@ -134,27 +141,27 @@ class LocalAirflow:
         return running
 
     def configure(self, port: int) -> None:
-        """Write the configuration, and what tap-airflow needs into meltano/.env.
+        """Write the configuration.
 
         Raises:
             LocalError: The port is no port, or cannot be had.
         """
-        _check_port(port)
+        _check_port(self.host, port)
         self.home.mkdir(parents=True, exist_ok=True)
         if not self.passwords_file.exists():
             passwords = {user: secrets.token_urlsafe(12) for user in ("admin", "meltano")}
-            _write_private(self.passwords_file, json.dumps(passwords) + "\n")
+            write_private(self.passwords_file, json.dumps(passwords) + "\n")
         template = string.Template(Path(__file__).with_name("airflow.cfg").read_text())
         config = template.substitute(
             home=self.home,
             dags=self.checkout / "dags",
             passwords=self.passwords_file,
+            host=self.host,
             port=port,
             **self._keys,
         )
-        _write_private(self.home / "airflow.cfg", config)
-        _write_private(self._record_file, json.dumps({"url": f"http://127.0.0.1:{port}"}))
-        self._write_dotenv()
+        write_private(self.home / "airflow.cfg", config)
+        write_private(self._record_file, json.dumps({"url": f"http://{self.host}:{port}"}))
 
     @cached_property
     def _keys(self) -> dict[str, str]:
@@ -162,20 +169,25 @@ class LocalAirflow:
         if not file.exists():
             keys = {name: secrets.token_urlsafe(32) for name in ("secret_key", "jwt_secret")}
             keys["fernet_key"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            _write_private(file, json.dumps(keys))
+            write_private(file, json.dumps(keys))
         return dict(json.loads(file.read_text()))
 
-    def _write_dotenv(self) -> None:
-        file = self.checkout / "meltano" / ".env"
-        wanted = {
+    @property
+    def tap_variables(self) -> dict[str, str]:
+        """What tap-airflow needs to read this Airflow; known once configured."""
+        return {
             "TAP_AIRFLOW_API_URL": self.url,
             "TAP_AIRFLOW_USERNAME": "meltano",
             "TAP_AIRFLOW_PASSWORD": self.passwords["meltano"],
         }
+
+    def write_dotenv(self) -> None:
+        """Keep right what tap-airflow needs in meltano/.env."""
+        file = self.checkout / "meltano" / ".env"
         if not file.exists():
-            _write_private(file, "# The first three are kept right by `make up`.\n")
+            write_private(file, "# The first three are kept right by `make up`.\n")
         written = dotenv.dotenv_values(file)
-        for name, value in wanted.items():
+        for name, value in self.tap_variables.items():
             if written.get(name) != value:
                 dotenv.set_key(file, name, value)
 
@@ -197,7 +209,7 @@ class LocalAirflow:
                 running[name] = psutil.Process(self._airflow(name, COMPONENTS[name]).pid)
         processes = {name: (each.pid, each.create_time()) for name, each in running.items()}
         record = {"url": self.url, "processes": processes}
-        _write_private(self._record_file, json.dumps(record))
+        write_private(self._record_file, json.dumps(record))
 
     def _airflow(self, name: str, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
         with self.log_file(name).open("ab") as log:
@@ -230,7 +242,7 @@ class LocalAirflow:
                     stop(process)
             _, alive = psutil.wait_procs(alive, timeout=_STOP_SECONDS)
         if family:
-            _write_private(self._record_file, json.dumps({"url": self.url}))
+            write_private(self._record_file, json.dumps({"url": self.url}))
         return bool(family)
 
     def unhealthy(self) -> list[str]:
@@ -254,7 +266,7 @@ class LocalAirflow:
         )
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """Write a file for its owner only, whole or not at all."""
     part = file.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
@@ -262,16 +274,16 @@ def _write_private(file: Path, text: str) -> None:
     part.replace(file)
 
 
-def _check_port(port: int) -> None:
+def _check_port(host: str, port: int) -> None:
     if not port:
-        raise LocalError("port 0 is none to remember; choose one: make up PORT=8081")
+        raise LocalError("port 0 is none to remember; choose one: PORT=8081")
     with socket.socket() as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            candidate.bind(("127.0.0.1", port))
+            candidate.bind((host, port))
         except (OSError, OverflowError) as error:
             taken = getattr(error, "errno", None) == errno.EADDRINUSE
             why = "is in use by another program" if taken else f"cannot be had: {error}"
             other = port + 1 if taken else 8081
-            msg = f"port {port} {why}; choose one: make up PORT={other}"
+            msg = f"port {port} {why}; choose one: PORT={other}"
             raise LocalError(msg) from None

@@ -15,6 +15,7 @@ import duckdb
 import httpx
 from airflow_server import COMPONENTS, LocalAirflow, LocalError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from warehouse_rows import counted
 
 from dag_factory.errors import SettingsError
 from dag_factory.plan import DagPlan
@@ -27,6 +28,10 @@ _FINISHED = ("success", "failed")
 _NEWS_SECONDS = 10
 
 
+class TookTooLongError(LocalError):
+    """Something did not happen in time; logs may say why."""
+
+
 def say(text: str = "") -> None:
     """Print a line at once, also into a pipe."""
     print(text, flush=True)
@@ -36,7 +41,7 @@ def wait_for(what: Callable[[], str | None], limit: float) -> None:
     """Wait until `what` returns nothing more to wait for; report what is left meanwhile.
 
     Raises:
-        LocalError: It took longer than `limit` seconds.
+        TookTooLongError: It took longer than `limit` seconds.
     """
     started = time.monotonic()
     last = ("", 0.0)
@@ -55,8 +60,7 @@ def wait_for(what: Callable[[], str | None], limit: float) -> None:
             look
         )
     except RetryError:
-        logs = LocalAirflow(CHECKOUT).log_file("*")
-        raise LocalError(f"gave up waiting for {last[0]} after {limit:.0f} s; see {logs}") from None
+        raise TookTooLongError(f"gave up waiting for {last[0]} after {limit:.0f} s") from None
 
 
 def install_plugins(airflow: LocalAirflow) -> None:
@@ -84,16 +88,18 @@ def install_plugins(airflow: LocalAirflow) -> None:
     stamp.write_text(wanted)
 
 
-def start(airflow: LocalAirflow, port: int) -> None:
-    """Start Airflow, unless it runs, and wait until all of it is healthy."""
-    running = airflow.processes()
-    if len(running) == len(COMPONENTS) and not airflow.unhealthy():
-        say(f"Airflow is running at {airflow.url}")
-        if not airflow.url.endswith(f":{port}"):
-            say(f"    to have it at port {port}: make down, then make up PORT={port}")
-        return
-    if not running:
-        airflow.configure(port)
+def is_running(airflow: LocalAirflow, port: int) -> bool:
+    """Return whether all of Airflow runs; say so, and where."""
+    if len(airflow.processes()) < len(COMPONENTS) or airflow.unhealthy():
+        return False
+    say(f"Airflow is running at {airflow.url}")
+    if not airflow.url.endswith(f":{port}"):
+        say(f"    to have it at port {port}, stop it first")
+    return True
+
+
+def start(airflow: LocalAirflow) -> None:
+    """Start what does not run of Airflow, and wait until all of it is healthy."""
     say(f"Starting Airflow at {airflow.url}")
     airflow.migrate()
 
@@ -112,12 +118,17 @@ def start(airflow: LocalAirflow, port: int) -> None:
     wait_for(lambda: unhealthy(*COMPONENTS), limit=300)
 
 
-def planned_dags() -> tuple[DagPlan, ...]:
-    """Return what meltano.yml says; print what is wrong with it."""
-    settings = Settings(CHECKOUT / "meltano")
+def planned_dags(settings: Settings) -> tuple[DagPlan, ...]:
+    """Return what meltano.yml says; print what is wrong with it.
+
+    Raises:
+        LocalError: No job of it can run.
+    """
     plans, problems = read_plans(settings)
     for problem in problems:
         say(f"    {problem.text(settings.project_root)}")
+    if not plans:
+        raise LocalError("no job of meltano/meltano.yml can run")
     return plans
 
 
@@ -160,39 +171,28 @@ def first_run(api: httpx.Client, dag_id: str) -> None:
     say(f"{dag_id} ran to success: {url}")
 
 
-def show_rows() -> None:
-    """Print the tables of the local warehouse, and how many rows each holds."""
-    file = CHECKOUT / "meltano" / "output" / "warehouse.duckdb"
-    opened = Retrying(stop=stop_after_delay(60), wait=wait_fixed(1), reraise=True)(
-        duckdb.connect, str(file), read_only=True
-    )
-    with opened as warehouse:
-        tables = warehouse.execute(
-            "SELECT table_schema, table_name FROM information_schema.tables ORDER BY ALL"
-        ).fetchall()
-        counts = " UNION ALL ".join(
-            f'SELECT \'{schema}.{name}\' AS "table", count(*) AS "rows" FROM "{schema}"."{name}"'  # noqa: S608
-            for schema, name in tables
-        )
-        say(f"Rows in {file.relative_to(CHECKOUT)}:")
-        say(str(warehouse.sql(counts)))
-
-
 def up(airflow: LocalAirflow, port: int) -> None:
     """Show the whole point of the project on this machine."""
-    plans = planned_dags()
-    if not plans:
-        raise LocalError("no job of meltano/meltano.yml can run")
+    plans = planned_dags(Settings(CHECKOUT / "meltano"))
     install_plugins(airflow)
-    start(airflow, port)
+    if not is_running(airflow, port):
+        if not airflow.processes():
+            airflow.configure(port)
+            airflow.write_dotenv()
+        start(airflow)
     with airflow.api() as api:
         show_dags(api, plans)
         first_run(api, FIRST_JOB)
-    show_rows()
+    file = CHECKOUT / "meltano/output/warehouse.duckdb"
+    say(f"Rows in {file.relative_to(CHECKOUT)}:")
+    say(counted(file))
+    say_goodbye(airflow, "make down")
+
+
+def say_goodbye(airflow: LocalAirflow, stop: str) -> None:
+    """Say how to go on."""
     say(f"Open {airflow.url} and log in as admin, password {airflow.passwords['admin']}")
-    say(
-        "Add a job and a schedule to meltano/meltano.yml, and watch its DAG appear. Stop: make down"
-    )
+    say(f"Add a job and a schedule to meltano/meltano.yml, and watch its DAG appear. Stop: {stop}")
 
 
 def down(airflow: LocalAirflow) -> None:
@@ -214,25 +214,35 @@ def _get(api: httpx.Client, path: str, **params: Any) -> dict[str, Any]:
     return dict(api.get(path, params=params).raise_for_status().json())
 
 
+def report(command: str, logs: Path, act: Callable[[], None]) -> int:
+    """Run a command of the Makefile; a problem is one clear line and exit code 1."""
+    try:
+        act()
+    except TookTooLongError as error:
+        say(f"make {command}: {error}; see {logs}")
+        return 1
+    except (LocalError, SettingsError, OSError, httpx.HTTPError, duckdb.Error) as error:
+        say(f"make {command}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"make {command}: interrupted; run it again to carry on")
+        return 130
+    return 0
+
+
 def main() -> int:
-    """Run one command; a problem is one clear line and exit code 1."""
+    """Run one command; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["up", "down", "clean"])
     parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (default: 8080)")
     arguments = parser.parse_args()
     airflow = LocalAirflow(CHECKOUT)
-    try:
-        if arguments.command == "up":
-            up(airflow, arguments.port)
-        else:
-            {"down": down, "clean": clean}[arguments.command](airflow)
-    except (LocalError, SettingsError, OSError, httpx.HTTPError, duckdb.Error) as error:
-        say(f"make {arguments.command}: {error}")
-        return 1
-    except KeyboardInterrupt:
-        say(f"make {arguments.command}: interrupted; run it again to carry on")
-        return 130
-    return 0
+    acts: dict[str, Callable[[], None]] = {
+        "up": lambda: up(airflow, arguments.port),
+        "down": lambda: down(airflow),
+        "clean": lambda: clean(airflow),
+    }
+    return report(arguments.command, airflow.log_file("*"), acts[arguments.command])
 
 
 if __name__ == "__main__":

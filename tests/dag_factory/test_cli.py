@@ -194,6 +194,56 @@ def test_show_why_tells_where_each_option_comes_from(write_project, capsys):
     assert said["expect"].endswith("(meltano.yml:7)")
 
 
+POD = """
+annotations:
+  airflow:
+    runner: kubernetes
+    image: meltano:1
+    resources: {requests: {cpu: 1, memory: 1Gi}}
+database_uri: $DATABASE
+jobs:
+- name: j
+  tasks: [tap-a target-x, dbt]
+  annotations:
+    airflow:
+      tolerations: [{key: a, operator: Exists}]
+      resources: {requests: {memory: 2Gi}}
+      tasks: {dbt: {runner: local, resources: {limits: {cpu: 2}}}}
+"""
+
+
+def show_why(write_project, capsys):
+    """Return what is said of each option of the first task, and of the second."""
+    assert main(["show", "j", "--why", "--project", str(write_project(POD))]) == 0
+    _, *tasks = capsys.readouterr().out.split("  task  ")
+    return [dict(line.split(None, 1) for line in task.splitlines()[1:]) for task in tasks]
+
+
+def test_show_why_tells_the_options_of_pods_as_they_are_written(write_project, capsys):
+    pod, process = show_why(write_project, capsys)
+    assert pod["image"] == "meltano:1  (meltano.yml:5)"
+    where = "(meltano.yml:6, meltano.yml:14)"
+    assert pod["resources"] == f"requests: {{cpu: 1, memory: 2Gi}}  {where}"
+    assert pod["tolerations"] == "{key: a, operator: Exists}  (meltano.yml:13)"
+    assert pod["node_selector"] == "none  (built in)"
+    assert process["resources"].startswith("requests: {cpu: 1, memory: 2Gi}, limits: {cpu: 2}  (")
+
+
+def test_show_why_names_the_variable_that_sets_the_image_of_pods(
+    write_project, capsys, monkeypatch
+):
+    monkeypatch.setenv("MELTANO_IMAGE", "meltano:2")
+    pod, process = show_why(write_project, capsys)
+    assert pod["image"] == "meltano:2  (MELTANO_IMAGE)"
+    assert process["image"] == "meltano:1  (meltano.yml:5)"
+
+
+def test_show_leaves_out_a_digest_that_nobody_compares(write_project, capsys, monkeypatch):
+    assert "digest" in show_why(write_project, capsys)[0]
+    monkeypatch.setenv("DAG_FACTORY_COMPARE_IMAGE", "false")
+    assert "digest" not in show_why(write_project, capsys)[0]
+
+
 def test_check_airflow_without_its_database_is_one_line(write_project, capsys):
     root = write_project("jobs: [{name: j, tasks: [dbt]}]\n")
     assert main(["check", "--airflow", "--project", str(root)]) == 2

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dag_factory.errors import Code, in_order
-from dag_factory.planner import read_plans
+from dag_factory.planner import option_sources, read_plans
 from dag_factory.problems import as_text
 from dag_factory.settings import Settings
 
@@ -26,13 +26,15 @@ FOLDERS = sorted(path for path in Path(__file__).parent.glob("bad_projects/*") i
 def said_of(folder):
     """Return all problems of a project, also those that only Airflow finds."""
     from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow writes files when imported
+    from dag_factory.pod_keys import pod_problems  # noqa: PLC0415 - 1 s
 
     first_line = (folder / "meltano.yml").read_bytes().partition(b"\n")[0].decode()
     chosen = re.fullmatch(r"# MELTANO_ENVIRONMENT=(\w+)", first_line)
     settings = Settings(folder, chosen and chosen[1])
     plans, problems = read_plans(settings)
     _, unbuilt = build_dags(plans, settings)
-    text = as_text(in_order((*problems, *unbuilt)), folder) + "\n"
+    of_pods = pod_problems(plans, option_sources(settings))
+    text = as_text(in_order((*problems, *unbuilt, *of_pods)), folder) + "\n"
     return text.replace(version("meltano"), "<installed>").replace(str(folder), "<project>")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from dag_factory.annotations import Annotations, dag_options, task_options
 from dag_factory.errors import Code
-from dag_factory.option_values import duration
+from dag_factory.option_values import RUNNERS, duration
 from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.project import read_project
 
@@ -77,3 +77,39 @@ def test_a_value_of_the_wrong_kind_is_a_problem(write_project, option):
 def test_other_tools_annotations_are_none_of_our_business(write_project):
     root = write_project("annotations: {meltano.cloud: {retrys: 1}, x: 3}\n")
     assert read_project(root)[1] == ()
+
+
+def test_options_of_pods_add_up_by_their_names():
+    levels = [
+        Annotations(
+            {
+                "resources": {"requests": {"cpu": "1", "memory": "1Gi"}},
+                "node_selector": {"disk": "ssd", "zone": "eu"},
+                "pod_override": {"spec": {"priorityClassName": "low", "hostname": "a"}},
+                "tolerations": ({"key": "a"},),
+                "image": "meltano:1",
+            }
+        ),
+        Annotations(
+            {
+                "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "3Gi"}},
+                "node_selector": {"zone": "us"},
+                "pod_override": {"spec": {"hostname": None, "volumes": [{"name": "v"}]}},
+                "tolerations": ({"key": "b"},),
+                "image": "meltano:2",
+            }
+        ),
+    ]
+    assert task_options(levels) == TaskOptions(
+        resources={"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "3Gi"}},
+        node_selector={"disk": "ssd", "zone": "us"},
+        pod_override={
+            "spec": {"priorityClassName": "low", "hostname": None, "volumes": [{"name": "v"}]}
+        },
+        tolerations=({"key": "b"},),
+        image="meltano:2",
+    )
+
+
+def test_pods_are_the_kubernetes_runners():
+    assert [TaskOptions(runner=each).in_pod for each in RUNNERS] == [False, True]

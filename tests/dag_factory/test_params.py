@@ -11,7 +11,13 @@ from plans import PLAN
 from dag_factory.arguments import WrongArgumentError
 from dag_factory.build import build_dag
 from dag_factory.options import DagOptions
-from dag_factory.params import chosen_variables, default_variables, form, unknown_field
+from dag_factory.params import (
+    chosen_streams,
+    chosen_variables,
+    default_variables,
+    form,
+    unknown_field,
+)
 from dag_factory.plan import SchedulePlan
 
 OWN = {
@@ -99,6 +105,13 @@ def test_a_field_that_there_is_not_is_told():
 
 def test_what_is_no_field_is_not_read():
     assert chosen_variables(PLAN, {"PATH": "/x", "MELTANO_ENVIRONMENT": "prod"}) == {}
+
+
+def test_streams_that_are_chosen_by_their_whole_names_are_known():
+    task = PLAN.tasks[0]
+    chosen = values(PLAN, select_tap_a=["orders", "cust*", "!returns", "items"])
+    assert [*chosen_streams(task, chosen)] == ["orders", "items"]
+    assert [*chosen_streams(task, values(PLAN))] == []
 
 
 def test_a_job_that_moves_no_data_has_no_fields_for_that():

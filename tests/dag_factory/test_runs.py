@@ -1,7 +1,7 @@
 """What a run of a task gets, by what started it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -9,10 +9,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from plans import PLAN
 
-from dag_factory.options import DagOptions
+from dag_factory.expectations import Bounds, Expectation
+from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.plan import SchedulePlan
 from dag_factory.runs import prepare_run
 
+AGE = timedelta(hours=26)
 TICK = datetime(2026, 11, 2, tzinfo=UTC)
 RUN_ID = UUID("01999999-0000-7000-8000-000000000001")
 HOURLY = SchedulePlan("hourly", "0 * * * *", "UTC", {"FULL": "no", "HOURLY": "1"})
@@ -155,3 +157,52 @@ def test_a_dry_run_explains_the_whole_job():
     assert run.is_dry
     assert prepared("manual").argv == PLAN.tasks[0].argv
     assert not prepared("manual").is_dry
+
+
+AGED = replace(PLAN.tasks[0], options=TaskOptions(expect=Expectation(Bounds(max_age=AGE))))
+STATE_ID = "dev:tap-a-to-target-x"
+
+
+@pytest.mark.parametrize(
+    ("params", "bookmarked"),
+    [
+        ({}, (STATE_ID,)),
+        ({"state_id_suffix": "again"}, (f"{STATE_ID}:again",)),
+        ({"state_id_suffix": ""}, (STATE_ID,)),
+        ({"state_id_suffix": None}, (STATE_ID,)),
+        ({"no_state_update": True}, ()),
+        ({"dry_run": True}, ()),
+    ],
+)
+def test_bookmarks_are_looked_at_where_the_run_writes_them(params, bookmarked):
+    assert prepared("manual", task=AGED, **params).bookmarked == bookmarked
+
+
+def test_a_suffix_of_the_run_goes_before_that_of_the_environment():
+    task = replace(AGED, state_ids=(f"{STATE_ID}:v2", "dev:tap-b-to-target-x:v2"))
+    assert prepared("manual", task=task).bookmarked == task.state_ids
+    found = prepared("manual", task=task, state_id_suffix="again").bookmarked
+    assert found == (f"{STATE_ID}:again", "dev:tap-b-to-target-x:again")
+
+
+def test_the_older_form_has_the_state_id_of_its_name_whatever_the_suffix():
+    argv = ("meltano", "elt", "--no-install", "tap-a", "target-x", "--state-id=nightly")
+    task = replace(AGED, argv=argv, state_ids=("nightly",))
+    assert prepared("manual", task=task, state_id_suffix="again").bookmarked == ("nightly",)
+
+
+def test_bookmarks_are_looked_at_only_where_an_age_is_expected():
+    options = TaskOptions(expect=Expectation(Bounds(1)))
+    task = replace(PLAN.tasks[0], options=options)
+    assert prepared("manual", task=task).bookmarked == ()
+    assert prepared("manual").bookmarked == ()
+    backfill = prepared("backfill", task=AGED)
+    assert (backfill.bookmarked, backfill.expect) == ((), None)
+
+
+def test_a_run_carries_what_an_image_is_compared_by_unless_it_is_dry():
+    task = replace(PLAN.tasks[0], digest="0123", secrets=("TAP_A_TOKEN",))
+    plan = replace(JOB, tasks=(task,))
+    assert prepared("manual", plan=plan, task=task).digest == "0123"
+    dry = prepared("manual", plan=plan, task=task, dry_run=True)
+    assert (dry.digest, dry.secrets) == ("", ("TAP_A_TOKEN",))

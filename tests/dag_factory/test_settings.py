@@ -55,3 +55,29 @@ def test_the_folder_stays_where_the_project_is_a_link_that_moves(tmp_path):
         found.append(read_settings(tmp_path / "current", environ=environ))
     assert found[0].project_root != found[1].project_root
     assert found[0].state_dir == found[1].state_dir
+
+
+def test_the_image_of_pods_is_a_variable(tmp_path):
+    image = "registry.example.com/meltano:1.4.2"
+    assert read_settings(tmp_path, environ={"MELTANO_IMAGE": image}).image == image
+    for environ in ({}, {"MELTANO_IMAGE": ""}):
+        assert read_settings(tmp_path, environ=environ).image is None
+
+
+@pytest.mark.parametrize("image", ["Meltano:1", "https://example.com/meltano:1", "meltano:"])
+def test_an_image_that_is_none_is_one_clear_error(tmp_path, image):
+    with pytest.raises(SettingsError, match=r"MELTANO_IMAGE: .* is no image such as"):
+        read_settings(tmp_path, environ={"MELTANO_IMAGE": image})
+
+
+@pytest.mark.parametrize(
+    ("written", "compares"), [(None, True), ("", True), ("true", True), ("False ", False)]
+)
+def test_images_are_compared_unless_somebody_says_no(tmp_path, written, compares):
+    environ = {} if written is None else {"DAG_FACTORY_COMPARE_IMAGE": written}
+    assert read_settings(tmp_path, environ=environ).compares_image is compares
+
+
+def test_neither_yes_nor_no_is_one_clear_error(tmp_path):
+    with pytest.raises(SettingsError, match="DAG_FACTORY_COMPARE_IMAGE: 'nein' is neither true"):
+        read_settings(tmp_path, environ={"DAG_FACTORY_COMPARE_IMAGE": "nein"})

@@ -52,6 +52,14 @@ def test_every_kind_of_option_is_recalled_as_it_was(write_project, tmp_path):
               notify: [{class: a.b.C, kwargs: {x: [1, {y: null}]}, events: [retry]}]
               params: {REGION: {type: string, enum: [eu, us], default: eu}}
               dag: {dagrun_timeout: 2h, fail_fast: true}
+              expect: {rows: {min: 1}, max_age: 26h, streams: {s: {max_age: 90m}}}
+              image: meltano:1.4.2
+              deferrable: true
+              resources: {requests: {cpu: 1}, limits: {memory: 1Gi}}
+              service_account: meltano
+              node_selector: {disk: ssd}
+              tolerations: [{key: spot, operator: Exists, tolerationSeconds: 5}]
+              pod_override: {spec: {hostname: null, containers: [{name: base, env: [{name: A}]}]}}
               tasks: {dbt.run: {retry_exponential_backoff: 1.5, operator: {depends_on_past: true}}}
         - {name: k, tasks: [dbt]}
         - name: other
@@ -207,3 +215,25 @@ def test_environments_do_not_mix(settings):
     prod = replace(settings, environment="prod")
     assert {each.environment for each in recall(prod)[0]} == {"prod"}
     assert {each.environment for each in recall(settings)[0]} == {"dev"}
+
+
+IN_PODS = GOOD.replace("tags: [a]", "tags: [a], runner: kubernetes").replace("dbtt", "dbt")
+
+
+def test_a_new_image_is_taken_at_once_and_is_no_other_file(write_project, tmp_path):
+    settings = Settings(write_project(IN_PODS), state_dir=tmp_path / "state", image="meltano:1")
+    for version in ("meltano:1", "meltano:2", "meltano:1"):
+        plans, _ = recall(replace(settings, image=version))
+        assert {task.options.image for plan in plans for task in plan.tasks} == {version}
+    [task, *_] = recall(replace(settings, compares_image=False))[0][0].tasks
+    assert task.digest == ""
+    assert len([*settings.state_dir.iterdir()]) == 2
+
+
+def test_the_last_good_plan_outlives_a_new_image(write_project, tmp_path):
+    settings = Settings(write_project(IN_PODS), state_dir=tmp_path / "state", image="meltano:1")
+    good, _ = recall(settings)
+    (settings.project_root / "meltano.yml").write_text("jobs: [\n")
+    plans, problems = recall(replace(settings, image="meltano:2"))
+    assert plans == good
+    assert [each.code for each in problems] == [Code.UNREADABLE_FILE]

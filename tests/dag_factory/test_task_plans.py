@@ -1,5 +1,6 @@
 import pytest
 
+from dag_factory.errors import Code
 from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
 
@@ -64,3 +65,75 @@ def test_each_extractor_tells_what_a_run_may_set(write_project):
 def test_each_pair_is_an_asset(write_project):
     (task,) = tasks(write_project, "[tap-a target-x tap-b target-one dbt]")
     assert task.assets == ("dev:tap-a-to-target-x", "dev:tap-b-to-target-one")
+
+
+PODS = """
+annotations: {airflow: {runner: kubernetes, IMAGE}}
+database_uri: $DATABASE
+jobs:
+- {name: j, tasks: [tap-a target-x]}
+- {name: local, tasks: [tap-b target-x], annotations: {airflow: {runner: local, image: 'a:1'}}}
+schedules:
+- {name: older, extractor: tap-c, loader: target-x, transform: skip, interval: '@daily'}
+"""
+
+
+def images(write_project, option, **settings):
+    """Return the image of each job, and what is said."""
+    root = write_project(PODS.replace("IMAGE", option), plugins=PLUGINS)
+    plans, problems = read_plans(Settings(root, **settings))
+    return {plan.job: plan.tasks[0].options.image for plan in plans}, problems
+
+
+def test_the_image_of_the_variable_goes_before_that_of_the_options_in_pods_alone(write_project):
+    found, problems = images(write_project, "image: 'b:2'")
+    assert (found, problems) == ({"j": "b:2", "local": "a:1", "older": "b:2"}, ())
+    found, problems = images(write_project, "image: 'b:latest'", image="c:3")
+    assert (found, problems) == ({"j": "c:3", "local": "a:1", "older": "c:3"}, ())
+
+
+@pytest.mark.parametrize(
+    ("option", "settings", "message"),
+    [
+        ("", {}, "pods of 'dev' have no image"),
+        ("image: b", {}, "the image 'b' is no version: without a tag it is `latest`"),
+        ("image: 'b:latest'", {}, "the image 'b:latest' is no version: `latest` moves"),
+        ("image: 'b:1'", {"image": "c"}, "the image 'c' of MELTANO_IMAGE is no version"),
+    ],
+)
+def test_pods_without_a_version_leave_their_jobs_out_and_are_said_once(
+    write_project, option, settings, message
+):
+    found, [problem] = images(write_project, option, **settings)
+    assert found == {"local": "a:1"}
+    assert (problem.code, problem.location.line) == (Code.UNPINNED_IMAGE, 2)
+    assert problem.message.startswith(message)
+    assert "such as registry.example.com/meltano:1.4.2" in problem.hint
+
+
+def test_the_place_is_that_of_the_image_or_else_of_the_runner(write_project):
+    text = """
+        annotations:
+          airflow:
+            runner: kubernetes
+            image: b
+        database_uri: $DATABASE
+        jobs: [{name: j, tasks: [tap-a target-x]}]
+    """
+    root = write_project(text, plugins=PLUGINS)
+    lines = [
+        problem.location.line
+        for image in (None, "c")
+        for problem in read_plans(Settings(root, image=image))[1]
+    ]
+    assert lines == [5, 4]
+
+
+def test_digests_are_there_unless_images_are_not_compared(write_project):
+    root = write_project("jobs: [{name: j, tasks: [tap-a target-x]}]\n", plugins=PLUGINS)
+    digests = [
+        read_plans(Settings(root, compares_image=each))[0][0].tasks[0].digest
+        for each in (True, False)
+    ]
+    assert bool(digests[0])
+    assert digests[1] == ""

@@ -57,7 +57,7 @@ def run(tmp_path):
 def test_a_good_project_passes_them_all(run):
     failed, passed, _ = run(GOOD)
     assert failed == []
-    assert passed == 3 + 2 * 7
+    assert passed == 3 + 2 * 8
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,31 @@ def test_each_dag_that_does_not_keep_a_rule_is_named(run, change, rule):
     failed, _, output = run(GOOD.replace(*change))
     assert failed == [f"{rule}[load]", f"{rule}[by_hand.{DIGEST}]"]
     assert "meltano.yml:4: job 'load': set `" in output
+
+
+POD = """
+runner: kubernetes, image: 'meltano:1', pod_override: {spec: {
+  containers: [{name: proxy, image: 'proxy:1'}, {name: base, envFrom: [{secretRef: {name: m}}]}],
+  initContainers: [{name: init, image: 'init:1'}]}}
+"""
+
+
+@pytest.mark.parametrize("name", ["proxy", "init"])
+def test_each_dag_with_an_image_that_moves_is_named(run, name):
+    in_pods = GOOD.replace("owner: data", f"owner: data, {POD}".replace("\n", " "))
+    assert run(in_pods)[0] == []
+    failed, _, output = run(in_pods.replace(f"{name}:1", name))
+    rule = "test_images_of_pods_are_pinned"
+    assert failed == [f"{rule}[load]", f"{rule}[by_hand.{DIGEST}]"]
+    said = f"'{name}' of tap-a-to-target-x, '{name}' of dbt.run"
+    assert f"job 'load': give a version to the image {said}" in output
+
+
+def test_pods_whose_own_image_moves_are_no_dags_and_said(run):
+    in_pods = GOOD.replace("owner: data", "owner: data, runner: kubernetes, image: meltano")
+    failed, _, output = run(in_pods)
+    assert failed == ["test_the_project_has_no_problems", "test_some_job_has_a_dag"]
+    assert "MDF032 the image 'meltano' is no version" in output
 
 
 def test_a_dag_that_airflow_refuses_is_named_with_the_reason(run):

@@ -2,50 +2,36 @@
 
 import os
 import signal
-import stat
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
 from running import wait_until
+from shell_project import COMMAND, RECORD, STATE_ID, WAITING, give_state, make_project, write_script
 
+from dag_factory.expectations import Bounds, Expectation
 from dag_factory.runners.local import MeltanoOperator
 from dag_factory.runs import PreparedRun
-
-PROJECT = """
-default_environment: dev
-project_id: test
-environments: [{name: dev}]
-plugins:
-  extractors:
-  - {name: tap-a, namespace: tap_a, executable: ./tap, capabilities: []}
-  loaders:
-  - {name: target-x, namespace: target_x, executable: ./target}
-"""
-TAP_HEAD = "#!/bin/sh\n"
-TARGET = "#!/bin/sh\ncat > received\n"
-RECORD = """echo '{"type": "RECORD", "stream": "s", "record": {"id": 1}}'"""
 
 
 @pytest.fixture
 def project(tmp_path):
-    (tmp_path / "meltano.yml").write_text(PROJECT)
-    write_executable(tmp_path / "target", TARGET)
-    return tmp_path
-
-
-def write_executable(file, text):
-    file.write_text(text)
-    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return make_project(tmp_path)
 
 
 def run(project, tap):
-    write_executable(project / "tap", TAP_HEAD + tap)
+    write_script(project / "tap", tap)
     make_operator(project).execute({})
 
 
 def make_operator(project, *argv, **variables):
-    argv = argv or ("meltano", "run", "--no-install", "tap-a", "target-x")
+    argv = argv or COMMAND
     return MeltanoOperator(
         task_id="t",
         prepare=lambda _: PreparedRun(argv, variables),
@@ -59,9 +45,18 @@ def test_a_run_moves_what_the_tap_says_to_the_target(project):
     assert '"id": 1' in (project / "received").read_text()
 
 
+def test_a_chosen_stream_of_which_nothing_is_counted_is_named(project, caplog):
+    write_script(project / "tap", RECORD)
+    operator = make_operator(project)
+    argv = ("meltano", "run", "--no-install", "tap-a", "target-x")
+    operator.prepare = lambda _: PreparedRun(argv, {}, streams=("rivers",))
+    operator.execute({})
+    assert "Nothing was counted of rivers: is it the name of a stream?" in caplog.text
+
+
 def test_a_dry_run_moves_nothing_and_skips_what_comes_after(project):
     argv = ("meltano", "run", "--no-install", "--dry-run", "tap-a", "target-x")
-    write_executable(project / "tap", TAP_HEAD + RECORD)
+    write_script(project / "tap", RECORD)
     operator = MeltanoOperator(
         task_id="t",
         prepare=lambda _: PreparedRun(argv, {}, is_dry=True),
@@ -90,7 +85,7 @@ def test_without_meltano_there_is_one_clear_error_and_no_retry(project):
 
 
 def test_a_kill_reaches_meltano_and_the_tap_and_is_told(project):
-    write_executable(project / "tap", TAP_HEAD + "echo $$ > tap.pid\nexec sleep 600\n")
+    write_script(project / "tap", "echo $$ > tap.pid\nexec sleep 600")
     operator = make_operator(project)
     pid_file = project / "tap.pid"
 
@@ -142,4 +137,39 @@ def test_airflows_own_variables_stay_with_airflow(project, monkeypatch):
 def test_a_variable_that_cannot_be_one_fails_at_once_and_is_named(project):
     operator = make_operator(project, SHOP_REGION="a\0b")
     with pytest.raises(AirflowFailException, match="the value of SHOP_REGION holds a NUL"):
+        operator.execute({})
+
+
+def test_a_state_id_that_a_live_run_holds_is_waited_for(project):
+    write_script(project / "tap", WAITING)
+    first = threading.Thread(target=make_operator(project).execute, args=({},))
+    first.start()
+    try:
+        wait_until((project / "tap.pid").exists, 60, "the first run")
+        before = datetime.now(UTC)
+        with pytest.raises(AirflowRescheduleException) as waiting:
+            make_operator(project).execute({})
+    finally:
+        (project / "go").touch()
+        first.join()
+    assert timedelta(minutes=1) <= waiting.value.reschedule_date - before < timedelta(minutes=2)
+    make_operator(project).execute({})
+
+
+@pytest.mark.parametrize(("age", "is_old"), [(timedelta(hours=25), False), (timedelta(0), True)])
+def test_rows_that_are_too_old_fail_a_run_that_succeeded(project, age, is_old):
+    newest = datetime.now(UTC) - timedelta(hours=24)
+    give_state(project, f'{{"bookmarks": {{"s": {{"at": "{newest.isoformat()}"}}}}}}')
+    operator = MeltanoOperator(
+        task_id="t",
+        prepare=lambda _: PreparedRun(
+            COMMAND, {}, expect=Expectation(Bounds(max_age=age)), bookmarked=(STATE_ID,)
+        ),
+        project_root=str(project),
+        environment="dev",
+    )
+    if is_old:
+        with pytest.raises(AirflowFailException, match="Meltano succeeded, but the newest row is"):
+            operator.execute({})
+    else:
         operator.execute({})

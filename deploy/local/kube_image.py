@@ -1,0 +1,40 @@
+"""The name of the image of Meltano that this checkout builds."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from kube_cluster import CHECKOUT
+
+_NAME = "localhost/meltano-dag-factory/meltano"
+_COPY = re.compile(r"^COPY (?!--from)(.+) \S+$", re.MULTILINE)
+# As .dockerignore has it.
+_IGNORED = re.compile(r"\.env(\..*)?|\.meltano|output|__pycache__|.*\.egg-info")
+
+
+def image_tag() -> str:
+    """Return a name that changes with any file that the image is built from."""
+    digest = hashlib.sha256()
+    for file in _sources():
+        digest.update(str(file.relative_to(CHECKOUT)).encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return f"{_NAME}:{digest.hexdigest()[:16]}"
+
+
+def _sources() -> Iterator[Path]:
+    dockerfile = CHECKOUT / "images/meltano/Dockerfile"
+    copied = " ".join(_COPY.findall(dockerfile.read_text())).replace("${PROJECT}", "meltano")
+    for name in ("images/meltano/Dockerfile", "setup.cfg", *sorted(set(copied.split()))):
+        yield from _files(CHECKOUT / name)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        for each in sorted(path.iterdir()):
+            if not _IGNORED.fullmatch(each.name):
+                yield from _files(each)
+    else:
+        yield path

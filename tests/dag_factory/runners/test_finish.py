@@ -1,0 +1,159 @@
+"""How a task ends, by how its run ended."""
+
+import logging
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+)
+
+from dag_factory.expectations import Bounds, Expectation
+from dag_factory.run_summary import RunSummary
+from dag_factory.runners.finish import finish_run
+from dag_factory.runs import PreparedRun
+
+HOUR = timedelta(hours=1)
+
+
+def finish(summary, *, outlets=(), context=None, **run):
+    finish_run(PreparedRun((), {}, **run), summary, outlets, context or {})
+
+
+def counted(**rows):
+    return RunSummary(0, rows=rows, counted=True)
+
+
+def aged(is_part=False, **hours):
+    newest = {stream: datetime.now(UTC) - HOUR * age for stream, age in hours.items()}
+    return RunSummary(0, newest=newest, is_part=is_part)
+
+
+def test_a_run_that_succeeded_tells_its_assets_the_rows():
+    events = {"asset": SimpleNamespace(extra={})}
+    finish(counted(a=1, b=2), outlets=["asset"], context={"outlet_events": events})
+    assert events["asset"].extra == {"rows": {"a": 1, "b": 2}}
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [
+        (1, "tap-a: no", "Meltano failed with exit code 1: tap-a: no"),
+        (3, None, "exit code 3: it wrote no error; see the log above"),
+        (-signal.SIGKILL, "x", "Meltano was killed by SIGKILL: x"),
+        (-signal.SIGTERM, None, "Meltano was stopped (Airflow shut down, or somebody ended"),
+        (128 + signal.SIGTERM, "The process was terminated", "Meltano was stopped"),
+    ],
+)
+def test_a_failure_is_tried_again_and_says_why(code, error, said):
+    with pytest.raises(AirflowException) as failed:
+        finish(RunSummary(code, error))
+    assert type(failed.value) is AirflowException
+    assert said in str(failed.value)
+
+
+def test_a_run_that_was_not_started_is_not_tried_again():
+    with pytest.raises(AirflowFailException, match="another version"):
+        finish(RunSummary(os.EX_CONFIG, "another version"))
+    with pytest.raises(AirflowFailException, match="see the log above"):
+        finish(RunSummary(os.EX_CONFIG))
+
+
+def test_a_state_id_that_is_held_is_waited_for_a_minute_and_the_log_says_so(caplog):
+    caplog.set_level(logging.INFO)
+    before = datetime.now(UTC)
+    with pytest.raises(AirflowRescheduleException) as waiting:
+        finish(RunSummary(os.EX_TEMPFAIL, "Another 'x' pipeline is already running"))
+    wait = waiting.value.reschedule_date - before
+    assert timedelta(minutes=1) <= wait < timedelta(minutes=2)
+    [record] = caplog.records
+    assert "Waiting, without spending a try, until" in record.message
+    assert record.message.endswith("Another 'x' pipeline is already running")
+
+
+def test_a_dry_run_is_skipped_with_all_that_comes_after_unless_it_failed():
+    with pytest.raises(AirflowSkipException):
+        finish(RunSummary(0), is_dry=True)
+    with pytest.raises(AirflowException, match="exit code 1"):
+        finish(RunSummary(1), is_dry=True)
+
+
+def test_rows_that_are_missing_fail_for_good_and_tell_no_asset():
+    events = {"asset": SimpleNamespace(extra={})}
+    expect = Expectation(Bounds(5), {"a": Bounds(2)})
+    with pytest.raises(AirflowFailException) as failed:
+        finish(
+            counted(a=1, b=2), expect=expect, outlets=["asset"], context={"outlet_events": events}
+        )
+    assert str(failed.value) == (
+        "Meltano succeeded, but expected at least 5 rows, and there were 3;"
+        " stream a: expected at least 2 rows, and there were 1"
+    )
+    assert events["asset"].extra == {}
+
+
+@pytest.mark.parametrize(
+    ("summary", "why"),
+    [
+        (RunSummary(0), "The log level is too high"),
+        (RunSummary(0, rows={"a": 1}, counted=True, is_part=True), "There are too many streams"),
+    ],
+)
+def test_rows_that_nobody_could_count_are_not_expected_and_the_log_says_so(summary, why, caplog):
+    finish(summary, expect=Expectation(Bounds(5)))
+    assert f"{why} to count the rows of each, so none are expected." in caplog.text
+
+
+def test_where_only_an_age_is_expected_nobody_misses_counts(caplog):
+    finish(aged(a=1), expect=Expectation(Bounds(max_age=2 * HOUR)), bookmarked=("x",))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("expect", "summary", "said"),
+    [
+        (Expectation(Bounds(max_age=2 * HOUR)), aged(a=3, b=5), "the newest row is of "),
+        (Expectation(Bounds(max_age=2 * HOUR)), aged(), "no bookmark tells how old the newest"),
+        (
+            Expectation(streams={"b": Bounds(max_age=2 * HOUR)}),
+            aged(a=1, b=3),
+            "stream b: the newest row is of ",
+        ),
+        (
+            Expectation(streams={"b": Bounds(max_age=2 * HOUR)}),
+            aged(a=1),
+            "stream b: no bookmark tells how old the newest row is",
+        ),
+        (
+            Expectation(streams={"b": Bounds(max_age=2 * HOUR)}),
+            aged(is_part=True, b=3),
+            "stream b: the newest row is of ",
+        ),
+    ],
+)
+def test_rows_that_are_too_old_fail_for_good(expect, summary, said):
+    with pytest.raises(AirflowFailException, match=f"Meltano succeeded, but {said}"):
+        finish(summary, expect=expect, bookmarked=("x",))
+
+
+@pytest.mark.parametrize(
+    ("expect", "summary"),
+    [
+        (Expectation(Bounds(max_age=2 * HOUR)), aged(a=1, b=5)),
+        (Expectation(streams={"b": Bounds(max_age=2 * HOUR)}), aged(a=5, b=1)),
+        (Expectation(streams={"b": Bounds(max_age=2 * HOUR)}), aged(is_part=True, a=1)),
+        (Expectation(Bounds(max_age=2 * HOUR)), aged(is_part=True)),
+    ],
+)
+def test_rows_that_are_new_enough_or_left_out_for_want_of_room_are_right(expect, summary):
+    finish(summary, expect=expect, bookmarked=("x",))
+
+
+def test_where_no_bookmarks_were_asked_for_no_age_is_expected():
+    finish(aged(a=5), expect=Expectation(Bounds(max_age=2 * HOUR)))

@@ -1,0 +1,120 @@
+"""Why a pod failed: `pods.json` has pods as a real cluster gave them, as far as they are read."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from kubernetes.client import ApiClient
+
+from dag_factory.run_summary import RunSummary
+from dag_factory.runners.pod_failures import container_end, pod_failure
+
+GIVEN = json.loads(Path(__file__).with_name("pods.json").read_text())
+NO_PULL = "cannot be pulled: Failed to pull image"
+CANNOT_START = "cannot start: failed to create containerd task"
+
+
+def read(part, kind):
+    return ApiClient().deserialize(SimpleNamespace(data=json.dumps(part)), kind)
+
+
+def pod_of(name, **status):
+    given = GIVEN[name]["pod"]
+    return read({**given, "status": {**given["status"], **status}}, "V1Pod")
+
+
+def events_of(name):
+    needed = {"metadata": {}, "involvedObject": {}}
+    return [read({**each, **needed}, "CoreV1Event") for each in GIVEN[name]["events"]]
+
+
+def said_of(name):
+    return pod_failure(pod_of(name), events_of(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "hint"),
+    [
+        (
+            "oom-killed",
+            "OOMKilled: the pod oom-killed wanted more memory than its limit of 32Mi",
+            "raise `resources: {limits: {memory: ...}}`",
+        ),
+        ("evicted", "Evicted: the pod evicted was ended: Usage of EmptyDir", "its volume's size"),
+        (
+            "deadline-exceeded",
+            "DeadlineExceeded: the pod deadline-exceeded was ended: Pod was active",
+            "raise activeDeadlineSeconds",
+        ),
+        ("deleted", "Deleted: the pod deleted was deleted while it ran", "by somebody"),
+        ("image-missing", f"ImagePullBackOff: the image localhost/absent:1 {NO_PULL}", "`image`"),
+        ("image-misnamed", "InvalidImageName: the image localhost/Absent:1 cannot", "`image`"),
+        ("init-image-missing", f"ErrImagePull: the image localhost/absent:2 {NO_PULL}", "`image`"),
+        (
+            "unschedulable",
+            "Unschedulable: no node takes the pod unschedulable: 0/1 nodes are available: 1 Insuff",
+            "lower `resources: {requests: ...}`",
+        ),
+        (
+            "secret-missing",
+            'CreateContainerConfigError: the pod secret-missing cannot start: secret "absent" not',
+            "check what `pod_override` names",
+        ),
+        (
+            "root-refused",
+            "the pod root-refused cannot start: container has runAsNonRoot and image will run as",
+            "build the image with `USER` and a number",
+        ),
+        (
+            "command-missing",
+            f"StartError: the pod command-missing {CANNOT_START}",
+            "check the image's entrypoint",
+        ),
+        (
+            "volume-missing",
+            'did not start in time: MountVolume.SetUp failed for volume "data" : secret "absent"',
+            "see its events",
+        ),
+        (
+            "init-failed",
+            "Error: the init container init of the pod init-failed failed with exit code 3",
+            "see its log",
+        ),
+    ],
+)
+def test_what_kubernetes_did_to_a_pod_is_said_with_what_to_change(name, said, hint):
+    found = said_of(name)
+    assert said in found
+    assert hint in found
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize("name", ["succeeded", "failed"])
+def test_to_a_pod_that_ended_by_itself_it_did_nothing(name):
+    assert said_of(name) is None
+
+
+def test_without_events_the_reason_is_said_still():
+    assert "absent:1 cannot be pulled: Back-off" in pod_failure(pod_of("image-missing"))
+    said = pod_failure(pod_of("volume-missing"))
+    assert "did not start in time: Kubernetes says no more" in said
+
+
+def test_without_a_limit_the_node_was_full():
+    pod = pod_of("oom-killed")
+    pod.spec.containers[0].resources = None
+    assert "wanted the node's last memory" in pod_failure(pod)
+
+
+def test_a_reason_that_nobody_knows_is_handed_on():
+    pod = pod_of("evicted", reason="UnexpectedAdmissionError", message=None)
+    assert pod_failure(pod).startswith("UnexpectedAdmissionError: the pod evicted was ended: no re")
+
+
+def test_how_the_container_ended_is_its_code_and_what_it_left():
+    assert container_end(pod_of("oom-killed")) == (137, "")
+    code, left = container_end(pod_of("failed"))
+    assert (code, RunSummary.from_json(left)) == (1, RunSummary(1, "tap-a: no"))
+    for name in ("evicted", "unschedulable", "image-missing", "deleted"):
+        assert container_end(pod_of(name)) == (None, "")

@@ -1,0 +1,169 @@
+"""The pod of a task: what the options say, laid over what is safe."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from plans import PLAN
+
+from dag_factory.options import TaskOptions
+from dag_factory.runners.pod_spec import MANAGED_BY, pod_name, pod_of_run, pod_template
+from dag_factory.runs import PreparedRun
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
+LABEL = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+SECRET = {"secretKeyRef": {"name": "meltano", "key": "k"}}
+
+
+def template(**options):
+    task = replace(PLAN.tasks[0], options=TaskOptions(image="meltano:1.4.2", **options))
+    return pod_template(PLAN, task)
+
+
+def base(pod):
+    return next(each for each in pod["spec"]["containers"] if each["name"] == "base")
+
+
+def variables(pod):
+    return {each["name"]: each.get("value") for each in base(pod)["env"]}
+
+
+def test_a_pod_is_safe_unless_it_says_otherwise():
+    pod = template()
+    assert pod["spec"]["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert base(pod)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert pod["spec"]["enableServiceLinks"] is False
+    assert pod["spec"]["restartPolicy"] == "Never"
+
+
+def test_only_three_folders_can_be_written_and_secrets_only_to_memory():
+    pod = template()
+    volumes = {each["name"]: each["emptyDir"] for each in pod["spec"]["volumes"]}
+    mounts = {each["mountPath"]: volumes[each["name"]] for each in base(pod)["volumeMounts"]}
+    assert len(mounts) == 3
+    assert mounts["/run/meltano"] == {"medium": "Memory"}
+
+
+def test_the_options_are_in_the_pod():
+    toleration = {"key": "spot", "operator": "Exists"}
+    pod = template(
+        service_account="meltano",
+        node_selector={"disk": "ssd"},
+        tolerations=(toleration,),
+    )
+    assert pod["spec"]["serviceAccountName"] == "meltano"
+    assert pod["spec"]["nodeSelector"] == {"disk": "ssd"}
+    assert pod["spec"]["tolerations"] == [toleration]
+    assert base(pod)["image"] == "meltano:1.4.2"
+    assert variables(pod) == {"MELTANO_ENVIRONMENT": "dev"}
+
+
+def test_without_options_kubernetes_decides():
+    assert {"serviceAccountName", "nodeSelector", "tolerations"} & set(template()["spec"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("resources", "requests"),
+    [
+        ({}, {"cpu": "100m", "memory": "512Mi"}),
+        ({"requests": {"memory": "2Gi"}}, {"cpu": "100m", "memory": "2Gi"}),
+        ({"limits": {"memory": "256Mi"}}, {"cpu": "100m"}),
+        (
+            {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}},
+            {"cpu": "500m"},
+        ),
+    ],
+)
+def test_a_pod_requests_something_and_never_more_than_its_limits(resources, requests):
+    found = base(template(resources=resources))["resources"]
+    assert found["requests"] == requests
+    assert found.get("limits") == resources.get("limits")
+
+
+def test_an_override_is_laid_over_all_of_it():
+    override = {
+        "metadata": {"labels": {"team": "crm"}, "annotations": {"a": "b"}},
+        "spec": {
+            "securityContext": {"fsGroup": 1},
+            "containers": [
+                {"name": "proxy", "image": "proxy:1"},
+                {"name": "base", "env": [{"name": "A", "valueFrom": SECRET}]},
+            ],
+        },
+    }
+    pod = template(pod_override=override)
+    assert pod["metadata"]["labels"]["team"] == "crm"
+    assert pod["metadata"]["labels"].items() >= MANAGED_BY.items()
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert [each["name"] for each in pod["spec"]["containers"]] == ["base", "proxy"]
+    assert set(variables(pod)) == {"MELTANO_ENVIRONMENT", "A"}
+
+
+@pytest.mark.parametrize(
+    "image", ["meltano:1.4.2", f"m@sha256:{'a' * 64}", f"m:{'x' * 128}", "m:1_", "m:_"]
+)
+@pytest.mark.parametrize("name", ["load", "été 🚀", "-", "CRM: contacts (daily)", "x" * 300, "5"])
+def test_names_and_labels_are_legal_whatever_the_job_is_called(name, image):
+    plan = replace(PLAN, name=name, job=name, environment=name)
+    task = replace(plan.tasks[0], task_id="t" * 63, options=TaskOptions(image=image))
+    assert NAME.fullmatch(pod_name(plan, task))
+    labels = pod_template(plan, task)["metadata"]["labels"]
+    assert [value for value in labels.values() if not LABEL.fullmatch(value)] == []
+
+
+def test_the_version_of_the_image_is_a_label():
+    assert template()["metadata"]["labels"]["app.kubernetes.io/version"] == "1.4.2"
+
+
+def test_a_run_has_its_command_and_its_variables():
+    run = PreparedRun(
+        ("meltano", "run", "tap-a"),
+        {"A": "b", "MELTANO_ENVIRONMENT": "prod"},
+        extractors=("tap-a", "tap-b"),
+        bookmarked=("dev:a",),
+        digest="0123",
+    )
+    pod = pod_of_run(template(), run)
+    assert base(pod)["args"] == [
+        *("--digest=0123", "--extractor=tap-a", "--extractor=tap-b", "--bookmark=dev:a"),
+        *("--", "meltano", "run", "tap-a"),
+    ]
+    assert variables(pod) == {"A": "b", "MELTANO_ENVIRONMENT": "prod"}
+    assert base(pod)["image"] == "meltano:1.4.2"
+
+
+def test_a_variable_of_the_run_goes_before_one_of_the_override():
+    env = [{"name": "A", "valueFrom": SECRET}, {"name": "B", "valueFrom": SECRET}]
+    override = {"spec": {"containers": [{"name": "base", "env": env}]}}
+    pod = pod_of_run(template(pod_override=override), PreparedRun(("x",), {"A": "b"}))
+    assert base(pod)["env"][1:] == [{"name": "A", "value": "b"}, {"name": "B", "valueFrom": SECRET}]
+
+
+ODD = ["$(HOME)", "$$", "$", "$$(A)", "a$b", "$(", "été 🚀", "a b'\"\n\\", ""]
+ECHO = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
+
+
+def test_a_real_kubernetes_hands_on_words_and_variables_as_they_are(cluster):
+    values = {f"V{number}": text for number, text in enumerate(ODD)}
+    container = {"name": "base", "command": ["python", "-c", ECHO]}
+    override = {"spec": {"securityContext": {"runAsUser": 65534}, "containers": [container]}}
+    options = TaskOptions(image="python:3.11-slim-bookworm", pod_override=override)
+    run = PreparedRun(("meltano", *ODD), values)
+    pod = pod_of_run(pod_template(PLAN, replace(PLAN.tasks[0], options=options)), run)
+    pod["metadata"]["name"] = "odd"
+    with cluster.namespace() as namespace:
+        cluster.kubectl("-n", namespace, "create", "-f-", stdin=json.dumps(pod))
+        succeeded = "--for=jsonpath={.status.phase}=Succeeded"
+        cluster.kubectl("-n", namespace, "wait", "--timeout=120s", succeeded, "pod/odd")
+        given, environ = json.loads(cluster.kubectl("-n", namespace, "logs", "odd"))
+    assert given == ["--", *run.argv]
+    assert {name: environ[name] for name in values} == values

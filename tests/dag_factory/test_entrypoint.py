@@ -1,0 +1,230 @@
+"""`meltano-task` as a container starts it: a process, with a real Meltano below it."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from running import wait_until
+from shell_project import COMMAND, PROJECT, RECORD, STATE_ID, WAITING, give_state, make_project
+from shell_project import write_script as write
+
+from dag_factory.planner import read_plans
+from dag_factory.processes import find_command
+from dag_factory.run_summary import LONGEST, RunSummary
+from dag_factory.settings import Settings
+
+JOB = "jobs: [{name: load, tasks: [tap-a target-x]}]\n"
+OLDER = """
+schedules: [{name: older, extractor: both, loader: both, transform: skip, interval: '@daily'}]
+"""
+METRIC = '{"type": "counter", "metric": "record_count", "value": 3, "tags": {"stream": "%s"}}'
+
+
+@pytest.fixture
+def project(tmp_path):
+    root = tmp_path / "project"
+    root.mkdir()
+    return make_project(root)
+
+
+def digest(root, text=PROJECT + JOB):
+    """Return the digest of the one task of a project as Airflow has it."""
+    airflows = root.parent / f"{root.name}-of-airflow"
+    airflows.mkdir(exist_ok=True)
+    (airflows / "meltano.yml").write_text(text)
+    [plan], problems = read_plans(Settings(airflows))
+    assert problems == ()
+    return plan.tasks[0].digest
+
+
+def environ(root, **variables):
+    path = f"{Path(find_command('meltano')).parent}{os.pathsep}{os.environ['PATH']}"
+    ours = {"MELTANO_PROJECT_ROOT": str(root), "MELTANO_ENVIRONMENT": "dev", "PATH": path}
+    return {**os.environ, **ours, **variables}
+
+
+def arguments(root, *options, command=COMMAND):
+    log = f"--termination-log={root / 'termination-log'}"
+    return [find_command("meltano-task"), log, *options, "--", *command]
+
+
+def run(root, *options, command=COMMAND, **variables):
+    """Run the entrypoint; return what it was, and the summary that it left."""
+    done = subprocess.run(
+        arguments(root, *options, command=command),
+        env=environ(root, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done, summary_of(root)
+
+
+def summary_of(root):
+    written = (root / "termination-log").read_bytes()
+    assert len(written) <= LONGEST
+    return RunSummary.from_json(written.decode())
+
+
+def test_a_run_gives_back_what_meltano_gives_and_leaves_a_summary(project):
+    write(project / "tap", f"{RECORD}; echo 'INFO METRIC: {METRIC % 's'}' >&2")
+    give_state(project, '{"bookmarks": {"s": {"at": "2026-11-02T12:00:00Z"}}}')
+    options = (f"--digest={digest(project)}", "--extractor=tap-a", f"--bookmark={STATE_ID}")
+    done, summary = run(project, *options)
+    assert done.returncode == 0, done.stdout
+    assert summary == RunSummary(
+        0, rows={"s": 3}, counted=True, newest={"s": datetime(2026, 11, 2, 12, tzinfo=UTC)}
+    )
+    assert "Run completed" in done.stdout
+    assert "tap-a: INFO METRIC: " in done.stdout
+
+
+def test_a_failure_is_given_back_with_its_last_error_and_lines_show_their_levels(project):
+    write(project / "tap", "echo 'ValueError: no such account' >&2; exit 3")
+    done, summary = run(project)
+    assert done.returncode == summary.exit_code == 1
+    assert summary.error == "tap-a: ValueError: no such account"
+    assert re.search(r"^ERROR: .*Extractor failed", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("executable: ./tap", "executable: ./tap, config: {x: 1}"),
+        ("{name: dev}", "{name: dev, env: {A: b}}"),
+        ("project_id: test", "project_id: test\nenv: {A: b}"),
+    ],
+)
+def test_an_image_of_another_version_is_one_line_and_nothing_is_run(project, old, new):
+    wanted = digest(project, PROJECT.replace(old, new) + JOB)
+    done, summary = run(project, f"--digest={wanted}")
+    assert done.returncode == summary.exit_code == os.EX_CONFIG
+    assert done.stdout == f"ERROR: {summary.error}\n"
+    what = f"the image and the DAG are of different versions of {project / 'meltano.yml'}"
+    assert summary.error.startswith(f"{what}: tap-a, target-x, or the env of the project or of")
+    assert "build the image anew and set MELTANO_IMAGE" in summary.error
+    assert not (project / "received").exists()
+
+
+def test_what_the_task_does_not_need_may_differ(project):
+    others = "schedules: [{name: s, job: load, interval: '@daily'}]\n"
+    others += "annotations: {airflow: {retries: 5}}\n"
+    done, _ = run(project, f"--digest={digest(project, PROJECT + JOB + others)}")
+    assert done.returncode == 0
+
+
+def test_without_a_digest_nothing_is_compared(project):
+    (project / "meltano.yml").write_text(PROJECT.replace("./tap", "./tap, config: {x: 1}"))
+    assert run(project)[0].returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (PROJECT.replace("tap-a", "tap-b"), "the image has no 'tap-a'; build the image anew"),
+        (PROJECT.replace("dev", "prod"), "the image has no environment 'dev'; build the image"),
+        ("plugins: [", "meltano.yml:"),
+        (None, "meltano.yml:1:1: MDF001"),
+    ],
+)
+def test_an_image_that_lacks_what_the_task_needs_says_what(project, text, said):
+    wanted = digest(project)
+    (project / "meltano.yml").unlink()
+    if text is not None:
+        (project / "meltano.yml").write_text(text)
+    done, summary = run(project, f"--digest={wanted}")
+    assert done.returncode == os.EX_CONFIG
+    assert said in summary.error
+    assert done.stdout.count("\n") == 1
+
+
+def test_an_image_without_meltano_says_so(project):
+    done, summary = run(project, PATH="/nowhere")
+    assert done.returncode == os.EX_CONFIG
+    assert summary.error == "`meltano` is not in the image: install it there"
+
+
+def test_the_older_form_finds_its_plugins_by_their_types(project):
+    text = PROJECT.replace("tap-a", "both").replace("target-x", "both")
+    (project / "meltano.yml").write_text(text)
+    command = ("meltano", "elt", "--no-install", "both", "both", "--transform=skip")
+    wanted = digest(project, text + OLDER)
+    done, _ = run(project, f"--digest={wanted}", command=(*command, "--state-id=older"))
+    assert done.returncode == 0, done.stdout
+    assert '"id": 1' in (project / "received").read_text()
+
+
+def test_sigterm_reaches_meltano_and_the_tap_and_143_comes_back(project):
+    write(project / "tap", WAITING)
+    process = subprocess.Popen(
+        arguments(project), env=environ(project), stdout=subprocess.PIPE, text=True
+    )
+    wait_until((project / "tap.pid").exists, 60, "the tap")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert summary_of(project).exit_code == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((project / "tap.pid").read_text()), signal.SIGCONT)
+
+
+def test_a_meltano_that_is_killed_is_told_by_the_signal(project):
+    done, summary = run(project, command=("sh", "-c", "kill -9 $$"))
+    assert done.returncode == 128 + signal.SIGKILL
+    assert summary.exit_code == -signal.SIGKILL
+
+
+def test_a_state_id_that_is_held_is_code_75(project):
+    write(project / "tap", WAITING)
+    first = subprocess.Popen(
+        [find_command(COMMAND[0]), *COMMAND[1:]],
+        cwd=project,
+        env=environ(project),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until((project / "tap.pid").exists, 60, "the first run")
+        done, summary = run(project)
+    finally:
+        (project / "go").touch()
+        assert first.wait(60) == 0
+    assert done.returncode == summary.exit_code == os.EX_TEMPFAIL
+    assert "already running" in summary.error
+
+
+def test_a_thousand_streams_and_a_long_error_fit_where_kubernetes_reads_them(project):
+    lines = "\n".join(f"INFO METRIC: {METRIC % f'ström_{number}'}" for number in range(1000))
+    (project / "log").write_text(f"{lines}\nValueError: {'größer 🚀 ' * 1000}\n")
+    write(project / "tap", "cat log >&2; exit 3")
+    done, summary = run(project, "--extractor=tap-a")
+    assert done.returncode == 1
+    assert summary.error.startswith("tap-a: ValueError: größer 🚀 größer")
+    assert (summary.is_part, summary.counted) == (True, True)
+    assert summary.rows
+
+
+def test_text_that_is_none_ends_no_run(project):
+    write(project / "tap", r"""printf '\377\376 \355\240\200 broken\n' >&2""" + f"; {RECORD}")
+    done, _ = run(project, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert "broken" in done.stdout
+
+
+def test_what_it_writes_is_for_its_user_alone(project):
+    command = ("sh", "-c", "touch secret")
+    run(project, command=command)
+    assert stat.S_IMODE((project / "secret").stat().st_mode) == 0o600
+
+
+def test_a_termination_log_that_cannot_be_written_fails_no_run(project):
+    argv = arguments(project)
+    argv[1] = "--termination-log=/nowhere/log"
+    done = subprocess.run(argv, env=environ(project), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

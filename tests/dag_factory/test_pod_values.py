@@ -1,0 +1,182 @@
+import pytest
+
+from dag_factory.pod_values import (
+    image,
+    image_version,
+    is_pinned,
+    labels,
+    object_name,
+    pod_override,
+    resources,
+    tolerations,
+)
+
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("meltano:1.4.2", "1.4.2"),
+        ("meltano:20261101", "20261101"),
+        ("registry.example.com/data/meltano:v1_rc-2", "v1_rc-2"),
+        ("localhost:5000/meltano:7", "7"),
+        ("127.0.0.1:5000/a/b/c:x", "x"),
+        (f"meltano@{DIGEST}", "0123456789ab"),
+        (f"registry.example.com:443/meltano:latest@{DIGEST}", "latest"),
+    ],
+)
+def test_an_image_with_a_version_is_pinned(name, version):
+    assert image(name) == name
+    assert is_pinned(name)
+    assert image_version(name) == version
+
+
+@pytest.mark.parametrize(
+    "name", ["meltano", "meltano:latest", "localhost:5000/meltano", "a.example.com/b/c:latest"]
+)
+def test_an_image_without_one_or_with_one_that_moves_is_not(name):
+    assert image(name) == name
+    assert not is_pinned(name)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", None, 5, "Meltano:1", "meltano: 1", "meltano:", "meltano:1:2", "https://example.com/m:1",
+     "-meltano:1", f"meltano:{'x' * 129}", "meltano@sha256:12", "meltano:1 ", "méltano:1"],
+)  # fmt: skip
+def test_what_is_no_image_is_refused(value):
+    with pytest.raises(ValueError, match="is no"):
+        image(value)
+
+
+def test_resources_are_quantities():
+    found = resources({"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"cpu": 0.5}})
+    assert found == {"requests": {"cpu": "1", "memory": "1.5Gi"}, "limits": {"cpu": "0.5"}}
+
+
+@pytest.mark.parametrize(
+    "quantity",
+    ["100m", "1", "1.5", ".5", "2.", "1e3", "1E3", "2e-1", "100Ki", "64Mi", "1Gi", "1Ti", "1Pi",
+     "1Ei", "5k", "5M", "5G", "5T", "5P", "5E"],
+)  # fmt: skip
+def test_quantities_are_those_of_kubernetes(quantity):
+    found = resources({"limits": {"nvidia.com/gpu": quantity}})
+    assert found == {"limits": {"nvidia.com/gpu": quantity}}
+
+
+@pytest.mark.parametrize(
+    "quantity", ["", "1 Gi", "1gi", "1ki", "1GB", "1mi", "-1", "one", True, None, ["1"], "1Gi\n"]
+)
+def test_what_is_no_quantity_is_refused(quantity):
+    with pytest.raises(ValueError, match="which is no quantity such as 500m or 1Gi"):
+        resources({"requests": {"memory": quantity}})
+
+
+def test_memory_in_parts_of_a_byte_is_a_mistake():
+    with pytest.raises(ValueError, match="`limits: memory: 512m`, which are parts of a byte"):
+        resources({"limits": {"cpu": "512m", "memory": "512m"}})
+
+
+@pytest.mark.parametrize("value", [None, {}, [], "1Gi", {"request": {"cpu": "1"}}])
+def test_what_are_no_resources_is_refused(value):
+    with pytest.raises(ValueError, match=r"is not \{requests: "):
+        resources(value)
+    with pytest.raises(ValueError, match="has `requests`, which is not"):
+        resources({"requests": ["1Gi"]})
+
+
+@pytest.mark.parametrize("value", ["meltano", "tap.crm-2", "0"])
+def test_names_of_kubernetes_are_small_letters(value):
+    assert object_name(value) == value
+
+
+@pytest.mark.parametrize("value", ["Meltano", "tap_crm", "-a", "a.", "", None, "a" * 254])
+def test_other_names_are_refused(value):
+    with pytest.raises(ValueError, match="is no"):
+        object_name(value)
+
+
+def test_labels_are_texts_of_texts():
+    value = {"disk": "ssd", "topology.kubernetes.io/zone": "eu-1", "empty": ""}
+    assert labels(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ({"spot": True}, "a value for spot that is no text; quote it"),
+        ({"gpus": 2}, "a value for gpus that is no text; quote it"),
+        ({"a b": "c"}, "'a b', which is no label's name"),
+        ({"a/b/c": "d"}, "no label's name"),
+        ({"-a": "b"}, "no label's name"),
+        ({"a" * 64: "b"}, "no label's name"),
+        ({"a": "b c"}, "'b c' for a, which is no label's value"),
+        ({"a": "b" * 64}, "no label's value"),
+        (["a"], "is no mapping"),
+    ],
+)
+def test_what_are_no_labels_is_refused(value, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        labels(value)
+
+
+def test_tolerations_are_those_of_kubernetes():
+    value = [
+        {"operator": "Exists"},
+        {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute"},
+        {"key": "a", "effect": "NoSchedule", "tolerationSeconds": 60},
+    ]
+    assert tolerations(value) == tuple(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ({"key": "a"}, "is no list"),
+        (["a"], "is no list"),
+        ([{"kye": "a"}], "has 'kye' in a toleration; did you mean 'key'?"),
+        ([{"operator": "exists"}], "operator: exists, which is none of Exists, Equal"),
+        ([{"effect": "NoScheduel"}], "none of NoSchedule, PreferNoSchedule, NoExecute"),
+        ([{"key": "a", "value": True}], "a toleration whose value is no text; quote it"),
+        ([{"tolerationSeconds": "60"}], "a toleration whose tolerationSeconds are no whole number"),
+    ],
+)
+def test_what_are_no_tolerations_is_refused(value, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        tolerations(value)
+
+
+def test_a_part_of_a_pod_is_taken_as_it_is():
+    container = {"name": "base", "command": ["/entrypoint"], "env": [{"name": "A", "value": "b"}]}
+    value = {
+        "metadata": {"labels": {"env": "prod"}},
+        "spec": {"containers": [container, {"name": "proxy", "image": "proxy:1", "args": ["x"]}]},
+    }
+    assert pod_override(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        (None, "is no mapping"),
+        ({"apiVersion": "v1"}, "has 'apiVersion'; write it below `spec`"),
+        ({"spec": None}, "has `spec` that is no mapping"),
+        ({"spec": ["a"]}, "has `spec` that is no mapping"),
+        ({"metadata": "a"}, "has `metadata` that is no mapping"),
+        ({"spec": {"containers": None}}, "has `containers` without 'base', which runs Meltano"),
+        ({"spec": {"containers": [{"env": []}]}}, "no list of items with a `name` each"),
+        (
+            {"spec": {"containers": [{"name": "base", "image": "meltano:latest"}]}},
+            "has an image for 'base'; use the option `image`",
+        ),
+        (
+            {"spec": {"containers": [{"name": "base", "args": ["x"]}]}},
+            "has args for 'base'; remove them",
+        ),
+        ({"spec": {"volumes": [{"name": "a", "$patch": "delete"}]}}, "only kubectl knows"),
+    ],
+)
+def test_what_is_no_part_of_a_pod_is_refused(value, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        pod_override(value)
