@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 import yaml
 from airflow.configuration import conf
 from running import CHECKOUT
+
+from dag_factory.planner import read_plans
+from dag_factory.settings import Settings
 
 FOLDER = CHECKOUT / "deploy/kubernetes"
 GUIDE = (CHECKOUT / "docs/kubernetes.md").read_text()
@@ -92,6 +96,28 @@ def test_every_value_that_names_a_secret_says_its_key():
         if re.search(r"Secret(Name)?$", path)
     ]
     assert sorted(named) == sorted(SECRETS)
+
+
+PROJECT = {
+    "default_environment": "prod",
+    "plugins": {
+        "extractors": [{"name": "tap-crm", "namespace": "tap_crm"}],
+        "loaders": [{"name": "target-x", "namespace": "target_x"}],
+    },
+    "jobs": [{"name": "crm", "tasks": ["tap-crm target-x"]}],
+}
+
+
+@pytest.mark.parametrize("which", ["Postgres", "S3"])
+def test_the_guide_s_environment_has_no_problem(which, tmp_path):
+    found = re.findall(r"^ *```yaml\n(.*?)^ *```", GUIDE, re.DOTALL | re.MULTILINE)
+    with_postgres, with_s3 = (yaml.safe_load(textwrap.dedent(text)) for text in found)
+    project = PROJECT | with_postgres
+    if which == "S3":
+        project["environments"][0]["annotations"]["airflow"] |= with_s3
+    (tmp_path / "meltano.yml").write_text(yaml.safe_dump(project))
+    _, problems = read_plans(Settings(tmp_path, image="registry.example.com/meltano:1.0.0"))
+    assert not problems
 
 
 def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
