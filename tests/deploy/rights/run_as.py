@@ -89,12 +89,13 @@ def run_executor(kubeconfig: str, namespace: str, run: str) -> None:
     executor = KubernetesExecutor()
     executor.job_id = "1"
     executor.start()
+    attempt(lambda: executor.try_adopt_task_instances([]))
     key = TaskInstanceKey("a_dag", "a_task", "another_run", 1, -1)
     executor.running.add(key)
     executor.execute_async(key, ["airflow", "tasks", "run"])
     # What it may not do, it tries for ever, within one call.
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.alarm(60 if run == WHOLE else 5)
+    signal.alarm(60 if run == WHOLE else 8)
     try:
         while key in executor.running or is_there(namespace, run):
             attempt(executor.sync)
@@ -108,7 +109,7 @@ def run_executor(kubeconfig: str, namespace: str, run: str) -> None:
             child.terminate()
 
 
-def attempt(step: Callable[[], None]) -> None:
+def attempt(step: Callable[[], Any]) -> None:
     """Carry on after a refusal, as the scheduler does; its log has it."""
     try:
         step()
