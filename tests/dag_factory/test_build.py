@@ -249,7 +249,7 @@ def test_where_pods_have_no_image_there_is_no_dag_for_state(write_project):
     annotations = "annotations: {airflow: {runner: kubernetes}}\n"
     root = write_project(f"{annotations}jobs: [{{name: a, tasks: [dbt]}}]\n")
     assert build_airflow_dags(root) == {}
-    with pytest.raises(ProjectError, match="MDF032 pods have no image"):
+    with pytest.raises(ProjectError, match="MDF032 pods of 'dev' have no image"):
         raise_project_problems(root)
 
 

@@ -48,8 +48,7 @@ def test_a_run_moves_what_the_tap_says_to_the_target(project):
 def test_a_chosen_stream_of_which_nothing_is_counted_is_named(project, caplog):
     write_script(project / "tap", RECORD)
     operator = make_operator(project)
-    argv = ("meltano", "run", "--no-install", "tap-a", "target-x")
-    operator.prepare = lambda _: PreparedRun(argv, {}, streams=("rivers",))
+    operator.prepare = lambda _: PreparedRun(COMMAND, {}, streams=("rivers",))
     operator.execute({})
     assert "Nothing was counted of rivers: is it the name of a stream?" in caplog.text
 
