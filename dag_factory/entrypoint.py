@@ -40,11 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     (78) where it was not started because no retry would help. 128 and its number stands for a
     signal.
     """
+    # The first process of a container gets only those signals that it handles.
+    asked: list[int] = []
+    for number in _SIGNALS:
+        signal.signal(number, lambda number, _: asked.append(number))
     options = _parser().parse_args(argv)
     os.umask(_PRIVATE)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    summary = _run(options)
+    summary = _run(options, asked)
     with suppress(OSError):
         options.termination_log.write_bytes(summary.to_json())
     code = summary.exit_code
@@ -66,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> RunSummary:
+def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
     root = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path.cwd())
     executable = shutil.which(options.command[0])
     reason = None if executable else f"`{options.command[0]}` is not in the image: install it there"
@@ -84,6 +88,8 @@ def _run(options: argparse.Namespace) -> RunSummary:
     )
     for number in _SIGNALS:
         signal.signal(number, lambda *_: process.stop())
+    if asked:
+        process.stop()
     return process.run(_show)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dag_factory.runners.pods import MeltanoPod
 
 _NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
+_STOPPED = "Meltano was stopped (Airflow shut down, or somebody ended the task)"
 _UNKNOWN = "the pod was lost sight of; if it still runs, the next try finds it"
 # Nodes are added, and images pulled, while a pod starts.
 _LAUNCHING = {
@@ -63,6 +64,7 @@ class MeltanoPodOperator(BaseOperator):
         self.deferrable = deferrable
         self.launching = launching
         self._pod: MeltanoPod | None = None
+        self._stopped = False
 
     def execute(self, context: Any) -> None:
         """Start the pod, or find the one that a worker before started, and wait for its end.
@@ -93,6 +95,7 @@ class MeltanoPodOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Delete the pod: Meltano and its plugins are told to stop, and have half a minute."""
+        self._stopped = True
         if self._pod is not None:
             self._pod.on_kill()
 
@@ -112,9 +115,12 @@ class MeltanoPodOperator(BaseOperator):
     def _finish(self, run: PreparedRun, context: Any, wait: Callable[[], Any]) -> None:
         failed = None
         try:
-            wait()
+            if not self._stopped:
+                wait()
         except Exception as error:  # noqa: BLE001 - the reason is in what is left of the pod
             failed = error
+        if self._stopped:
+            raise AirflowException(_STOPPED) from failed
         summary = self._pod.summary if self._pod else None
         if failed and not (summary and summary.exit_code == 0):
             self._raise_reason(run, context)

@@ -13,6 +13,8 @@ from dag_factory.runs import PreparedRun
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "meltano-dag-factory"}
 """The label of every pod that this package starts."""
+WHOSE = ("meltano_job", "meltano_environment")
+"""The labels by which a task finds its pod, beside Airflow's: environments share namespaces."""
 _LONGEST_NAME = 50
 _GRACE_SECONDS = 30
 # What a task needs at the least; without requests it would be the first to be evicted.

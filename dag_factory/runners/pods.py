@@ -20,7 +20,7 @@ from kubernetes.client.exceptions import ApiException
 
 from dag_factory.run_summary import RunSummary
 from dag_factory.runners.pod_failures import container_end, pod_failure
-from dag_factory.runners.pod_spec import MANAGED_BY
+from dag_factory.runners.pod_spec import MANAGED_BY, WHOSE
 
 _KEPT = timedelta(hours=1)
 _OVER = (PodPhase.SUCCEEDED, PodPhase.FAILED)
@@ -51,8 +51,10 @@ class MeltanoPod(KubernetesPodOperator):
     template_fields = ()
 
     def __init__(self, *, template: Mapping[str, Any], **kwargs: Any) -> None:
+        labels = template["metadata"]["labels"]
         super().__init__(
             pod_template_dict={**template},
+            labels={name: labels[name] for name in WHOSE if name in labels},
             on_finish_action="delete_active_pod",
             log_events_on_failure=True,
             log_pod_spec_on_failure=False,
@@ -81,6 +83,9 @@ class MeltanoPod(KubernetesPodOperator):
             self.log.info("The pod %s of an earlier try has failed.", pod.metadata.name)
             self.patch_already_checked(pod)
             pod = super().get_or_create_pod(pod_request_obj, context)
+        self.pod = pod
+        if self._killed:
+            self.on_kill()
         self._remove_old_failures(pod.metadata.namespace)
         return pod
 

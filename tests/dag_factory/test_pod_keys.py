@@ -125,8 +125,8 @@ def test_a_real_kubernetes_passes_over_what_is_said_to_be_unknown(cluster):
     containers = [{"name": "base", "image": "meltano:1", "volumeMount": []}]
     spec = {"containers": containers, "priorityClass": "low"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "odd"}, "spec": spec}
-    with cluster.namespace() as namespace:
+    with cluster.new_namespace() as namespace:
         words = ("create", "-f-", "--validate=false", "--dry-run=server", "--output=json")
-        taken = json.loads(cluster.kubectl("-n", namespace, *words, stdin=json.dumps(pod)))
+        taken = json.loads(cluster.kubectl("-n", namespace, *words, stdin=pod))
     assert "priorityClass" not in taken["spec"]
     assert "volumeMount" not in taken["spec"]["containers"][0]

@@ -142,9 +142,9 @@ def in_order(part):
 @pytest.fixture(scope="module")
 def ask(cluster):
     """Return what the API server makes of a Deployment's template, without storing it."""
-    with cluster.namespace() as namespace:
+    with cluster.new_namespace() as namespace:
         words = ("-n", namespace, "--output=json")
-        created = cluster.kubectl("create", "-f-", *words, stdin=json.dumps(deployment(POD)))
+        created = cluster.kubectl("create", "-f-", *words, stdin=deployment(POD))
         stored = json.loads(created)["spec"]["template"]
 
         def template(*command, stdin=None):
@@ -159,7 +159,7 @@ def test_a_real_kubernetes_merges_alike(ask, override):
     stored, template = ask
     patch = json.dumps({"spec": {"template": override}})
     theirs = template("patch", "deployment/merge", "--type=strategic", f"--patch={patch}")
-    ours = json.dumps(deployment(merge_pods(stored, override)))
+    ours = deployment(merge_pods(stored, override))
     assert theirs == template("replace", "-f-", stdin=ours)
     unchanged = override == OVERRIDES["what is not there cannot be taken away"]
     assert unchanged or theirs != in_order(stored)

@@ -160,8 +160,8 @@ def test_a_real_kubernetes_hands_on_words_and_variables_as_they_are(cluster):
     run = PreparedRun(("meltano", *ODD), values)
     pod = pod_of_run(pod_template(PLAN, replace(PLAN.tasks[0], options=options)), run)
     pod["metadata"]["name"] = "odd"
-    with cluster.namespace() as namespace:
-        cluster.kubectl("-n", namespace, "create", "-f-", stdin=json.dumps(pod))
+    with cluster.new_namespace() as namespace:
+        cluster.kubectl("-n", namespace, "create", "-f-", stdin=pod)
         succeeded = "--for=jsonpath={.status.phase}=Succeeded"
         cluster.kubectl("-n", namespace, "wait", "--timeout=120s", succeeded, "pod/odd")
         given, environ = json.loads(cluster.kubectl("-n", namespace, "logs", "odd"))
