@@ -36,6 +36,11 @@ class RunSummary:
     is_part: bool = False
     newest: Mapping[str, datetime] = field(default_factory=dict)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the rows of every stream are known."""
+        return self.counted and not self.is_part
+
     def to_json(self) -> bytes:
         """Return the summary as JSON of no more than `LONGEST` bytes.
 

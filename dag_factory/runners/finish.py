@@ -19,6 +19,8 @@ from airflow.sdk.exceptions import (
 from dag_factory.run_summary import RunSummary
 from dag_factory.runs import PreparedRun
 
+STOPPED = "Meltano was stopped (Airflow shut down, or somebody ended the task)"
+"""Why a task failed that was asked to stop."""
 _WAIT = timedelta(minutes=1)
 _log = logging.getLogger(__name__)
 
@@ -52,8 +54,7 @@ def finish_run(
         raise AirflowException(f"{_outcome(summary.exit_code)}: {reason}")
     if run.is_dry:
         raise AirflowSkipException("This was a dry run of the whole job.")
-    is_whole = summary.counted and not summary.is_part
-    if is_whole and (unseen := set(run.streams) - set(summary.rows or ())):
+    if summary.is_whole and (unseen := set(run.streams) - set(summary.rows or ())):
         named = ", ".join(sorted(unseen))
         _log.warning("Nothing was counted of %s: is it the name of a stream?", named)
     if wrong := [*_unmet(run, summary)]:
@@ -65,7 +66,7 @@ def finish_run(
 def _unmet(run: PreparedRun, summary: RunSummary) -> Iterator[str]:
     if run.expect is None:
         return
-    if summary.counted and not summary.is_part:
+    if summary.is_whole:
         yield from run.expect.wrong_rows(summary.rows)
     elif run.expect.of_rows:
         why = "There are too many streams" if summary.is_part else "The log level is too high"
@@ -77,7 +78,7 @@ def _unmet(run: PreparedRun, summary: RunSummary) -> Iterator[str]:
 
 def _outcome(exit_code: int) -> str:
     if exit_code in (-signal.SIGTERM, 128 + signal.SIGTERM):
-        return "Meltano was stopped (Airflow shut down, or somebody ended the task)"
+        return STOPPED
     if exit_code < 0:
         return f"Meltano was killed by {signal.Signals(-exit_code).name}"
     return f"Meltano failed with exit code {exit_code}"

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.run_summary import RunSummary
-from dag_factory.runners.finish import finish_run
+from dag_factory.runners.finish import STOPPED, finish_run
 from dag_factory.runners.pod_spec import pod_name, pod_of_run, pod_template
 from dag_factory.runs import Prepare, PreparedRun, prepare_run
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dag_factory.runners.pods import MeltanoPod
 
 _NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
-_STOPPED = "Meltano was stopped (Airflow shut down, or somebody ended the task)"
 _UNKNOWN = "the pod was lost sight of; if it still runs, the next try finds it"
 # Nodes are added, and images pulled, while a pod starts.
 _LAUNCHING = {
@@ -77,7 +76,7 @@ class MeltanoPodOperator(BaseOperator):
         image = pod.template["spec"]["containers"][0]["image"]
         self.log.info("Running %s in %s", shlex.join(run.argv), image)
         wait = pod.execute_async if pod.deferrable else pod.execute_sync
-        self._finish(run, context, partial(wait, context))
+        self._finish(pod, run, context, partial(wait, context))
 
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> None:
         """Carry on where the pod is over that a deferred task waited for.
@@ -88,7 +87,7 @@ class MeltanoPodOperator(BaseOperator):
         run = self.prepare(context)
         pod = self._make_pod(run)
         try:
-            self._finish(run, context, partial(pod.trigger_reentry, context, event))
+            self._finish(pod, run, context, partial(pod.trigger_reentry, context, event))
         finally:
             if event["status"] == "timeout":
                 self.on_kill()
@@ -112,7 +111,9 @@ class MeltanoPodOperator(BaseOperator):
         )
         return self._pod
 
-    def _finish(self, run: PreparedRun, context: Any, wait: Callable[[], Any]) -> None:
+    def _finish(
+        self, pod: MeltanoPod, run: PreparedRun, context: Any, wait: Callable[[], Any]
+    ) -> None:
         failed = None
         try:
             if not self._stopped:
@@ -120,20 +121,17 @@ class MeltanoPodOperator(BaseOperator):
         except Exception as error:  # noqa: BLE001 - the reason is in what is left of the pod
             failed = error
         if self._stopped:
-            raise AirflowException(_STOPPED) from failed
-        summary = self._pod.summary if self._pod else None
+            raise AirflowException(STOPPED) from failed
+        summary = pod.summary
         if failed and not (summary and summary.exit_code == 0):
-            self._raise_reason(run, context)
+            self._raise_reason(pod, run, context)
             raise AirflowException(f"{_UNKNOWN}: {failed}") from failed
         if summary is None:
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
         finish_run(run, summary or RunSummary(0), self.outlets, context)
 
-    def _raise_reason(self, run: PreparedRun, context: Any) -> None:
+    def _raise_reason(self, pod: MeltanoPod, run: PreparedRun, context: Any) -> None:
         """Say why the pod failed, as far as it is known."""
-        pod = self._pod
-        if pod is None:
-            return
         summary = pod.summary
         if pod.failure:
             last = summary.error if summary else None

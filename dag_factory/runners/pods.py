@@ -96,7 +96,6 @@ class MeltanoPod(KubernetesPodOperator):
         is stopped or takes too long, `on_kill` is called, too.
         """
         if not remote_pod or self._killed:
-            super().cleanup(pod, remote_pod, *args, **kwargs)
             return
         self._note_end(remote_pod)
         if self.is_out_of_sight:

@@ -14,27 +14,16 @@ from pathlib import Path
 
 import pytest
 from running import wait_until
+from shell_project import COMMAND, PROJECT, STATE_ID, write_script
 
 from dag_factory import release_lock
 from dag_factory.options import TaskOptions
 from dag_factory.release_lock import meltano_python
 
-PROJECT = """
-default_environment: dev
-project_id: test
-send_anonymous_usage_stats: false
-environments: [{name: dev}]
-plugins:
-  extractors:
-  - {name: tap-a, namespace: tap_a, executable: ./tap, capabilities: []}
-  loaders:
-  - {name: target-x, namespace: target_x, executable: ./target}
-"""
-TAP = "#!/bin/sh\nif [ -e hold ]; then touch held; exec sleep 600; fi\n"
-TARGET = "#!/bin/sh\ncat\n"
-STATE_ID = "dev:tap-a-to-target-x"
+TAP = "if [ -e hold ]; then touch held; exec sleep 600; fi"
+TARGET = "cat"
 MELTANO = str(Path(sys.executable).with_name("meltano"))
-RUN = (MELTANO, "run", "--no-install", "tap-a", "target-x")
+RUN = (MELTANO, *COMMAND[1:])
 BY_PATH = (sys.executable, release_lock.__file__)
 AS_MODULE = (sys.executable, "-m", "dag_factory.release_lock")
 
@@ -43,11 +32,10 @@ AS_MODULE = (sys.executable, "-m", "dag_factory.release_lock")
 def locked(tmp_path_factory):
     """A project whose run was killed some seconds ago."""
     root = tmp_path_factory.mktemp("locked")
-    (root / "meltano.yml").write_text(PROJECT)
+    (root / "meltano.yml").write_text(f"{PROJECT}send_anonymous_usage_stats: false\n")
     (root / ".env").write_text("MELTANO_DATABASE_URI=sqlite:///system.db\n")
     for name, text in (("tap", TAP), ("target", TARGET)):
-        (root / name).write_text(text)
-        (root / name).chmod(0o755)
+        write_script(root / name, text)
     with running(root):
         pass
     return root

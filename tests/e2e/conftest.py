@@ -1,11 +1,12 @@
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from ruamel.yaml import YAML
-from running import RunningAirflow
+from running import RunningAirflow, task_log
 
 Trigger = Callable[..., str]
 Edit = Callable[[Callable[[Any], None]], None]
@@ -26,16 +27,7 @@ def trigger(api: httpx.Client) -> Trigger:
 def read_log(api: httpx.Client) -> Callable[[str], str]:
     """Return the text of the first try of a run's only task, exceptions included."""
 
-    def read(run: str) -> str:
-        (task,) = api.get(f"{run}/taskInstances").json()["task_instances"]
-        log = api.get(f"{run}/taskInstances/{task['task_id']}/logs/1").raise_for_status()
-        lines = []
-        for entry in log.json()["content"]:
-            errors = (error["exc_value"] for error in entry.get("error_detail") or ())
-            lines += [str(entry.get("event")), *errors]
-        return "\n".join(lines)
-
-    return read
+    return partial(task_log, api)
 
 
 def editor(checkout: Path) -> Iterator[Edit]:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from cluster import Cluster
 from postgres import Postgres
-from running import RunningAirflow, finished, wait_until
+from running import RunningAirflow, finished, task_log, wait_until
 
 PREFIX = "pods_"
 ROWS = 20_000
@@ -99,12 +99,7 @@ class PodRun:
 
     def log(self, attempt: int = 1) -> str:
         """Return the log of a try, exceptions included."""
-        path = f"{self.path}/taskInstances/{self.task['task_id']}/logs/{attempt}"
-        lines = []
-        for entry in self.pods.api.get(path).raise_for_status().json()["content"]:
-            errors = (error["exc_value"] for error in entry.get("error_detail") or ())
-            lines += [str(entry.get("event")), *errors]
-        return "\n".join(lines)
+        return task_log(self.pods.api, self.path, attempt)
 
     def mark(self, state: str) -> None:
         """Mark its task as somebody does in the UI."""

@@ -111,6 +111,17 @@ def finished(api: httpx.Client, run: str) -> str | None:
     return state if state in ("success", "failed") else None
 
 
+def task_log(api: httpx.Client, run: str, attempt: int = 1) -> str:
+    """Return the text of a try of a run's only task, exceptions included."""
+    (task,) = api.get(f"{run}/taskInstances").json()["task_instances"]
+    path = f"{run}/taskInstances/{task['task_id']}/logs/{attempt}"
+    lines = []
+    for entry in api.get(path).raise_for_status().json()["content"]:
+        errors = (error["exc_value"] for error in entry.get("error_detail") or ())
+        lines += [str(entry.get("event")), *errors]
+    return "\n".join(lines)
+
+
 def shown(api: httpx.Client, dag_id: str) -> dict[str, Any] | None:
     """Return a DAG that the list shows, or None."""
     dags = api.get("dags").raise_for_status().json()["dags"]
