@@ -152,11 +152,11 @@ ODD = ["$(HOME)", "$$", "$", "$$(A)", "a$b", "$(", "été 🚀", "a b'\"\n\\", "
 ECHO = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
 
 
-def test_a_real_kubernetes_hands_on_words_and_variables_as_they_are(cluster):
+def test_a_real_kubernetes_hands_on_words_and_variables_as_they_are(cluster, meltano_image):
     values = {f"V{number}": text for number, text in enumerate(ODD)}
     container = {"name": "base", "command": ["python", "-c", ECHO]}
     override = {"spec": {"securityContext": {"runAsUser": 65534}, "containers": [container]}}
-    options = TaskOptions(image="python:3.11-slim-bookworm", pod_override=override)
+    options = TaskOptions(image=meltano_image, pod_override=override)
     run = PreparedRun(("meltano", *ODD), values)
     pod = pod_of_run(pod_template(PLAN, replace(PLAN.tasks[0], options=options)), run)
     pod["metadata"]["name"] = "odd"
