@@ -51,7 +51,7 @@ class MeltanoPod(KubernetesPodOperator):
     template_fields = ()
 
     def __init__(self, *, template: Mapping[str, Any], **kwargs: Any) -> None:
-        labels = template["metadata"]["labels"]
+        labels = template.get("metadata", {}).get("labels", {})
         super().__init__(
             pod_template_dict={**template},
             labels={name: labels[name] for name in WHOSE if name in labels},
