@@ -122,7 +122,7 @@ def plan_of(plans: Sequence[DagPlan], job: str) -> DagPlan:
 
 def up(port: int, namespace: str) -> None:
     """Show the same as `make up`, in pods."""
-    image = image_tag()
+    image = image_tag(CHECKOUT)
     settings = Settings(CHECKOUT / "meltano", environment=ENVIRONMENT, image=image)
     plans = planned_dags(settings)
     first = plan_of(plans, FIRST_JOB)

@@ -7,28 +7,26 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from kube_cluster import CHECKOUT
-
 _NAME = "localhost/meltano-dag-factory/meltano"
 _COPY = re.compile(r"^COPY (?!--from)(.+) \S+$", re.MULTILINE)
 # As .dockerignore has it.
 _IGNORED = re.compile(r"\.env(\..*)?|\.meltano|output|__pycache__|.*\.egg-info")
 
 
-def image_tag() -> str:
-    """Return a name that changes with any file that the image is built from."""
+def image_tag(checkout: Path) -> str:
+    """Return a name that changes with any file of a checkout that the image is built from."""
     digest = hashlib.sha256()
-    for file in _sources():
-        digest.update(str(file.relative_to(CHECKOUT)).encode() + b"\0")
+    for file in _sources(checkout):
+        digest.update(str(file.relative_to(checkout)).encode() + b"\0")
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return f"{_NAME}:{digest.hexdigest()[:16]}"
 
 
-def _sources() -> Iterator[Path]:
-    dockerfile = CHECKOUT / "images/meltano/Dockerfile"
+def _sources(checkout: Path) -> Iterator[Path]:
+    dockerfile = checkout / "images/meltano/Dockerfile"
     copied = " ".join(_COPY.findall(dockerfile.read_text())).replace("${PROJECT}", "meltano")
-    for name in ("images/meltano/Dockerfile", "setup.cfg", *sorted(set(copied.split()))):
-        yield from _files(CHECKOUT / name)
+    for name in ("images/meltano/Dockerfile", "setup.cfg", *copied.split()):
+        yield from _files(checkout / name)
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -65,9 +65,9 @@ def wait_until(look: Callable[[], T | None], limit: float, what: str) -> T:
     return found
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as candidate:
-        candidate.bind(("127.0.0.1", 0))
+        candidate.bind((host, 0))
         return int(candidate.getsockname()[1])
 
 

@@ -1,0 +1,61 @@
+"""Which cluster `make kube-up` takes, and how it gives an image to it."""
+
+import shutil
+
+import kube_cluster
+import pytest
+import yaml
+from airflow_server import LocalError
+from kube_cluster import KubeCluster, find_cluster
+
+needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl")
+
+
+@pytest.fixture
+def cluster_of(tmp_path, monkeypatch):
+    monkeypatch.delenv("LOAD_IMAGE", raising=False)
+
+    def write(context):
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump({"kind": "Config", "current-context": context}))
+        return KubeCluster(str(file), is_ours=False)
+
+    return write
+
+
+@needs_kubectl
+@pytest.mark.parametrize(
+    ("context", "command"),
+    [
+        ("kind-dev", "kind load docker-image --name dev"),
+        ("k3d-dev-2", "k3d image import --cluster dev-2"),
+    ],
+)
+def test_a_cluster_of_a_known_kind_has_its_own_command(cluster_of, context, command):
+    assert cluster_of(context).image_loader == command.split()
+
+
+@needs_kubectl
+def test_any_other_cluster_needs_one(cluster_of, monkeypatch):
+    with pytest.raises(LocalError, match="context minikube: let LOAD_IMAGE name a command"):
+        _ = cluster_of("minikube").image_loader
+    monkeypatch.setenv("LOAD_IMAGE", "minikube image load")
+    assert cluster_of("minikube").image_loader == ["minikube", "image", "load"]
+
+
+def test_a_command_that_is_not_there_is_one_clear_line():
+    with pytest.raises(LocalError, match=r"^there is no command no-such-loader: install it$"):
+        kube_cluster.run("no-such-loader", "image")
+
+
+def test_without_a_cluster_it_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(kube_cluster, "KUBE", tmp_path / "kube")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    with pytest.raises(LocalError, match=r"^no Kubernetes: that of KUBECONFIG ") as caught:
+        find_cluster()
+    assert str(caught.value).endswith(
+        "let KUBECONFIG name a cluster, or put kube, which starts one, at ../shared/kube"
+    )
+    monkeypatch.delenv("KUBECONFIG")
+    with pytest.raises(LocalError, match=r"^no Kubernetes: let KUBECONFIG name a cluster, or put"):
+        find_cluster()
