@@ -3,6 +3,7 @@
 import os
 
 import psutil
+import pytest
 from running import finished, shown, wait_until
 
 
@@ -57,3 +58,37 @@ def processes(airflow, word):
         if word in command and process.info["cwd"] == str(airflow.checkout / "meltano"):
             found.append(process)
     return found
+
+
+@pytest.mark.faults  # it waits for a real minute
+def test_of_two_jobs_that_share_a_pair_one_waits_for_the_other_and_spends_no_try(
+    airflow, api, edit, trigger, request
+):
+    rows = airflow.checkout / "meltano/extract/shared.csv"
+    os.mkfifo(rows)
+    request.addfinalizer(lambda: rows.unlink(missing_ok=True))
+    file = {"path": "extract/shared.csv", "format": "csv", "table_name": "shared"}
+    tap = {"name": "tap-shared", "inherit_from": "tap-spreadsheets", "config": {"files": [file]}}
+
+    def change(data):
+        for name in ("first", "second"):
+            add_job(name, tap, retries=0)(data)
+
+    edit(change)
+    wait_until(lambda: shown(api, "second"), 60, "the DAGs")
+    first = trigger("first")
+    (meltano,) = wait_until(lambda: processes(airflow, "tap-shared"), 60, "Meltano's process")
+    wait_until(lambda: meltano.children(recursive=True), 60, "the tap's process")
+    second = trigger("second")
+    task = f"{second}/taskInstances/tap-shared-to-target-duckdb"
+    wait_until(lambda: api.get(task).json()["state"] == "up_for_reschedule", 60, "the wait")
+
+    rows.unlink()
+    rows.write_text("id\n1\n")
+    held = f"{first}/taskInstances/tap-shared-to-target-duckdb"
+    api.patch(held, json={"new_state": "failed"}).raise_for_status()
+    assert wait_until(lambda: finished(api, second), 120, "the end of the second") == "success"
+    assert api.get(task).json()["try_number"] == 1
+    log = api.get(f"{task}/logs/1").json()["content"]
+    said = [str(entry.get("event")) for entry in log]
+    assert sum("Waiting, without spending a try" in each for each in said) == 1
