@@ -134,8 +134,18 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     # The local runner leaves them alone, so that one `operator` serves every environment.
     launching = {name: raw.pop(name) for name in LAUNCHING if name in raw}
     if options.in_pod:
-        ours |= launching
+        ours |= _numbers_checked(holder, launching)
     return ours | _passed_on(holder, raw, BaseOperator, ours | unset, zone)
+
+
+def _numbers_checked(holder: Holder, launching: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of KubernetesPodOperator, whose durations are numbers of seconds."""
+    for name, value in launching.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if name.endswith(("_seconds", "_interval")) and not is_number:
+            message = f"{name}: {value!r} is no number of seconds"
+            raise WrongArgumentError(holder, name, message, "write a number, such as 600")
+    return launching
 
 
 def _alerted(plan: DagPlan) -> AlertedJob:
@@ -170,7 +180,9 @@ def _passed_on(
             raise WrongArgumentError(holder, name, message, hint)
         if name not in known or known[name].kind is inspect.Parameter.VAR_KEYWORD:
             message = f"Airflow's {kind.__name__} has no argument {name!r}"
-            raise WrongArgumentError(holder, name, message, guess(name, known, "remove it"))
+            others = LAUNCHING if kind is BaseOperator else ()
+            hint = guess(name, [*known, *others], "remove it")
+            raise WrongArgumentError(holder, name, message, hint)
     converted = {}
     for name, value in given.items():
         try:

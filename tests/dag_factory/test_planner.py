@@ -330,6 +330,14 @@ def test_an_older_schedule_is_a_dag_of_its_name(write_project):
     assert (dag.dag_id, dag.crons, task.state_ids) == ("old", ("0 0 * * *",), ("old",))
 
 
+def test_an_older_schedule_runs_the_first_of_two_plugins_of_one_name_as_meltano_does(write_project):
+    second = "{name: target-x, namespace: y, annotations: {airflow: {retries: 9}}}"
+    plugins = PLUGINS.replace("namespace: x}", f"namespace: x}}, {second}")
+    (dag,), (problem,) = plan(write_project(f"schedules: [{OLDER}]\n", plugins=plugins))
+    assert problem.code is Code.DUPLICATE_NAME
+    assert dag.tasks[0].options.retries == 2
+
+
 @pytest.mark.parametrize(
     ("old", "new", "code"),
     [

@@ -16,6 +16,7 @@ JOB = {
             "pool": "nowhere",
             "notify": [{"class": "nowhere.Notifier"}],
             "dag": {"dagrun_timout": "2h"},
+            "pod_override": {"spec": {"restartPolice": "Never"}},
         }
     },
 }
@@ -37,12 +38,13 @@ def check(airflow: RunningAirflow):
 def test_what_only_airflow_knows_is_found_with_its_line(airflow, api, edit):
     edit(lambda data: data["jobs"].append(JOB))
     found = check(airflow)
-    assert set(found) == {"MDF015", "MDF041", "MDF043", "MDF044", "MDF045"}
+    assert set(found) == {"MDF015", "MDF041", "MDF043", "MDF044", "MDF045", "MDF046"}
     lines = Path(airflow.checkout / "meltano/meltano.yml").read_text().splitlines()
     assert "dagrun_timout: 2h" in lines[found["MDF041"]["line"] - 1]
     assert "pool: nowhere" in lines[found["MDF043"]["line"] - 1]
     assert "notify:" in lines[found["MDF044"]["line"] - 1]
     assert "email:" in lines[found["MDF045"]["line"] - 1]
+    assert "restartPolice:" in lines[found["MDF046"]["line"] - 1]
     assert "airflow pools set nowhere" in found["MDF043"]["hint"]
 
     api.post("pools", json={"name": "nowhere", "slots": 1}).raise_for_status()
