@@ -8,7 +8,7 @@ from pods import ROWS
 from running import wait_until
 
 pytestmark = [
-    pytest.mark.faults,
+    pytest.mark.long,
     # Airflow's components are started here, and stopped by pid at the end.
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
 ]

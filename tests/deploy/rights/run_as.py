@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ from airflow.providers.cncf.kubernetes.executors.kubernetes_executor import Kube
 from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
 
 WHOLE = "whole"
+SECONDS = 120
+# An executor that lacks a right never ends by itself.
+SECONDS_OF_LESS = {
+    "task-pods-launcher": SECONDS,
+    "task-pods-watcher": SECONDS,
+    "worker-pods-launcher": 15,
+}
 ANNOTATIONS = {"dag_id": "a_dag", "task_id": "a_task", "run_id": "a_run", "try_number": "1"}
 
 
@@ -33,10 +41,16 @@ def make_pod(namespace: str, name: str, code: str, **metadata: dict[str, str]) -
     """Start a pod as the administrator, as somebody else would have left it there."""
     pod: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("pod.yaml").read_text())
     pod["metadata"] = {"name": name, "namespace": namespace, **metadata}
-    pod["spec"]["containers"][0] |= {
-        "image": os.environ["TEST_IMAGE"],
-        "command": ["python", "-c", code],
+    (container,) = pod["spec"]["containers"]
+    container["image"] = os.environ["TEST_IMAGE"]
+    # Long enough for its start to be waited for.
+    start = {
+        **container,
+        "name": "start",
+        "command": ["python", "-c", "import time; time.sleep(3)"],
     }
+    pod["spec"]["initContainers"] = [start]
+    container["command"] = ["python", "-c", code]
     subprocess.run(["kubectl", "create", "-f", "-"], input=json.dumps(pod), text=True, check=True)
 
 
@@ -93,27 +107,17 @@ def run_executor(kubeconfig: str, namespace: str, run: str) -> None:
     key = TaskInstanceKey("a_dag", "a_task", "another_run", 1, -1)
     executor.running.add(key)
     executor.execute_async(key, ["airflow", "tasks", "run"])
-    # What it may not do, it tries for ever, within one call.
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.alarm(60 if run == WHOLE else 8)
-    try:
-        while key in executor.running or is_there(namespace, run):
-            attempt(executor.sync)
-            time.sleep(0.2)
-        print("no task and no pod is left")
-    except KeyboardInterrupt:
-        print("something is left")
-    finally:
-        signal.alarm(0)
-        for child in multiprocessing.active_children():
-            child.terminate()
+    while key in executor.running or is_there(namespace, run):
+        attempt(executor.sync)
+        time.sleep(0.2)
+    print("no task and no pod is left")
 
 
 def attempt(step: Callable[[], Any]) -> None:
-    """Carry on after a refusal, as the scheduler does; its log has it."""
+    """Carry on after a refusal, as Airflow does; the log has it."""
     try:
         step()
-    except Exception:  # noqa: BLE001 - whatever it is, the scheduler carries on
+    except Exception:  # noqa: BLE001 - whatever it is
         traceback.print_exc(file=sys.stdout)
 
 
@@ -123,9 +127,24 @@ RUNS = {
     "worker-pods-launcher": run_executor,
 }
 
+
+def run_alone(role: str, kubeconfig: str, namespace: str, run: str) -> None:
+    """Do one run in this process, which leads those that it starts, and ends all of them."""
+    os.setsid()
+    attempt(lambda: RUNS[role](kubeconfig, namespace, run))
+    os.killpg(0, signal.SIGKILL)
+
+
 if __name__ == "__main__":
     role, namespace = sys.argv[1:]
     for name, kubeconfig in json.load(sys.stdin).items():
-        print(f"== {name}", flush=True)
-        RUNS[role](kubeconfig, namespace, name)
-        sys.stdout.flush()
+        print(f"\n== {name}", flush=True)
+        run = multiprocessing.get_context("fork").Process(
+            target=run_alone, args=(role, kubeconfig, namespace, name)
+        )
+        run.start()
+        # What it may not do, the executor tries for ever, within one call.
+        run.join(SECONDS if name == WHOLE else SECONDS_OF_LESS[role])
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.join()
