@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dag_factory.runners.pods import MeltanoPod
 
 _NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
-_UNKNOWN = "the pod was lost sight of; if it still runs, the next try finds it"
+_UNKNOWN = "Kubernetes could not be asked; if the pod runs, the next try finds it"
 # Nodes are added, and images pulled, while a pod starts.
 _LAUNCHING = {
     "startup_timeout_seconds": 600,
@@ -86,11 +86,7 @@ class MeltanoPodOperator(BaseOperator):
         """
         run = self.prepare(context)
         pod = self._make_pod(run)
-        try:
-            self._finish(pod, run, context, partial(pod.trigger_reentry, context, event))
-        finally:
-            if event["status"] == "timeout":
-                self.on_kill()
+        self._finish(pod, run, context, partial(pod.trigger_reentry, context, event))
 
     def on_kill(self) -> None:
         """Delete the pod: Meltano and its plugins are told to stop, and have half a minute."""
@@ -125,6 +121,8 @@ class MeltanoPodOperator(BaseOperator):
         summary = pod.summary
         if failed and not (summary and summary.exit_code == 0):
             self._raise_reason(pod, run, context)
+            if isinstance(failed, AirflowException) and pod.pod is None:
+                raise failed
             raise AirflowException(f"{_UNKNOWN}: {failed}") from failed
         if summary is None:
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
