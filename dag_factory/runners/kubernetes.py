@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
 _UNKNOWN = "Kubernetes could not be asked; if the pod runs, the next try finds it"
+# 128 and the number of a signal is the exit code of what the signal has ended.
+_SIGNALLED = 128
 # Nodes are added, and images pulled, while a pod starts.
 _LAUNCHING = {
     "startup_timeout_seconds": 600,
@@ -136,7 +138,9 @@ class MeltanoPodOperator(BaseOperator):
             said = f"; the last error in its log: {last}" if last else ""
             raise AirflowException(f"{pod.failure}{said}")
         if summary is None and pod.exit_code:
-            summary = RunSummary(pod.exit_code, _NO_SUMMARY)
+            is_killed = pod.exit_code > _SIGNALLED
+            code = _SIGNALLED - pod.exit_code if is_killed else pod.exit_code
+            summary = RunSummary(code, None if is_killed else _NO_SUMMARY)
         if summary is not None and summary.exit_code:
             finish_run(run, summary, self.outlets, context)
 

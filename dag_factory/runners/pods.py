@@ -96,10 +96,12 @@ class MeltanoPod(KubernetesPodOperator):
 
     def _get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
         pod = super().get_or_create_pod(pod_request_obj, context)
-        if _is_spent(pod):
-            self.log.info("The pod %s of an earlier try failed or was deleted.", pod.metadata.name)
+        if self._is_left(pod, context):
+            self.log.info("The pod %s of an earlier try is not taken up again.", pod.metadata.name)
             self.patch_already_checked(pod, reraise=False)
-            self._wait_until_gone(pod)
+            if pod.status.phase not in _OVER:
+                self.pod_manager.delete_pod(pod)
+                self._wait_until_gone(pod)
             pod = super().get_or_create_pod(pod_request_obj, context)
         self.pod = pod
         if self._killed:
@@ -107,20 +109,31 @@ class MeltanoPod(KubernetesPodOperator):
         self._remove_old_pods(pod.metadata.namespace)
         return pod
 
+    def _is_left(self, pod: V1Pod, context: Any) -> bool:
+        """Return whether a pod is no longer this task's.
+
+        A task that was cleared while it was deferred runs again before the triggerer has deleted
+        its pod.
+        """
+        if not pod.status:
+            return False
+        attempt = str(context["ti"].try_number)
+        is_cleared = self.deferrable and pod.metadata.labels.get("try_number") != attempt
+        is_failed = pod.status.phase == PodPhase.FAILED
+        return bool(is_cleared or is_failed or pod.metadata.deletion_timestamp)
+
     def _wait_until_gone(self, pod: V1Pod) -> None:
         """Wait for the end of a pod that is being deleted, so that there is one run at a time.
 
         Not for ever: nobody tells when a node is lost with its pods.
         """
-        if pod.metadata.deletion_timestamp:
-            seconds = (pod.metadata.deletion_grace_period_seconds or 0) + 60
-            wait = tenacity.Retrying(
-                retry=tenacity.retry_if_result(lambda found: found and not self._killed),
-                wait=tenacity.wait_fixed(1),
-                stop=tenacity.stop_after_delay(seconds),
-                retry_error_callback=lambda _: None,
-            )
-            wait(self._read, pod)
+        wait = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda found: found and not self._killed),
+            wait=tenacity.wait_fixed(1),
+            stop=tenacity.stop_after_delay(pod.spec.termination_grace_period_seconds + 60),
+            retry_error_callback=lambda _: None,
+        )
+        wait(self._read, pod)
 
     def _read(self, pod: V1Pod) -> V1Pod | None:
         """Return a pod as it is now; nothing, where it is gone."""
@@ -207,11 +220,6 @@ class MeltanoPod(KubernetesPodOperator):
                     self.pod_manager.delete_pod(pod)
         except ApiException as error:
             self.log.warning("Old pods cannot be removed: %s", error.reason)
-
-
-def _is_spent(pod: V1Pod) -> bool:
-    is_failed = pod.status and pod.status.phase == PodPhase.FAILED
-    return bool(is_failed or pod.metadata.deletion_timestamp)
 
 
 def _ended_at(pod: V1Pod) -> datetime:

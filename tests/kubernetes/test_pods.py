@@ -8,12 +8,14 @@ from running import wait_until
 from dag_factory.runners import pods as runner
 from dag_factory.runners.pod_spec import MANAGED_BY
 
+SLEEP = "import time; time.sleep(600)"
 CHECKED = {"already_checked": "True"}
 OF_TASK = {
     **MANAGED_BY,
     "dag_id": "a_dag",
     "task_id": "a_task",
     "run_id": "a_run",
+    "try_number": "1",
     "kubernetes_pod_operator": "True",
     "meltano_job": "a_job",
     "meltano_environment": "prod",
@@ -70,10 +72,10 @@ def names(cluster, namespace):
 def test_environments_that_share_a_namespace_do_not_take_one_anothers_pods(
     task_pod, start, namespace
 ):
-    start("of-dev", "import time; time.sleep(600)", "Running", meltano_environment="dev")
+    start("of-dev", SLEEP, "Running", meltano_environment="dev")
     context = {"ti": TaskInstance, "run_id": "a_run", "dag": None}
     assert task_pod.find_pod(namespace, context) is None
-    start("of-prod", "import time; time.sleep(600)", "Running")
+    start("of-prod", SLEEP, "Running")
     assert task_pod.find_pod(namespace, context).metadata.name == "of-prod"
 
 
@@ -82,7 +84,7 @@ def test_pods_that_are_over_are_removed_when_they_have_been_looked_at_for_long_e
 ):
     start("failed", "raise SystemExit(3)", "Failed", **CHECKED)
     start("lost", "pass", "Succeeded")
-    start("running", "import time; time.sleep(600)", "Running", **CHECKED)
+    start("running", SLEEP, "Running", **CHECKED)
     everything = {"pod/failed", "pod/lost", "pod/running"}
 
     task_pod._remove_old_pods(namespace)
