@@ -11,7 +11,6 @@ import argparse
 import io
 import logging
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from pathlib import Path
 from dag_factory.blocks import Grammar
 from dag_factory.digests import task_digest
 from dag_factory.plugins import Plugin
-from dag_factory.processes import MeltanoProcess
+from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import Project, read_project
 from dag_factory.run_summary import RunSummary
 from dag_factory.summary import LogEntry
@@ -72,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
     root = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path.cwd())
-    executable = shutil.which(options.command[0])
+    executable = find_command(options.command[0])
     reason = None if executable else f"`{options.command[0]}` is not in the image: install it there"
     reason = reason or _difference(root, options.digest, options.command)
     if reason:

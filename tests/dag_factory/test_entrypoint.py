@@ -145,9 +145,14 @@ def test_an_image_that_lacks_what_the_task_needs_says_what(project, text, said):
 
 
 def test_an_image_without_meltano_says_so(project):
-    done, summary = run(project, PATH="/nowhere")
+    done, summary = run(project, command=("melt", "run"))
     assert done.returncode == os.EX_CONFIG
-    assert summary.error == "`meltano` is not in the image: install it there"
+    assert summary.error == "`melt` is not in the image: install it there"
+
+
+def test_the_path_of_an_image_need_not_hold_the_environment_of_meltano(project):
+    done, _ = run(project, PATH=os.defpath)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_older_form_finds_its_plugins_by_their_types(project):
