@@ -159,7 +159,7 @@ def test_a_folder_that_holds_no_state_is_never_cleared(project, monkeypatch):
         with pytest.raises(ParamValidationError):
             act(project, "clear", **fields)
         values = {"action": "clear", "target": None, **fields}
-        with pytest.raises(AirflowFailException, match="holds no state"):
+        with pytest.raises(AirflowFailException, match="is no state ID"):
             execute(make_dag(project), values)
     assert precious.exists()
 
