@@ -27,8 +27,6 @@ from dag_factory.summary import LogEntry
 
 _PRIVATE = 0o077
 _ELT = "elt"
-# Kubernetes kills a container 30 seconds after asking it to stop, if nothing else is said.
-_PATIENCE = 20.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -60,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--extractor", action="append", default=[], help="whose rows are counted")
     parser.add_argument("--bookmark", action="append", default=[], help="a state ID to look at")
     parser.add_argument(
+        "--patience",
+        type=float,
+        default=20,
+        metavar="SECONDS",
+        help="which Meltano has to end by itself when it is told to stop (default: %(default)s)",
+    )
+    parser.add_argument(
         "--termination-log",
         type=Path,
         default=Path("/dev/termination-log"),
@@ -83,7 +88,7 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
         os.environ,
         extractors=options.extractor,
         bookmarked=options.bookmark,
-        patience=_PATIENCE,
+        patience=options.patience,
     )
     for number in _SIGNALS:
         signal.signal(number, lambda *_: process.stop())

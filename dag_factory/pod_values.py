@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dag_factory.errors import guess
-from dag_factory.option_values import line, mapping
+from dag_factory.option_values import line, mapping, whole
 from dag_factory.pod_merge import unmergeable
 
 BASE = "base"
@@ -42,6 +42,7 @@ _TOLERATION_WORDS = {
     "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
 }
 _POD = ("metadata", "spec")
+_GRACE = "terminationGracePeriodSeconds"
 
 
 def image(value: Any) -> str:
@@ -147,6 +148,7 @@ def pod_override(value: Any) -> Mapping[str, Any]:
     for wrong in unmergeable(found):
         raise ValueError(f"has {wrong}")
     spec = found.get("spec", {})
+    _check_grace(spec.get(_GRACE))
     if "containers" in spec and spec["containers"] is None:
         raise ValueError(f"has `containers` without {BASE!r}, which runs Meltano; remove it")
     for container in spec.get("containers", ()):
@@ -155,3 +157,10 @@ def pod_override(value: Any) -> Mapping[str, Any]:
         if container["name"] == BASE and "args" in container:
             raise ValueError(f"has args for {BASE!r}; remove them, a run has its own")
     return found
+
+
+def _check_grace(seconds: Any) -> None:
+    try:
+        whole(0)(seconds or 0)
+    except ValueError as error:
+        raise ValueError(f"has `{_GRACE}: {seconds}`, which {error}") from None

@@ -179,6 +179,18 @@ def test_sigterm_reaches_meltano_and_the_tap_and_143_comes_back(project):
         os.kill(int((project / "tap.pid").read_text()), signal.SIGCONT)
 
 
+def test_who_does_not_heed_a_stop_is_killed_when_the_patience_ends(project):
+    command = ("sh", "-c", "trap '' TERM; touch ready; while :; do sleep 1; done")
+    process = subprocess.Popen(
+        arguments(project, "--patience=0.5", command=command), env=environ(project)
+    )
+    wait_until((project / "ready").exists, 60, "the process")
+    process.send_signal(signal.SIGTERM)
+    # The default is 20.
+    assert process.wait(15) == 128 + signal.SIGKILL
+    assert summary_of(project).exit_code == -signal.SIGKILL
+
+
 def test_a_meltano_that_is_killed_is_told_by_the_signal(project):
     done, summary = run(project, command=("sh", "-c", "kill -9 $$"))
     assert done.returncode == 128 + signal.SIGKILL

@@ -164,6 +164,11 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
         ({"spec": None}, "has `spec` that is no mapping"),
         ({"spec": ["a"]}, "has `spec` that is no mapping"),
         ({"metadata": "a"}, "has `metadata` that is no mapping"),
+        (
+            {"spec": {"terminationGracePeriodSeconds": "60"}},
+            "has `terminationGracePeriodSeconds: 60`, which is no whole number from 0",
+        ),
+        ({"spec": {"terminationGracePeriodSeconds": -1}}, "which is no whole number from 0"),
         ({"spec": {"containers": None}}, "has `containers` without 'base', which runs Meltano"),
         ({"spec": {"containers": [{"env": []}]}}, "no list of items with a `name` each"),
         (
