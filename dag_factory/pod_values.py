@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from dag_factory.errors import guess
@@ -14,6 +15,8 @@ BASE = "base"
 """The name of the container that runs Meltano, as in Airflow's KubernetesPodOperator."""
 AN_IMAGE = "registry.example.com/meltano:1.4.2"
 """An image as it should be, for messages."""
+LESS = "request less, or raise the limit"
+"""What to do about a request above its limit."""
 LAUNCHING = (
     *("kubernetes_conn_id", "in_cluster", "cluster_context", "config_file", "namespace"),
     *("startup_timeout_seconds", "schedule_timeout_seconds", "startup_check_interval_seconds"),
@@ -27,7 +30,11 @@ _IMAGE = re.compile(
     re.ASCII,
 )
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITY = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
+_QUANTITY = re.compile(
+    r"(?:\d+\.?\d*|\.\d+)(?:(?P<unit>[KMGTPE]i|[numkMGTPE])|[eE][+-]?\d{1,2})?", re.ASCII
+)
+_UNITS = {unit: Decimal(1000) ** power for power, unit in enumerate("num-kMGTPE", -3)}
+_UNITS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
 _OF_A_BYTE = ("n", "u", "m")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../labels/
 _OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
@@ -76,7 +83,25 @@ def resources(value: Any) -> Mapping[str, Mapping[str, str]]:
     """Read `{requests: {cpu: 500m, memory: 1Gi}, limits: {...}}`."""
     if not isinstance(value, dict) or not value or not set(value) <= set(_KINDS):
         raise ValueError("is not {requests: {cpu: ..., memory: ...}, limits: {...}}")
-    return {kind: _quantities(kind, quantities) for kind, quantities in value.items()}
+    found = {kind: _quantities(kind, quantities) for kind, quantities in value.items()}
+    for name in above_limits(found):
+        request, limit = (found[kind][name] for kind in _KINDS)
+        raise ValueError(f"has `requests: {name}: {request}`, above its limit {limit}; {LESS}")
+    return found
+
+
+def above_limits(resources: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield the names of what is requested beyond its limit: Kubernetes refuses such a pod."""
+    requests, limits = (resources.get(kind, {}) for kind in _KINDS)
+    for name in requests:
+        if name in limits and _number(requests[name]) > _number(limits[name]):
+            yield name
+
+
+def _number(quantity: str) -> Decimal:
+    match = _QUANTITY.fullmatch(quantity)
+    unit = match["unit"] if match else None
+    return Decimal(quantity.removesuffix(unit)) * _UNITS[unit] if unit else Decimal(quantity)
 
 
 def _quantities(kind: str, value: Any) -> dict[str, str]:
@@ -161,6 +186,6 @@ def pod_override(value: Any) -> Mapping[str, Any]:
 
 def _check_grace(seconds: Any) -> None:
     try:
-        whole(0)(seconds or 0)
+        whole(0)(0 if seconds is None else seconds)
     except ValueError as error:
         raise ValueError(f"has `{_GRACE}: {seconds}`, which {error}") from None
