@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from dag_factory.errors import guess
@@ -170,18 +171,27 @@ def pod_override(value: Any) -> Mapping[str, Any]:
             raise ValueError(f"has {key!r}; write it below `spec` or `metadata`")
         if not isinstance(part, dict):
             raise ValueError(f"has `{key}` that is no mapping")  # noqa: TRY004
-    for wrong in unmergeable(found):
+    for wrong in chain(unmergeable(found), _not_to_override(found)):
         raise ValueError(f"has {wrong}")
-    spec = found.get("spec", {})
-    _check_grace(spec.get(_GRACE))
-    if "containers" in spec and spec["containers"] is None:
-        raise ValueError(f"has `containers` without {BASE!r}, which runs Meltano; remove it")
-    for container in spec.get("containers", ()):
-        if container["name"] == BASE and "image" in container:
-            raise ValueError(f"has an image for {BASE!r}; use the option `image`")
-        if container["name"] == BASE and "args" in container:
-            raise ValueError(f"has args for {BASE!r}; remove them, a run has its own")
+    _check_grace(found.get("spec", {}).get(_GRACE))
     return found
+
+
+def _not_to_override(pod: Mapping[str, Any]) -> Iterator[str]:
+    metadata, spec = (pod.get(key, {}) for key in _POD)
+    if "name" in metadata:
+        yield "a name; remove it, each try has a pod of its own"
+    if "namespace" in metadata:
+        yield "a namespace; write `operator: {namespace: ...}` instead"
+    if "restartPolicy" in spec:
+        yield "a `restartPolicy`; remove it, the option `retries` says how often a task is tried"
+    if "containers" in spec and spec["containers"] is None:
+        yield f"`containers` without {BASE!r}, which runs Meltano; remove it"
+    for container in spec.get("containers") or ():
+        if container["name"] == BASE and "image" in container:
+            yield f"an image for {BASE!r}; use the option `image`"
+        if container["name"] == BASE and "args" in container:
+            yield f"args for {BASE!r}; remove them, a run has its own"
 
 
 def _check_grace(seconds: Any) -> None:

@@ -169,6 +169,12 @@ def test_what_are_no_tolerations_is_refused(value, wrong):
         tolerations(value)
 
 
+def test_a_container_that_kubernetes_ends_may_restart():
+    proxy = {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}
+    value = {"spec": {"initContainers": [proxy]}}
+    assert pod_override(value) == value
+
+
 def test_a_part_of_a_pod_is_taken_as_it_is():
     container = {"name": "base", "command": ["/entrypoint"], "env": [{"name": "A", "value": "b"}]}
     value = {
@@ -186,6 +192,10 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
         ({"spec": None}, "has `spec` that is no mapping"),
         ({"spec": ["a"]}, "has `spec` that is no mapping"),
         ({"metadata": "a"}, "has `metadata` that is no mapping"),
+        ({"metadata": {"name": "a"}}, "has a name; remove it, each try has a pod of its own"),
+        ({"metadata": {"namespace": "a"}}, r"has a namespace; write `operator: \{namespace: "),
+        ({"spec": {"restartPolicy": "Always"}}, "has a `restartPolicy`; remove it, the option"),
+        ({"spec": {"restartPolicy": None}}, "has a `restartPolicy`; remove it"),
         (
             {"spec": {"terminationGracePeriodSeconds": "60"}},
             "has `terminationGracePeriodSeconds: 60`, which is no whole number from 0",
