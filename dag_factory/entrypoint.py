@@ -11,7 +11,6 @@ import argparse
 import io
 import logging
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,15 +20,13 @@ from pathlib import Path
 from dag_factory.blocks import Grammar
 from dag_factory.digests import task_digest
 from dag_factory.plugins import Plugin
-from dag_factory.processes import MeltanoProcess
+from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import Project, read_project
 from dag_factory.run_summary import RunSummary
 from dag_factory.summary import LogEntry
 
 _PRIVATE = 0o077
 _ELT = "elt"
-# Kubernetes kills a container 30 seconds after asking it to stop, if nothing else is said.
-_PATIENCE = 20.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -61,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--extractor", action="append", default=[], help="whose rows are counted")
     parser.add_argument("--bookmark", action="append", default=[], help="a state ID to look at")
     parser.add_argument(
+        "--patience",
+        type=float,
+        default=20,
+        metavar="SECONDS",
+        help="which Meltano has to end by itself when it is told to stop (default: %(default)s)",
+    )
+    parser.add_argument(
         "--termination-log",
         type=Path,
         default=Path("/dev/termination-log"),
@@ -72,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
     root = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path.cwd())
-    executable = shutil.which(options.command[0])
+    executable = find_command(options.command[0])
     reason = None if executable else f"`{options.command[0]}` is not in the image: install it there"
     reason = reason or _difference(root, options.digest, options.command)
     if reason:
@@ -84,7 +88,7 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
         os.environ,
         extractors=options.extractor,
         bookmarked=options.bookmark,
-        patience=_PATIENCE,
+        patience=options.patience,
     )
     for number in _SIGNALS:
         signal.signal(number, lambda *_: process.stop())

@@ -91,7 +91,7 @@ class MeltanoPodOperator(BaseOperator):
         self._finish(pod, run, context, partial(pod.trigger_reentry, context, event))
 
     def on_kill(self) -> None:
-        """Delete the pod: Meltano and its plugins are told to stop, and have half a minute."""
+        """Delete the pod: Meltano and its plugins are told to stop, and have its grace period."""
         self._stopped = True
         if self._pod is not None:
             self._pod.on_kill()

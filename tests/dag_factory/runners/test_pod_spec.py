@@ -134,7 +134,8 @@ def test_a_run_has_its_command_and_its_variables():
     )
     pod = pod_of_run(template(), run)
     assert base(pod)["args"] == [
-        *("--digest=0123", "--extractor=tap-a", "--extractor=tap-b", "--bookmark=dev:a"),
+        *("--patience=20", "--digest=0123"),
+        *("--extractor=tap-a", "--extractor=tap-b", "--bookmark=dev:a"),
         *("--", "meltano", "run", "tap-a"),
     ]
     assert variables(pod) == {"A": "b", "MELTANO_ENVIRONMENT": "prod"}
@@ -146,6 +147,13 @@ def test_a_variable_of_the_run_goes_before_one_of_the_override():
     override = {"spec": {"containers": [{"name": "base", "env": env}]}}
     pod = pod_of_run(template(pod_override=override), PreparedRun(("x",), {"A": "b"}))
     assert base(pod)["env"][1:] == [{"name": "A", "value": "b"}, {"name": "B", "valueFrom": SECRET}]
+
+
+@pytest.mark.parametrize(("grace", "patience"), [(600, 590), (11, 1), (5, 1), (0, 1), (None, 20)])
+def test_meltano_has_the_grace_period_of_the_pod_but_for_its_end(grace, patience):
+    override = {"spec": {"terminationGracePeriodSeconds": grace}}
+    pod = pod_of_run(template(pod_override=override), PreparedRun(("x",), {}))
+    assert base(pod)["args"] == [f"--patience={patience}", "--", "x"]
 
 
 ODD = ["$(HOME)", "$$", "$", "$$(A)", "a$b", "$(", "été 🚀", "a b'\"\n\\", ""]
@@ -165,5 +173,5 @@ def test_a_real_kubernetes_hands_on_words_and_variables_as_they_are(cluster, mel
         succeeded = "--for=jsonpath={.status.phase}=Succeeded"
         cluster.kubectl("-n", namespace, "wait", "--timeout=120s", succeeded, "pod/odd")
         given, environ = json.loads(cluster.kubectl("-n", namespace, "logs", "odd"))
-    assert given == ["--", *run.argv]
+    assert given == ["--patience=20", "--", *run.argv]
     assert {name: environ[name] for name in values} == values
