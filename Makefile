@@ -4,13 +4,13 @@
 # make kube-down  stop that Airflow and forget its state, its namespace and its rows
 # make clean   stop both and forget their state, the warehouse and .venv
 # make test    install, lint, type-check and run all tests
-# make test-long   the long tests: pods, nodes and servers that die, every verb of a Role; needs a cluster
+# make test-faults   the long tests: pods, nodes and servers that die, every verb of a Role; needs a cluster
 # make lint    the quick part of that
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   what reading a project and building its DAGs cost, beside the plain way
 
-.PHONY: up down kube-up kube-down clean test test-long lint lock screenshots bench install
+.PHONY: up down kube-up kube-down clean test test-faults lint lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
@@ -41,8 +41,8 @@ clean:
 test: lint
 	@.venv/bin/pytest
 
-test-long: install
-	@.venv/bin/pytest -m long
+test-faults: install
+	@.venv/bin/pytest -m faults
 
 lint: install
 	@.venv/bin/ruff check --quiet .

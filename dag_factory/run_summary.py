@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -81,13 +81,14 @@ class RunSummary:
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
-        """Read what `to_json` wrote; anything else is `None`."""
+        """Read what `to_json` wrote, of this version or a later one; anything else is `None`."""
         try:
-            fields: Any = json.loads(text)
+            written: Any = json.loads(text)
+            known = {each.name: written[each.name] for each in fields(cls) if each.name in written}
             newest = {
-                name: datetime.fromisoformat(moment) for name, moment in fields["newest"].items()
+                name: datetime.fromisoformat(moment) for name, moment in known["newest"].items()
             }
-            return cls(**{**fields, "newest": newest})
+            return cls(**{**known, "newest": newest})
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, TaskDeferred
 
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.run_summary import RunSummary
@@ -20,10 +22,15 @@ from dag_factory.runs import Prepare, PreparedRun, prepare_run
 if TYPE_CHECKING:
     from dag_factory.runners.pods import MeltanoPod
 
-_NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
+_NO_SUMMARY = (
+    "it left no summary: is meltano-task the entrypoint of its image, of the version that Airflow "
+    "has of this package?"
+)
 _UNKNOWN = "Kubernetes could not be asked; if the pod runs, the next try finds it"
 # 128 and the number of a signal is the exit code of what the signal has ended.
 _SIGNALLED = 128
+# What Airflow resumes a task with whose trigger has failed.
+_TRIGGER_FAILED = "__fail__"
 # Nodes are added, and images pulled, while a pod starts.
 _LAUNCHING = {
     "startup_timeout_seconds": 600,
@@ -90,6 +97,14 @@ class MeltanoPodOperator(BaseOperator):
         pod = self._make_pod(run)
         self._finish(pod, run, context, partial(pod.trigger_reentry, context, event))
 
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any
+    ) -> Any:
+        """Carry on after a deferral; delete the pod where the triggerer could not wait for it."""
+        if next_method == _TRIGGER_FAILED:
+            self._make_pod(self.prepare(context)).delete_deferred(context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
     def on_kill(self) -> None:
         """Delete the pod: Meltano and its plugins are told to stop, and have its grace period."""
         self._stopped = True
@@ -109,24 +124,37 @@ class MeltanoPodOperator(BaseOperator):
         )
         return self._pod
 
-    def _finish(
-        self, pod: MeltanoPod, run: PreparedRun, context: Any, wait: Callable[[], Any]
-    ) -> None:
+    def _wait(self, wait: Callable[[], Any]) -> Exception | None:
+        """Wait for the end of the pod, and return what went wrong: the pod itself says why."""
         failed = None
         try:
             if not self._stopped:
                 wait()
-        except Exception as error:  # noqa: BLE001 - the reason is in what is left of the pod
+        except TaskDeferred:
+            if not self._stopped:
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is
             failed = error
         if self._stopped:
             raise AirflowException(STOPPED) from failed
+        if timeout := _timeout_behind(failed):
+            raise timeout
+        return failed
+
+    def _finish(
+        self, pod: MeltanoPod, run: PreparedRun, context: Any, wait: Callable[[], Any]
+    ) -> None:
+        failed = self._wait(wait)
         summary = pod.summary
         if failed and not (summary and summary.exit_code == 0):
             self._raise_reason(pod, run, context)
             if isinstance(failed, AirflowException) and pod.pod is None:
                 raise failed
             raise AirflowException(f"{_UNKNOWN}: {failed}") from failed
-        if summary is None:
+        if summary is None and pod.pod is None:
+            self.log.warning("The pod succeeded and is gone: nothing is known of its rows.")
+            run = replace(run, expect=None)
+        elif summary is None:
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
         finish_run(run, summary or RunSummary(0), self.outlets, context)
 
@@ -138,11 +166,20 @@ class MeltanoPodOperator(BaseOperator):
             said = f"; the last error in its log: {last}" if last else ""
             raise AirflowException(f"{pod.failure}{said}")
         if summary is None and pod.exit_code:
-            is_killed = pod.exit_code > _SIGNALLED
-            code = _SIGNALLED - pod.exit_code if is_killed else pod.exit_code
-            summary = RunSummary(code, None if is_killed else _NO_SUMMARY)
+            number = pod.exit_code - _SIGNALLED
+            is_killed = number in {*signal.Signals}
+            summary = RunSummary(-number) if is_killed else RunSummary(pod.exit_code, _NO_SUMMARY)
         if summary is not None and summary.exit_code:
             finish_run(run, summary, self.outlets, context)
+
+
+def _timeout_behind(error: BaseException | None) -> AirflowTaskTimeout | None:
+    """Return the time-out that another error followed, as the pod was looked at once more."""
+    while error:
+        if isinstance(error, AirflowTaskTimeout):
+            return error
+        error = error.__context__
+    return None
 
 
 def make_task(

@@ -9,25 +9,27 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
 from typing import Any
 
 import pendulum
 import tenacity
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException, PodPhase
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
-from kubernetes.client import CoreV1Event, V1Pod
+from kubernetes.client import CoreV1Event, V1ObjectMeta, V1Pod
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from dag_factory.run_summary import RunSummary
+from dag_factory.runners.old_pods import remove_old_pods
 from dag_factory.runners.pod_failures import container_end, pod_failure, pod_gone, refusal
-from dag_factory.runners.pod_spec import MANAGED_BY, WHOSE
+from dag_factory.runners.pod_spec import WHOSE
 
-_KEPT = timedelta(hours=1)
-# A pod that is over and that no task has looked at: its worker died, and it was never tried again.
-_FORGOTTEN = timedelta(days=1)
+# Airflow's state of a task, across its tries: whether its pod was handed to the triggerer.
+_DEFERRED = "meltano_deferred"
 _OVER = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 _GONE = 404
 _WRONG = (400, 422)
@@ -40,7 +42,7 @@ class MeltanoPod(KubernetesPodOperator):
 
     A pod that has failed is kept for an hour, to be looked at; any other is deleted when the task
     is over. A worker that takes over a task finds its pod, and starts no second one, unless that
-    pod has failed or is being deleted.
+    pod has failed or is being deleted, or the task was cleared while it was deferred.
 
     Args:
         template: The pod.
@@ -89,24 +91,20 @@ class MeltanoPod(KubernetesPodOperator):
             AirflowException: Kubernetes does not take the pod.
         """
         try:
-            return self._get_or_create_pod(pod_request_obj, context)
+            pod = super().get_or_create_pod(pod_request_obj, context)
+            if self._is_left(pod, context):
+                self._leave(pod)
+                pod = super().get_or_create_pod(pod_request_obj, context)
         except ApiException as error:
             is_final = error.status in _WRONG
             raise (AirflowFailException if is_final else AirflowException)(refusal(error)) from None
-
-    def _get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
-        pod = super().get_or_create_pod(pod_request_obj, context)
-        if self._is_left(pod, context):
-            self.log.info("The pod %s of an earlier try is not taken up again.", pod.metadata.name)
-            self.patch_already_checked(pod, reraise=False)
-            if pod.status.phase not in _OVER:
-                self.pod_manager.delete_pod(pod)
-                self._wait_until_gone(pod)
-            pod = super().get_or_create_pod(pod_request_obj, context)
         self.pod = pod
         if self._killed:
             self.on_kill()
-        self._remove_old_pods(pod.metadata.namespace)
+        try:
+            remove_old_pods(self.client, pod.metadata.namespace, self.POD_CHECKED_KEY)
+        except (ApiException, HTTPError) as error:
+            self.log.warning("Old pods are not removed: %s", error)
         return pod
 
     def _is_left(self, pod: V1Pod, context: Any) -> bool:
@@ -117,10 +115,19 @@ class MeltanoPod(KubernetesPodOperator):
         """
         if not pod.status:
             return False
-        attempt = str(context["ti"].try_number)
-        is_cleared = self.deferrable and pod.metadata.labels.get("try_number") != attempt
+        store = context.get("task_state_store")
+        is_cleared = store is not None and store.get(_DEFERRED)
         is_failed = pod.status.phase == PodPhase.FAILED
         return bool(is_cleared or is_failed or pod.metadata.deletion_timestamp)
+
+    def _leave(self, pod: V1Pod) -> None:
+        """See to it that a pod is over, and is not found again."""
+        why = pod_failure(pod) or f"it is {pod.status.phase}, and its task was cleared"
+        self.log.info("The pod %s is not taken up again: %s", pod.metadata.name, why)
+        self.patch_already_checked(pod)
+        if pod.status.phase not in _OVER:
+            self.pod_manager.delete_pod(pod)
+            self._wait_until_gone(pod)
 
     def _wait_until_gone(self, pod: V1Pod) -> None:
         """Wait for the end of a pod that is being deleted, so that there is one run at a time.
@@ -144,43 +151,75 @@ class MeltanoPod(KubernetesPodOperator):
                 raise
             return None
 
+    def invoke_defer_method(self, last_log_time: Any = None, context: Any = None) -> None:
+        """Leave the worker, and remember that nothing but the triggerer looks after the pod."""
+        if store := context.get("task_state_store"):
+            store.set(_DEFERRED, value=True)
+        super().invoke_defer_method(last_log_time, context)
+
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         """Carry on where a deferred task has waited for its pod.
 
         Raises:
             AirflowTaskTimeout: It took longer than it may. Its pod is deleted.
         """
+        if store := context.get("task_state_store"):
+            store.delete(_DEFERRED)
         deadline = event.get("_execution_deadline")
         if event["status"] == "timeout" and deadline and time.time() >= deadline:
-            self.pod = self.hook.get_pod(event["name"], event["namespace"])
-            self._note_end(self.pod)
-            self.on_kill()
-            if self.get_logs and self.pod.status.phase != PodPhase.PENDING:
-                self._write_logs(self.pod, follow=True, since_time=event.get("last_log_time"))
-            why = f": {self.failure}" if self.failure else ""
-            raise AirflowTaskTimeout(f"The task took longer than {self.execution_timeout}{why}")
+            self._end_late_pod(event)
         try:
             return super().trigger_reentry(context, event)
         except PodNotFoundException:
             self.failure = pod_gone(event["name"])
             raise
 
+    def _end_late_pod(self, event: dict[str, Any]) -> None:
+        """Delete the pod of a task that took too long, unless it has succeeded meanwhile."""
+        metadata = V1ObjectMeta(name=event["name"], namespace=event["namespace"])
+        self.pod = self._read(V1Pod(metadata=metadata))
+        if self.pod:
+            self._note_end(self.pod)
+            if self.exit_code == 0:
+                return
+            self.on_kill()
+            if self.get_logs and self.pod.status.phase != PodPhase.PENDING:
+                with suppress(ApiException, HTTPError):
+                    self._write_logs(self.pod, follow=True, since_time=event.get("last_log_time"))
+        why = f": {self.failure}" if self.failure else ""
+        raise AirflowTaskTimeout(f"The task took longer than {self.execution_timeout}{why}")
+
+    def delete_deferred(self, context: Any) -> None:
+        """Delete the pod of a task that nobody waits for any more."""
+        namespace = self.build_pod_request_obj(context).metadata.namespace
+        self.pod = self.find_pod(namespace, context)
+        self.on_kill()
+
+    def on_kill(self) -> None:
+        """Delete the pod, if it is there."""
+        self._killed = True
+        if self.pod:
+            try:
+                self.pod_manager.delete_pod(self.pod)
+            except (ApiException, HTTPError) as error:
+                self.log.warning("The pod %s is not deleted: %s", self.pod.metadata.name, error)
+
     def cleanup(self, pod: V1Pod, remote_pod: V1Pod, *args: Any, **kwargs: Any) -> None:
-        """Note how the pod ended, before Airflow cleans it up, and fails where it failed.
+        """Note how the pod ended before Airflow cleans it up; fail where the pod has failed.
 
         One that still runs is left alone: Kubernetes could not be asked for a while. Where a task
         is stopped or takes too long, `on_kill` is called, too.
         """
         if not remote_pod or self._killed:
             return
-        self._note_end(remote_pod)
-        if self.still_runs:
+        ended = self._note_end(remote_pod)
+        if ended is None or self.still_runs:
             return
         try:
-            super().cleanup(pod, remote_pod, *args, **kwargs)
+            super().cleanup(pod, ended, *args, **kwargs)
         finally:
             if self.exit_code in _NOTHING_TO_SEE:
-                self.pod_manager.delete_pod(remote_pod)
+                self.pod_manager.delete_pod(ended)
 
     def _write_logs(self, pod: V1Pod, follow: bool = False, since_time: Any = None) -> None:  # type: ignore[override]
         """Write the log of a pod that a deferred task waited for as that of any other."""
@@ -194,36 +233,20 @@ class MeltanoPod(KubernetesPodOperator):
             container_name_log_prefix_enabled=False,
         )
 
-    def _note_end(self, pod: V1Pod) -> None:
+    def _note_end(self, pod: V1Pod) -> V1Pod | None:
+        """Note how a pod ended, and return it as it is now; nothing, where it is gone."""
         if pod.status.phase not in _OVER:
             name = pod.metadata.name
             pod = self._read(pod)
             if pod is None:
                 self.failure = pod_gone(name)
-                return
-        events: Iterable[CoreV1Event] = ()
-        if pod.status.phase != PodPhase.SUCCEEDED:
-            events = self.pod_manager.read_pod_events(pod).items
-        self.failure = pod_failure(pod, events)
-        self.still_runs = pod.status.phase == PodPhase.RUNNING and not self.failure
+                return None
         self.exit_code, message = container_end(pod)
         self.summary = RunSummary.from_json(message)
-
-    def _remove_old_pods(self, namespace: str) -> None:
-        """Delete the pods of any task that are over and have been kept for long enough."""
-        selector = ",".join(f"{name}={value}" for name, value in MANAGED_BY.items())
-        try:
-            for pod in self.client.list_namespaced_pod(namespace, label_selector=selector).items:
-                is_checked = self.POD_CHECKED_KEY in pod.metadata.labels
-                age = datetime.now(UTC) - _ended_at(pod)
-                if pod.status.phase in _OVER and age > (_KEPT if is_checked else _FORGOTTEN):
-                    self.pod_manager.delete_pod(pod)
-        except ApiException as error:
-            self.log.warning("Old pods cannot be removed: %s", error.reason)
-
-
-def _ended_at(pod: V1Pod) -> datetime:
-    states = (status.state for status in pod.status.container_statuses or ())
-    ends = [state.terminated.finished_at for state in states if state and state.terminated]
-    moment: datetime = max(filter(None, ends), default=pod.metadata.creation_timestamp)
-    return moment
+        events: Iterable[CoreV1Event] = ()
+        if pod.status.phase != PodPhase.SUCCEEDED:
+            with suppress(ApiException, HTTPError, KubernetesApiException):
+                events = self.pod_manager.read_pod_events(pod).items
+        self.failure = pod_failure(pod, events)
+        self.still_runs = pod.status.phase == PodPhase.RUNNING and not self.failure
+        return pod

@@ -205,7 +205,7 @@ def test_a_scheduler_runs_worker_pods_and_takes_over_those_of_another(logs):
 UNSAID = {(WATCHER, "pods/log", "get"): "[base] at work"}
 
 
-@pytest.mark.long
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("role", "resource", "verb"),
     [(role, *right) for role, rights in RIGHTS_OF.items() for right in rights],

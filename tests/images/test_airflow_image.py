@@ -42,7 +42,7 @@ def make_pod(image: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-@pytest.mark.long
+@pytest.mark.faults
 def test_it_finds_the_dags_of_the_project_that_it_holds(cluster: Cluster, namespace: str):
     image = cluster.image("airflow")
     cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=make_pod(image))

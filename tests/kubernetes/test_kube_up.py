@@ -58,7 +58,7 @@ def kube_up(cluster: Cluster, tmp_path: Path) -> Iterator[KubeUp]:
     assert down.returncode == 0, down.stdout + down.stderr
 
 
-@pytest.mark.long
+@pytest.mark.faults
 @pytest.mark.timeout(1200)
 # Airflow's components are stopped by pid.
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")

@@ -1,12 +1,15 @@
 """Which pods a task takes for its own, and which it removes, on a real cluster."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from running import wait_until
 
-from dag_factory.runners import pods as runner
+from dag_factory.runners import old_pods
 from dag_factory.runners.pod_spec import MANAGED_BY
+from dag_factory.runners.pods import MeltanoPod
 
 SLEEP = "import time; time.sleep(600)"
 CHECKED = {"already_checked": "True"}
@@ -37,9 +40,10 @@ def namespace(cluster):
 @pytest.fixture
 def task_pod(cluster, namespace):
     """The pod of a task in production."""
-    template = {"metadata": {"labels": OF_TASK}, "spec": {}}
+    container = {"name": "base", "image": "localhost/absent:1"}
+    template = {"metadata": {"labels": OF_TASK}, "spec": {"containers": [container]}}
     connection = {"config_file": cluster.kubeconfig, "namespace": namespace}
-    return runner.MeltanoPod(task_id="a_task", name="a-pod", template=template, **connection)
+    return MeltanoPod(task_id="a_task", name="a-pod", template=template, **connection)
 
 
 @pytest.fixture
@@ -87,13 +91,68 @@ def test_pods_that_are_over_are_removed_when_they_have_been_looked_at_for_long_e
     start("running", SLEEP, "Running", **CHECKED)
     everything = {"pod/failed", "pod/lost", "pod/running"}
 
-    task_pod._remove_old_pods(namespace)
+    remove = partial(old_pods.remove_old_pods, task_pod.client, namespace, task_pod.POD_CHECKED_KEY)
+    remove()
     assert names(cluster, namespace) == everything
 
-    monkeypatch.setattr(runner, "_KEPT", timedelta(0))
-    task_pod._remove_old_pods(namespace)
+    monkeypatch.setattr(old_pods, "KEPT", timedelta(0))
+    remove()
     wait_until(lambda: names(cluster, namespace) == everything - {"pod/failed"}, 60, "its end")
 
-    monkeypatch.setattr(runner, "_FORGOTTEN", timedelta(0))
-    task_pod._remove_old_pods(namespace)
+    monkeypatch.setattr(old_pods, "FORGOTTEN", timedelta(0))
+    remove()
     wait_until(lambda: names(cluster, namespace) == {"pod/running"}, 60, "its end")
+
+
+class Store(dict):
+    """Airflow's state of a task, without Airflow."""
+
+    def set(self, key, value):
+        self[key] = value
+
+
+@pytest.fixture
+def taken(task_pod, namespace):
+    """The name of the pod that a task takes for its own when it starts again."""
+
+    def taken(store):
+        context = {"ti": TaskInstance, "run_id": "a_run", "dag": None, "task_state_store": store}
+        fresh = PodGenerator.deserialize_model_dict(task_pod.template)
+        fresh.metadata.name, fresh.metadata.namespace = "fresh", namespace
+        return task_pod.get_or_create_pod(fresh, context).metadata.name
+
+    return taken
+
+
+@pytest.mark.parametrize(("code", "phase"), [(SLEEP, "Running"), ("pass", "Succeeded")])
+def test_a_task_whose_worker_is_gone_takes_its_pod_up_again(start, taken, code, phase):
+    start("of-before", code, phase)
+    assert taken(Store()) == "of-before"
+
+
+def test_a_pod_that_has_failed_is_left_for_people(start, taken, cluster, namespace):
+    start("of-before", "raise SystemExit(3)", "Failed")
+    assert taken(Store()) == "fresh"
+    assert names(cluster, namespace) == {"pod/of-before", "pod/fresh"}
+
+
+def test_a_task_that_was_cleared_while_it_was_deferred_starts_anew(
+    start, taken, cluster, namespace
+):
+    start("of-before", SLEEP, "Running")
+    assert taken(Store(meltano_deferred=True)) == "fresh"
+    assert names(cluster, namespace) == {"pod/fresh"}
+
+
+def test_a_pod_that_is_being_deleted_is_waited_for(start, taken, cluster, namespace):
+    start("of-before", SLEEP, "Running")
+    cluster.kubectl("delete", "pod", "of-before", "-n", namespace, "--wait=false")
+    assert taken(Store()) == "fresh"
+    assert names(cluster, namespace) == {"pod/fresh"}
+
+
+def test_the_pod_of_a_task_whose_trigger_failed_is_deleted(task_pod, start, cluster, namespace):
+    start("of-before", SLEEP, "Running")
+    context = {"ti": TaskInstance, "run_id": "a_run", "dag": None}
+    task_pod.delete_deferred(context)
+    wait_until(lambda: not names(cluster, namespace), 60, "the end of the pod")

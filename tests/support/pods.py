@@ -48,7 +48,7 @@ class Pods:
         """Return how many pods of a job there have been, by the cluster's events."""
         words = ("get", "events", "--field-selector=reason=Scheduled", "--output=json")
         events = json.loads(self.kubectl(*words))["items"]
-        begins = f"{PREFIX}{job}-".replace("_", "-")
+        begins = f"{PREFIX}{job}-tap-".replace("_", "-")
         return len({e["involvedObject"]["name"] for e in events if begins in e["message"]})
 
     def rows(self, schema: str) -> tuple[int, int]:
@@ -62,9 +62,12 @@ class Pods:
             raise
 
     def forget(self, name: str) -> None:
-        """Forget the rows and the state of a tap, whose schema has its name."""
+        """Forget the rows, the state and the runs of a tap, whose schema has its name."""
         self.postgres.query(f"drop schema if exists {name} cascade")
-        self.postgres.query("delete from state where state_id like %s", f"%tap-{name}-%")
+        for table, column in (("state", "state_id"), ("runs", "job_name")):
+            if self.postgres.query("select to_regclass(%s)", table) != [(None,)]:
+                sql = f"delete from {table} where {column} like %s"  # noqa: S608
+                self.postgres.query(sql, f"%tap-{name}-%")
 
     def meltano_runs(self, tap: str) -> list[tuple[str, str]]:
         """Return the state and the reason of each of Meltano's runs of a tap."""
