@@ -25,7 +25,8 @@ _SECRET_NAME = re.compile(
     r"(?:.*(?:password|passwd|passphrase|pwd|secret|api_?key|credentials?)"
     r"|(?:.*_)?(?:pass|passcode|authorization|url_auth|connection_string|service_account_info)"
     r"|(?:.*_)?(?:access|account|auth|encryption|master|private|secret|signing|storage)_key(?:_id)?"
-    r"|(?!.*(?:page|next|continuation|max|min)_tokens?$).*tokens?|(?:.*_)?api_keys|.*passwords)"
+    r"|(?!.*(?:page|next|continuation)_token$).*token|.*passwords"
+    r"|(?:.*_)?(?:api_keys|(?:access|api|auth|bearer)_tokens))"
     r"(?:_(?:json|string|value|base64|b64|dev|test|staging|stg|prod|production|old|new|\d+))*"
 )
 _FILE = re.compile(

@@ -101,7 +101,7 @@ def test_a_name_that_says_secret_is_known(name):
 @pytest.mark.parametrize(
     "name",
     [
-        *("auth_method", "token_url", "next_page_token", "next_page_token_path", "max_tokens"),
+        *("auth_method", "token_url", "next_page_token", "next_page_token_path", "tokens"),
         *("replication_key", "primary_key", "s3_key_prefix", "key_properties", "credentials_path"),
         *("passenger", "compass", "no_of_passengers", "secretName", "secrets", "tokenizer", "key"),
         *("password_policy", "keyfile", "client_id", "user"),
