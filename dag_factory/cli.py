@@ -25,7 +25,6 @@ from dag_factory.settings import Settings, read_settings
 _FAILED = 1
 _USAGE_ERROR = 2
 _UNBUILT = (Code.DAG_NOT_BUILT, Code.WRONG_ARGUMENT)
-_COLORS = {Severity.PROJECT: "red", Severity.JOB: "red", Severity.WARNING: "yellow"}
 
 
 class _UsageError(Exception):
@@ -33,7 +32,11 @@ class _UsageError(Exception):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return 1 where a job cannot run, 2 where the call is wrong."""
+    """Run the command line.
+
+    Returns:
+        1 where a job cannot run, or `check` finds a secret in clear; 2 where the call is wrong.
+    """
     arguments = _parser().parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -128,14 +131,14 @@ def _check(arguments: argparse.Namespace) -> int:
         shown = FORMATS[arguments.format](each, settings.project_root)
         if shown:
             print(_in_color(shown, each[0]) if text else shown)
-    wrong = _wrong(problems)
+    failing = sum(each.fails_check for each in problems)
     if text:
         fatal = any(problem.severity is Severity.PROJECT for problem in problems)
         unbuilt = [each for each in problems if each.code in _UNBUILT]
         dags = 0 if fatal else len(plans) - len(unbuilt)
-        counts = {"DAG": dags, "problem": len(wrong), "warning": len(problems) - len(wrong)}
+        counts = {"DAG": dags, "problem": failing, "warning": len(problems) - failing}
         print(", ".join(_count(number, noun) for noun, number in counts.items()))
-    return _FAILED if wrong else 0
+    return _FAILED if failing else 0
 
 
 def _airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[Problem, ...]:
@@ -155,7 +158,7 @@ def _airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[P
 def _in_color(shown: str, problem: Problem) -> str:
     first, *rest = shown.split("\n")
     code = str(problem.code)
-    painted = first.replace(code, colored(code, _COLORS[problem.severity]), 1)
+    painted = first.replace(code, colored(code, "red" if problem.fails_check else "yellow"), 1)
     return "\n".join([painted, *rest])
 
 

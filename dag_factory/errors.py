@@ -95,6 +95,8 @@ class Code(StrEnum):
         return _SEVERITIES.get(self, Severity.JOB)
 
 
+SECRETS = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET)
+"""The kinds that `check` fails on although every job runs."""
 _SEVERITIES = {
     Code.UNREADABLE_FILE: Severity.PROJECT,
     Code.INVALID_INCLUDE: Severity.PROJECT,
@@ -137,6 +139,11 @@ class Problem:
     def severity(self) -> Severity:
         """How far it reaches."""
         return self.code.severity
+
+    @property
+    def fails_check(self) -> bool:
+        """Whether `meltano-dags check`, and CI with it, fails."""
+        return self.severity is not Severity.WARNING or self.code in SECRETS
 
     def text(self, root: Path) -> str:
         """Return the one-line form: `file:line: CODE what is wrong; what to do`.

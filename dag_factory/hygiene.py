@@ -2,30 +2,44 @@
 
 What is sensitive is what its plugin, or its plugin's lock file, declares so:
 https://docs.meltano.com/reference/settings (kinds `password` and `oauth`, `sensitive: true`).
+Everything else in the project, also the annotations, is judged by `secret_values`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Set
+from typing import Any, NamedTuple
 
 from dag_factory.errors import Code, Location, Problem
-from dag_factory.plugins import Plugin, env_var
+from dag_factory.plugins import Plugin
 from dag_factory.project import Project
+from dag_factory.secret_values import is_literal, secret_in
 from dag_factory.yaml_files import YamlList, YamlMap
 
-# meltano/core/utils: ENV_VAR_PATTERN.
-_REFERENCE = re.compile(r"\$(?:[A-Z][A-Z0-9_]*|\{\w+\})")
-# Bounded, so that the search is linear.
-_CREDENTIALS = re.compile(r"(?<![\w+.-])[a-zA-Z][\w+.-]{0,30}://[^\s/:@]*:([^\s/@]+)@")
-_TOKEN_AS_USER = re.compile(r"(?<![\w.-])(?:[a-z]{1,9}\+)?https?://([^\s/:@]+)@")
-_PARAMETER = re.compile(r"(?i)[?&](?:password|pwd|secret|token|api_?key)=([^&\s]+)")
-# Settings of Meltano's own that meltano/core/state_store declares sensitive, by their last parts.
-_MELTANOS_OWN = re.compile(
-    r"state_backend\..*(?:access_key|access_key_id|account_key|connection_string|password|token)"
-)
 _STORE = "take it out of the file, and give Meltano the variable {} where it runs"
+_REFER = "write a variable such as ${{TOKEN}} in its place"
+_LET_HOLD = "let a connection of Airflow or a Secret of Kubernetes hold it"
+_OTHERWISE = "; if it is no secret, end the line with `# meltano-dags: ignore MDF050`"
+# What stands in these is about columns: `{password: {selected: false}}`.
+_OF_COLUMNS = ("metadata", "schema", "select", "stream_maps")
+# `{name: TOKEN, value: x}` and `TOKEN: {default: x}` give x the name TOKEN.
+_UNNAMED = ("value", "default")
+
+
+class _About(NamedTuple):
+    """What is known of the values in a part of the project from where that part stands."""
+
+    name: str = ""
+    columns: bool = False
+    hint: str = _REFER
+
+    def within(self, key: Any, name: str) -> _About:
+        hint = self.hint
+        if key == "annotations":
+            hint = _LET_HOLD
+        elif key == "env" and hint is _REFER:
+            hint = _STORE
+        return _About(name, self.columns or key in _OF_COLUMNS, hint)
 
 
 def wrong_secrets(project: Project) -> Iterator[Problem]:
@@ -34,6 +48,15 @@ def wrong_secrets(project: Project) -> Iterator[Problem]:
     Args:
         project: The project; of its environments, all are looked at.
     """
+    known: set[Location] = set()
+    for problem in _declared(project):
+        known.add(problem.location)
+        yield problem
+    yield from _undeclared(project.data, _About(), set(), known)
+
+
+def _declared(project: Project) -> Iterator[Problem]:
+    """Yield what is wrong with the settings that their plugins declare to be secret."""
     variables = {
         variable: (plugin, setting.name)
         for plugin in project.plugins
@@ -53,12 +76,6 @@ def wrong_secrets(project: Project) -> Iterator[Problem]:
     yield from _in_env(project.data, variables, overrides=True)
     for schedule in project.schedules:
         yield from _in_env(schedule.entry, variables, overrides=False)
-    yield from _in_meltanos_own(project.data)
-    yield from _in_addresses(project.data)
-
-
-def _is_literal(value: Any) -> bool:
-    return value not in (None, "") and not (isinstance(value, str) and _REFERENCE.search(value))
 
 
 def _in_config(plugin: Plugin, entry: YamlMap) -> Iterator[Problem]:
@@ -68,29 +85,20 @@ def _in_config(plugin: Plugin, entry: YamlMap) -> Iterator[Problem]:
         if each.sensitive
         for name in (each.name, *each.aliases)
     }
+    if not sensitive:
+        return
     for name, value, place in _flat(entry.get("config")):
-        if name in sensitive and _is_literal(value):
+        if name in sensitive and is_literal(value):
             message = f"the setting {name!r} of {plugin.name!r} is a secret in clear"
             hint = _STORE.format(sensitive[name])
             yield Problem(Code.PLAINTEXT_SECRET, place, message, hint)
     declared = entry.get("settings")
     for setting in declared if isinstance(declared, YamlList) else ():
         known = setting.get("name") if isinstance(setting, YamlMap) else None
-        if isinstance(known, str) and known in sensitive and _is_literal(setting.get("value")):
+        if isinstance(known, str) and known in sensitive and is_literal(setting.get("value")):
             message = f"the setting {known!r} of {plugin.name!r} has a secret default in clear"
             hint = _STORE.format(sensitive[known])
             yield Problem(Code.PLAINTEXT_SECRET, setting.at("value"), message, hint)
-
-
-def _in_meltanos_own(data: YamlMap) -> Iterator[Problem]:
-    own = {"state_backend": data.get("state_backend")}
-    own |= {key: each for key, each in data.items() if str(key).startswith("state_backend.")}
-    for key, value in own.items():
-        for name, each, place in [(key, value, data.at(key)), *_flat(value, f"{key}.")]:
-            if _MELTANOS_OWN.fullmatch(name) and _is_literal(each):
-                message = f"Meltano's setting {name!r} is a secret in clear"
-                hint = _STORE.format(env_var("meltano", name))
-                yield Problem(Code.PLAINTEXT_SECRET, place, message, hint)
 
 
 def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Location]]:
@@ -112,7 +120,7 @@ def _in_env(
             continue
         plugin, setting = variables[name]
         what = f"the secret setting {setting!r} of {plugin.name!r}"
-        if _is_literal(value):
+        if is_literal(value):
             message = f"env {name} holds {what} in clear"
             yield Problem(Code.PLAINTEXT_SECRET, env.at(name), message, _STORE.format(name))
         elif overrides and value not in (f"${name}", f"${{{name}}}"):
@@ -121,16 +129,31 @@ def _in_env(
             yield Problem(Code.OVERRIDDEN_SECRET, env.at(name), message, hint)
 
 
-def _in_addresses(value: Any, place: Location | None = None) -> Iterator[Problem]:
-    if isinstance(value, YamlMap):
-        for key, each in value.items():
-            yield from _in_addresses(each, value.at(key))
-    elif isinstance(value, YamlList):
-        for each, at in zip(value, value.places, strict=True):
-            yield from _in_addresses(each, at)
-    elif isinstance(value, str) and "://" in value and place is not None:
-        patterns = (_CREDENTIALS, _TOKEN_AS_USER, _PARAMETER)
-        if any(_is_literal(each) for pattern in patterns for each in pattern.findall(value)):
-            message = "an address holds a credential in clear"
-            hint = "write a variable such as ${TOKEN} in its place"
+def _undeclared(
+    part: Any, about: _About, seen: set[int], known: Set[Location]
+) -> Iterator[Problem]:
+    """Yield what looks like a secret in a part of the project, but for the places known to be."""
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    is_map = isinstance(part, YamlMap)
+    for key, value in part.items() if is_map else enumerate(part):
+        name = _called(key, part, about.name) if is_map else about.name
+        is_part = isinstance(value, dict | list)
+        found = None if is_part else secret_in(name, value, by_name=not about.columns)
+        if not (is_part or found):
+            continue
+        place = part.at(key) if is_map else part.places[key]
+        if place in known:
+            continue
+        if is_part:
+            yield from _undeclared(value, about.within(key, name), seen, known)
+        else:
+            message = f"{name!r} {found}, in clear"
+            hint = f"{about.hint.format(name)}{_OTHERWISE}"
             yield Problem(Code.PLAINTEXT_SECRET, place, message, hint)
+
+
+def _called(key: Any, holder: YamlMap, above: str) -> str:
+    """Return the name of a value: its key, or where that says nothing what is beside or above."""
+    return str(holder.get("name", above)) if key in _UNNAMED else str(key)

@@ -41,8 +41,12 @@ def read_plans(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, 
         A plan for each job that can run, and all problems in the order of their places, without
         the warnings that a comment silences.
     """
-    plans, _, problems = read_all_plans(settings)
-    return plans, problems
+    project, problems = read_project(settings.project_root)
+    if project is None:
+        return (), problems
+    plans, unplanned = plan_project(project, settings)
+    found = (*problems, *unplanned, *wrong_secrets(project), *unread(project))
+    return plans, without_ignored(in_order(found))
 
 
 def read_all_plans(
@@ -51,14 +55,14 @@ def read_all_plans(
     """Read the project of a deployment and plan its jobs, and the DAG that looks after its state.
 
     Returns:
-        The plans of the jobs, that of the DAG for state where it can run, and all problems.
+        The plans of the jobs, that of the DAG for state where it can run, and the problems. Secrets
+        and unread keys are not looked for: those are warnings, which Airflow does not show.
     """
     project, problems = read_project(settings.project_root)
     if project is None:
         return (), None, problems
     plans, state, unplanned = plan_project(project, settings)
-    found = in_order((*problems, *unplanned, *wrong_secrets(project), *unread(project)))
-    return plans, state, without_ignored(found)
+    return plans, state, without_ignored(in_order((*problems, *unplanned)))
 
 
 def plan_project(

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dag_factory.errors import Code, Location, Problem, Severity
+from dag_factory.errors import SECRETS, Code, Location, Problem, Severity
 
 _IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore:?((?:[\s,]+MDF\d+)+)", re.IGNORECASE)
 _TAB = 4
 _LONGEST_LINE = 300
 # CI keeps logs: what may be a secret is not shown.
 _MASK = "***"
-_MASKED = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET, Code.INVALID_SCHEDULE_ENV)
+_MASKED = (*SECRETS, Code.INVALID_SCHEDULE_ENV)
+_KEY = re.compile(r"[\"']?([\w.-]+)[\"']?\s*:(?=\s|$)")
 _SECRET_KEY = re.compile(
     r"(?i)(?:pass|pwd|secret|token|credential|auth|key_?id|api_?key|access_?key|private_?key)"
     r"[\w.-]*[\"']?\s*:"
@@ -80,8 +81,8 @@ def _excerpt(problem: Problem, line: str, root: Path) -> str:
 def _masked(problem: Problem, line: str) -> str:
     before = problem.location.column - 1
     if problem.code in _MASKED:
-        name = re.match(r"[\w.-]*", line[before:])
-        return f"{' ' * before}{name[0]}: {_MASK}" if name else ""
+        key = _KEY.match(line, before)
+        return f"{' ' * before}{f'{key[1]}: ' if key else ''}{_MASK}"
     if secret := _SECRET_KEY.search(line):
         line = f"{line[: secret.end()]} {_MASK}"
         return line.ljust(before)
@@ -114,7 +115,7 @@ def as_github(problems: Iterable[Problem], root: Path) -> str:
 
 
 def _workflow_command(problem: Problem, root: Path) -> str:
-    level = "warning" if problem.severity is Severity.WARNING else "error"
+    level = "error" if problem.fails_check else "warning"
     here = Path.cwd()
     inside = problem.location.file.is_relative_to(here)
     file = problem.location.text(here if inside else root).rpartition(":")[0]

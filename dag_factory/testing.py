@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
-from dag_factory.errors import Code, Problem, Severity
+from dag_factory.errors import SECRETS, Problem, Severity
 from dag_factory.intervals import wrong_cron
 from dag_factory.plan import is_legal_id
 from dag_factory.planner import read_plans
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from dag_factory import Deployment
     from dag_factory.plan import DagPlan
-
-_SECRETS = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET)
 
 
 class DagTests:
@@ -52,7 +50,7 @@ class DagTests:
 
     def test_no_secret_stands_in_clear(self) -> None:
         """Secrets are names of variables."""
-        found = [each for each in self.problems if each.code in _SECRETS]
+        found = [each for each in self.problems if each.code in SECRETS]
         assert not found, self._said(found)
 
     def test_some_job_has_a_dag(self) -> None:
