@@ -21,7 +21,7 @@ class RunSummary:
     Attributes:
         exit_code: That of the process; negative for the signal that killed it. `os.EX_TEMPFAIL`
             (75): another run holds the state ID. `os.EX_CONFIG` (78): it was not started, as
-            no retry would help.
+            no retry would help. `os.EX_UNAVAILABLE` (69): the same, but one may.
         error: The last error that it logged.
         rows: The rows of each stream, or `None` where nobody counted.
         counted: Whether the log was as fine as to hold counts at all.

@@ -14,12 +14,15 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.log import mask_secret
 
-from dag_factory.errors import Severity
+from dag_factory.errors import SecretsError, Severity
+from dag_factory.masks import hidden_forms
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import read_project
+from dag_factory.run_summary import RunSummary
 from dag_factory.runners.finish import finish_run
-from dag_factory.runs import Prepare, prepare_run
+from dag_factory.runs import Prepare, PreparedRun, prepare_run
+from dag_factory.secret_values import overridden, read_secrets
 from dag_factory.summary import LogEntry
 
 _AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
@@ -65,12 +68,16 @@ class MeltanoOperator(BaseOperator):
             AirflowException: And others, as in `finish_run`.
         """
         run = self.prepare(context)
-        for name in run.secrets:
+        for name in run.sensitive:
             if value := os.environ.get(name):
                 mask_secret(value)
         argv = [_find(run.argv[0]), *run.argv[1:]]
         root = Path(self.project_root)
         environ = self.process_environment(run.variables)
+        try:
+            environ = {**self._read_secrets(run, environ), **environ}
+        except SecretsError as error:
+            finish_run(run, RunSummary(error.exit_code, str(error)), self.outlets, context)
         self.log.info("Running %s in %s", shlex.join(run.argv), root)
         self._process = MeltanoProcess(
             argv,
@@ -86,6 +93,17 @@ class MeltanoOperator(BaseOperator):
         if summary.exit_code and (reason := _project_problem(root)):
             summary = replace(summary, error=reason)
         finish_run(run, summary, self.outlets, context)
+
+    def _read_secrets(self, run: PreparedRun, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that a run's secrets hold, when no log shows them any more."""
+        if run.sensitive and not run.secrets and (Path(self.project_root) / ".env").is_file():
+            self.log.info("Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set")
+        variables = read_secrets(run.secrets)
+        for form in hidden_forms(variables.values()):
+            mask_secret(form)
+        for line in overridden(variables, environ):
+            self.log.info(line)
+        return variables
 
     def _note(self, entry: LogEntry) -> None:
         self.log.log(entry.level, "%s", entry.text)
