@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dag_factory.errors import SecretsError
 from dag_factory.plan import SecretPlan
@@ -79,12 +79,10 @@ def _fetch(names: Sequence[str]) -> tuple[dict[str, str | None], dict[str, str],
     faults: dict[str, str] = {}
     try:
         client = boto3.session.Session().client("secretsmanager", config=config)
-        pages = client.get_paginator("batch_get_secret_value")
-        for start in range(0, len(names), _BATCH):
-            for page in pages.paginate(SecretIdList=names[start : start + _BATCH]):
-                found = page.get("SecretValues", ())
-                texts |= {each["Name"]: each.get("SecretString") for each in found}
-                faults |= {each["SecretId"]: each["ErrorCode"] for each in page.get("Errors", ())}
+        for answer in _answers(client, names):
+            found = answer.get("SecretValues", ())
+            texts |= {each["Name"]: each.get("SecretString") for each in found}
+            faults |= {each["SecretId"]: each["ErrorCode"] for each in answer.get("Errors", ())}
     except exceptions.ClientError as error:
         raise _refused(error, names) from None
     except (
@@ -93,21 +91,28 @@ def _fetch(names: Sequence[str]) -> tuple[dict[str, str | None], dict[str, str],
         exceptions.MetadataRetrievalError,
         exceptions.CredentialRetrievalError,
     ) as error:
-        what = f"AWS cannot be reached to read {_listed(names)} ({type(error).__name__})"
-        hint = "check the network, and AWS_DEFAULT_REGION"
-        raise SecretsError(f"{what}: {hint}", may_pass=True) from None
+        hint = f"({type(error).__name__}): check the network, and AWS_DEFAULT_REGION"
+        raise _unread(f"AWS cannot be reached {hint}", names, may_pass=True) from None
     except exceptions.NoCredentialsError:
         hint = "give the task a role, by its service account or its machine"
-        msg = f"there are no AWS credentials to read {_listed(names)}: {hint}"
-        raise SecretsError(msg) from None
+        raise _unread(f"there are no AWS credentials: {hint}", names) from None
     except exceptions.NoRegionError:
-        msg = f"there is no AWS region to read {_listed(names)} in: set AWS_DEFAULT_REGION"
-        raise SecretsError(msg) from None
+        raise _unread("there is no AWS region: set AWS_DEFAULT_REGION", names) from None
     except (exceptions.BotoCoreError, ValueError) as error:
-        what = " ".join(str(error).split())
-        msg = f"AWS is not set up to read {_listed(names)}: {what}"
-        raise SecretsError(msg) from None
+        reason = " ".join(str(error).split())
+        raise _unread(f"AWS cannot be asked: correct this: {reason}", names) from None
     return texts, faults, client.meta.region_name
+
+
+def _answers(client: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield what AWS answers, to twenty names at once; it may answer in parts."""
+    for start in range(0, len(names), _BATCH):
+        asked: dict[str, Any] = {"SecretIdList": names[start : start + _BATCH]}
+        while asked:
+            answer = client.batch_get_secret_value(**asked)
+            yield answer
+            more = answer.get("NextToken")
+            asked = {**asked, "NextToken": more} if more else {}
 
 
 def _refused(error: ClientError, names: Sequence[str]) -> SecretsError:
@@ -118,8 +123,12 @@ def _refused(error: ClientError, names: Sequence[str]) -> SecretsError:
     hint = "it may pass" if may_pass else "check the AWS credentials of the task"
     if call == _CALL and _DENIED.search(code):
         hint = f"allow its role secretsmanager:{_CALL} on *"
-    msg = f"AWS refuses to read {_listed(names)} ({call}: {code}): {hint}"
-    return SecretsError(msg, may_pass=may_pass)
+    return _unread(f"AWS refuses {call} ({code}): {hint}", names, may_pass=may_pass)
+
+
+def _unread(reason: str, names: Sequence[str], *, may_pass: bool = False) -> SecretsError:
+    listed = ", ".join(map(repr, names))
+    return SecretsError(f"{reason}; the task reads {listed}", may_pass=may_pass)
 
 
 def _reasons(
@@ -142,10 +151,6 @@ def _reasons(
             hint = "create it" + (", with {} where its plugin needs none" * secret.of_plugin)
             known = " or ".join(map(repr, secret.names))
             yield f"there is no secret {known} in {where}: {hint}", False
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names))
 
 
 def _variables(name: str, text: str | None, *, of_plugin: bool) -> Iterator[tuple[str, str]]:
