@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dag_factory.errors import SecretsError
@@ -79,10 +81,11 @@ def _fetch(names: Sequence[str]) -> tuple[dict[str, str | None], dict[str, str],
     faults: dict[str, str] = {}
     try:
         client = boto3.session.Session().client("secretsmanager", config=config)
-        for answer in _answers(client, names):
-            found = answer.get("SecretValues", ())
-            texts |= {each["Name"]: each.get("SecretString") for each in found}
-            faults |= {each["SecretId"]: each["ErrorCode"] for each in answer.get("Errors", ())}
+        with _unlogged():
+            for answer in _answers(client, names):
+                found = answer.get("SecretValues", ())
+                texts |= {each["Name"]: each.get("SecretString") for each in found}
+                faults |= {each["SecretId"]: each["ErrorCode"] for each in answer.get("Errors", ())}
     except exceptions.ClientError as error:
         raise _refused(error, names) from None
     except (
@@ -102,6 +105,20 @@ def _fetch(names: Sequence[str]) -> tuple[dict[str, str | None], dict[str, str],
         reason = " ".join(str(error).split())
         raise _unread(f"AWS cannot be asked: correct this: {reason}", names) from None
     return texts, faults, client.meta.region_name
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep out of the log what botocore writes there at level DEBUG: all that AWS answers."""
+    loggers = [logging.getLogger(name) for name in ("botocore", "botocore.parsers")]
+    levels = [each.level for each in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _answers(client: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
