@@ -264,6 +264,20 @@ def test_in_production_it_is_a_pod_like_any_other(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("mode", "reads"), [("aws", True), ("k8s", False)])
+def test_it_has_the_secrets_of_its_environment_such_as_that_of_the_database(tmp_path, mode, reads):
+    option = f"    secrets: {{mode: {mode}, names: [database]}}\n"
+    (tmp_path / "meltano.yml").write_text(PROJECT + IN_PODS + option)
+    dag = make_dag(tmp_path, image="meltano:1.4.2", secrets_prefix="acme")
+    task = dag.get_task("state")
+    run = task.prepare(context_of(dag, {"action": "list"}))
+    (container,) = pod_of_run(task.template(), run)["spec"]["containers"]
+    arguments = ["--secret", "acme/dev/meltano/database"] if reads else []
+    assert container["args"] == [*arguments, "--", "meltano-state", "list", "--"]
+    names = [each["secretRef"]["name"] for each in container["envFrom"]]
+    assert names == (["meltano"] if reads else ["acme-dev-meltano-database", "meltano"])
+
+
 @pytest.mark.parametrize("more", ["", IN_PODS])
 def test_built_twice_it_is_the_same_to_the_byte(tmp_path, more):
     (tmp_path / "meltano.yml").write_text(PROJECT + more)
