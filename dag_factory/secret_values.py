@@ -80,8 +80,8 @@ def _fetch(names: Sequence[str]) -> tuple[dict[str, str | None], dict[str, str],
     texts: dict[str, str | None] = {}
     faults: dict[str, str] = {}
     try:
-        client = boto3.session.Session().client("secretsmanager", config=config)
         with _unlogged():
+            client = boto3.session.Session().client("secretsmanager", config=config)
             for answer in _answers(client, names):
                 found = answer.get("SecretValues", ())
                 texts |= {each["Name"]: each.get("SecretString") for each in found}
@@ -109,11 +109,11 @@ def _fetch(names: Sequence[str]) -> tuple[dict[str, str | None], dict[str, str],
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep out of the log what botocore writes there at level DEBUG: all that AWS answers."""
+    """Keep botocore out of the log, where it writes all that AWS answers at level DEBUG."""
     loggers = [logging.getLogger(name) for name in ("botocore", "botocore.parsers")]
     levels = [each.level for each in loggers]
     for logger in loggers:
-        logger.setLevel(logging.INFO)
+        logger.setLevel(logging.WARNING)
     try:
         yield
     finally:

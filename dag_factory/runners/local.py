@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.log import mask_secret
 
 from dag_factory.errors import SecretsError, Severity
-from dag_factory.masks import hidden_forms
+from dag_factory.masks import hidden_forms, make_mask
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import read_project
@@ -59,6 +59,7 @@ class MeltanoOperator(BaseOperator):
         self.environment = environment
         self._process: MeltanoProcess | None = None
         self._stopped = False
+        self._mask: Callable[[str], str] = str
 
     def execute(self, context: Any) -> None:
         """Run the command to its end.
@@ -68,14 +69,10 @@ class MeltanoOperator(BaseOperator):
             AirflowException: And others, as in `finish_run`.
         """
         run = self.prepare(context)
-        for name in run.sensitive:
-            if value := os.environ.get(name):
-                mask_secret(value)
         argv = [_find(run.argv[0]), *run.argv[1:]]
         root = Path(self.project_root)
-        environ = self.process_environment(run.variables)
         try:
-            environ = {**self._read_secrets(run, environ), **environ}
+            environ = self._with_secrets(run, self.process_environment(run.variables))
         except SecretsError as error:
             finish_run(run, RunSummary(error.exit_code, str(error)), self.outlets, context)
         self.log.info("Running %s in %s", shlex.join(run.argv), root)
@@ -90,23 +87,29 @@ class MeltanoOperator(BaseOperator):
         if self._stopped:
             self._process.stop()
         summary = self._process.run(self._note)
+        summary = replace(summary, error=summary.error and self._mask(summary.error))
         if summary.exit_code and (reason := _project_problem(root)):
             summary = replace(summary, error=reason)
         finish_run(run, summary, self.outlets, context)
 
-    def _read_secrets(self, run: PreparedRun, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables that a run's secrets hold, when no log shows them any more."""
+    def _with_secrets(self, run: PreparedRun, environ: dict[str, str]) -> dict[str, str]:
+        """Return the variables with those of a run's secrets, and keep them out of the log.
+
+        Airflow masks them where it writes a log of its own; `airflow dags test` does not.
+        """
         if run.sensitive and not run.secrets and (Path(self.project_root) / ".env").is_file():
             self.log.info("Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set")
         variables = read_secrets(run.secrets)
-        for form in hidden_forms(variables.values()):
-            mask_secret(form)
         for line in overridden(variables, environ):
             self.log.info(line)
-        return variables
+        hidden = [*variables.values(), *filter(None, map(environ.get, run.sensitive))]
+        for form in hidden_forms(hidden):
+            mask_secret(form)
+        self._mask = make_mask(hidden)
+        return {**variables, **environ}
 
     def _note(self, entry: LogEntry) -> None:
-        self.log.log(entry.level, "%s", entry.text)
+        self.log.log(entry.level, "%s", self._mask(entry.text))
 
     def process_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that the process gets: the worker's, and those of a run."""

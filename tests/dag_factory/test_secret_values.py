@@ -269,9 +269,9 @@ def test_no_log_level_shows_what_aws_answers(secrets_manager, caplog, name):
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, name)
     secrets_manager.put(f"{FOLDER}/tap-x", {"k": CONTENT})
+    assert CONTENT in caplog.text  # botocore logs what it is given, too
     caplog.clear()
     assert read_secrets([of_plugin("tap-x")]) == {"TAP_X_K": CONTENT}
-    assert "urllib3" in caplog.text
     assert CONTENT not in caplog.text
     assert logging.getLogger(name).level == logging.DEBUG
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -64,13 +63,6 @@ def states(root):
     """Return the states that Meltano holds."""
     rows = query(root, "SELECT state_id, completed_state FROM state")
     return {state_id: json.loads(state) for state_id, state in rows}
-
-
-@pytest.fixture
-def said():
-    """Return what the operator has logged, whatever other tests made of logging."""
-    with structlog.testing.capture_logs() as lines:
-        yield lambda: "\n".join(each["event"] % each.get("positional_args", ()) for each in lines)
 
 
 def make_dag(project, **settings):
