@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--extractor", action="append", default=[], help="whose rows are counted")
     parser.add_argument("--bookmark", action="append", default=[], help="a state ID to look at")
     parser.add_argument(
+        "--sensitive",
+        action="append",
+        default=[],
+        metavar="VARIABLE",
+        help="whose value no line shows",
+    )
+    parser.add_argument(
         "--plugin-secret",
         action="append",
         default=[],
@@ -107,7 +114,7 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
         return RunSummary(error.exit_code, str(error))
     for line in overridden(variables, os.environ):
         _show(LogEntry(logging.INFO, None, line))
-    mask = make_mask(variables.values())
+    mask = make_mask([*variables.values(), *filter(None, map(os.environ.get, options.sensitive))])
     process = MeltanoProcess(
         [executable or "", *options.command[1:]],
         root,

@@ -61,7 +61,7 @@ class TaskPlan:
         state_ids: Under which Meltano keeps the bookmarks of its pairs, and locks them.
         assets: The names of the Airflow assets that it updates: one per pair.
         extractors: Those that it runs.
-        sensitive: The variables of its plugins' sensitive settings.
+        sensitive: The variables of its plugins' sensitive settings, and of those that they inherit.
         secrets: What it reads of AWS Secrets Manager, or Kubernetes hands to its pod.
         digest: Of what it needs of the project, so that an image can be compared with it.
         options: How Airflow runs it.

@@ -7,13 +7,12 @@ Python's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from dag_factory.plan import SecretPlan
 from dag_factory.plugins import Plugin
 from dag_factory.project import Environment, Project
 from dag_factory.settings import Settings
-from dag_factory.yaml_files import YamlMap
 
 # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html; the slash
 # parts our names. What becomes `_` here is `_` in the variables of Meltano's settings, too.
@@ -41,19 +40,13 @@ class SecretNames:
         names = [*others]
         wanted = [each for each in plugins if any(known.sensitive for known in each.settings)]
         wanted += [self._plugins[each] for each in names if each in self._plugins]
-        of_plugins = (SecretPlan(tuple(self._names(each)), of_plugin=True) for each in wanted)
-        of_variables = (
-            SecretPlan((f"{self._folder}/{each}",), of_plugin=False)
-            for each in names
-            if each not in self._plugins
-        )
-        return tuple(dict.fromkeys((*of_plugins, *of_variables)))
+        found = [SecretPlan(self._below(*each.lineage), of_plugin=True) for each in wanted]
+        variables = (each for each in names if each not in self._plugins)
+        found += [SecretPlan((f"{self._folder}/{each}",), of_plugin=False) for each in variables]
+        return tuple(dict.fromkeys(found))
 
-    def _names(self, plugin: Plugin) -> Iterator[str]:
-        """Yield the names of a plugin's secret, and of those that it inherits from."""
-        for definition in plugin.definition:
-            if isinstance(definition, YamlMap):  # else it is a lock file
-                yield f"{self._folder}/{_legal(definition['name'])}"
+    def _below(self, *plugins: str) -> tuple[str, ...]:
+        return tuple(f"{self._folder}/{_legal(each)}" for each in plugins)
 
 
 def _legal(name: str) -> str:

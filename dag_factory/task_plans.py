@@ -156,7 +156,8 @@ class TaskPlanner:
             if plugin.commands is None and plugin.name not in self._undefined:
                 self._undefined.add(plugin.name)
                 self._report(Code.NO_DEFINITION, *self._undefined_plugin(plugin))
-            found += [setting.env_vars[0] for setting in plugin.settings if setting.sensitive]
+            settings = [setting.name for setting in plugin.settings if setting.sensitive]
+            found += [env_var(name, each) for each in settings for name in plugin.lineage]
         return tuple(dict.fromkeys(found))
 
     def _report(self, code: Code, location: Location, message: str, hint: str) -> None:

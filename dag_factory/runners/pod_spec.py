@@ -109,6 +109,7 @@ def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
     arguments = [f"--digest={run.digest}"] if run.digest else []
     arguments += [f"--extractor={each}" for each in run.extractors]
     arguments += [f"--bookmark={each}" for each in run.bookmarked]
+    arguments += [f"--sensitive={each}" for each in run.sensitive]
     for secret in run.secrets:
         option = "--plugin-secret" if secret.of_plugin else "--secret"
         arguments += [option, *secret.names]

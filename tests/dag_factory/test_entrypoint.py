@@ -334,6 +334,15 @@ def test_no_line_and_no_summary_shows_what_a_secret_holds(secretive, secrets_man
     assert CONTENT not in done.stdout + done.stderr
 
 
+def test_no_line_shows_the_value_of_a_sensitive_variable(secretive):
+    write(secretive / "tap", f"echo 'ValueError: {CONTENT} is no good' >&2; exit 1")
+    done, summary = run(
+        secretive, "--sensitive=TAP_A_TOKEN", "--sensitive=UNSET", TAP_A_TOKEN=CONTENT
+    )
+    assert summary.error == "tap-a: ValueError: *** is no good"
+    assert CONTENT not in done.stdout
+
+
 def test_a_secret_that_is_missing_is_one_line_and_nothing_is_run(secretive):
     done, summary = run(secretive, *SECRETS)
     assert done.returncode == summary.exit_code == os.EX_CONFIG

@@ -162,8 +162,9 @@ SECRETS = (
 
 
 def test_a_run_has_the_names_of_its_secrets_in_its_arguments():
-    pod = pod_of_run(template(), PreparedRun(("meltano",), {}, secrets=SECRETS))
+    pod = pod_of_run(template(), PreparedRun(("meltano",), {}, sensitive=("K",), secrets=SECRETS))
     assert base(pod)["args"] == [
+        "--sensitive=K",
         *("--plugin-secret", "Acme/prod/meltano/tap_b", "Acme/prod/meltano/tap-a"),
         *("--plugin-secret", "Acme/prod/meltano/target-x"),
         *("--secret", "Acme/prod/meltano/shared/proxy", "--", "meltano"),
