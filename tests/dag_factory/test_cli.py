@@ -185,7 +185,7 @@ def test_show_names_the_secrets_that_each_task_reads(write_project, capsys, monk
         "    secret       acme/dev/meltano/proxy",
         "    secret       $TAP_CHILD_API_KEY",
         "    secret       $TAP_A_API_KEY",
-        "    secrets      proxy",
+        "    secrets        proxy",
     ):
         assert f"{line}\n" in out
 
