@@ -28,7 +28,6 @@ _DENIED = re.compile(r"AccessDenied|DecryptionFailure")
 _MAY_PASS = re.compile(r"Internal|Throttl|TooManyRequests|LimitExceeded|Unavailable|Timeout")
 _SERVER_ERROR = 500
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RIGHT_FORM = 'write {"setting": "value"} into it'
 
 
 def read_secrets(secrets: Sequence[SecretPlan]) -> dict[str, str]:
@@ -50,7 +49,9 @@ def read_secrets(secrets: Sequence[SecretPlan]) -> dict[str, str]:
             try:
                 variables |= _variables(name, texts[name], of_plugin=secret.of_plugin)
             except ValueError as error:
-                wrong.append((f"the secret {name!r} {error}: {_RIGHT_FORM}", False))
+                key = "setting" if secret.of_plugin else "VARIABLE"
+                hint = f'write {{"{key}": "value"}} into it'
+                wrong.append((f"the secret {name!r} {error}: {hint}", False))
     if wrong:
         reasons = "; ".join(reason for reason, _ in wrong)
         raise SecretsError(reasons, may_pass=all(may_pass for _, may_pass in wrong))

@@ -69,12 +69,15 @@ class MeltanoOperator(BaseOperator):
             AirflowException: And others, as in `finish_run`.
         """
         run = self.prepare(context)
+        finish_run(run, self._run(run), self.outlets, context)
+
+    def _run(self, run: PreparedRun) -> RunSummary:
         argv = [_find(run.argv[0]), *run.argv[1:]]
         root = Path(self.project_root)
         try:
             environ = self._with_secrets(run, self.process_environment(run.variables))
         except SecretsError as error:
-            finish_run(run, RunSummary(error.exit_code, str(error)), self.outlets, context)
+            return RunSummary(error.exit_code, str(error))
         self.log.info("Running %s in %s", shlex.join(run.argv), root)
         self._process = MeltanoProcess(
             argv,
@@ -87,10 +90,9 @@ class MeltanoOperator(BaseOperator):
         if self._stopped:
             self._process.stop()
         summary = self._process.run(self._note)
-        summary = replace(summary, error=summary.error and self._mask(summary.error))
         if summary.exit_code and (reason := _project_problem(root)):
-            summary = replace(summary, error=reason)
-        finish_run(run, summary, self.outlets, context)
+            return replace(summary, error=reason)
+        return replace(summary, error=summary.error and self._mask(summary.error))
 
     def _with_secrets(self, run: PreparedRun, environ: dict[str, str]) -> dict[str, str]:
         """Return the variables with those of a run's secrets, and keep them out of the log.

@@ -149,7 +149,8 @@ def test_what_is_no_object_of_values_is_told_without_what_it_holds(
 def test_a_key_that_is_no_variable_is_told_where_it_should_be_one(secrets_manager, key):
     secrets_manager.put(f"{FOLDER}/p", {key: "v"})
     said, _ = said_of(of_variables("p"))
-    assert f"the secret '{FOLDER}/p' has a key that is no name of a variable" in said
+    reason = "has a key that is no name of a variable"
+    assert said == f'the secret \'{FOLDER}/p\' {reason}: write {{"VARIABLE": "value"}} into it'
 
 
 def test_one_that_is_being_deleted_is_told(secrets_manager):

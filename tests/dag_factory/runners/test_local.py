@@ -211,6 +211,22 @@ def test_a_tap_has_what_its_secret_holds_and_airflow_masks_it(secretive, secrets
     assert redact(f"{CONTENT}: {NAME}") == f"***: {NAME}"
 
 
+def test_neither_log_nor_error_shows_what_a_secret_holds(secretive, secrets_manager, said):
+    secrets_manager.put(NAME, {"token": CONTENT})
+    write_script(secretive / "tap", f"echo 'ValueError: {CONTENT} is no good' >&2; exit 1")
+    with pytest.raises(AirflowException, match=r": tap-a: ValueError: \*\*\* is no good$"):
+        execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    assert "tap-a: ValueError: *** is no good" in said()
+    assert CONTENT not in said()
+
+
+def test_no_log_shows_a_sensitive_variable_of_the_worker(secretive, monkeypatch, said):
+    monkeypatch.setenv("TAP_A_TOKEN", "of the worker")
+    write_script(secretive / "tap", 'echo "it is $TAP_A_TOKEN" >&2')
+    execute(secretive, sensitive=("TAP_A_TOKEN",))
+    assert "tap-a: it is ***" in said()
+
+
 def test_a_variable_of_the_worker_goes_before_a_secret_and_the_log_says_so(
     secretive, secrets_manager, monkeypatch, said
 ):
