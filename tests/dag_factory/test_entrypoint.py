@@ -280,6 +280,13 @@ def test_text_is_read_as_meltano_reads_a_variable(secretive, secrets_manager):
     }
 
 
+def test_a_dollar_in_a_secret_is_a_dollar(secretive, secrets_manager):
+    secrets_manager.put(NAME, {"token": "a$HOME ${HOME} $$ b", "options": {"a": "$HOME"}})
+    run(secretive, *SECRETS)
+    found = told_config(secretive)
+    assert (found["token"], found["options"]) == ("a$HOME ${HOME} $$ b", {"a": "$HOME"})
+
+
 @pytest.mark.parametrize(
     ("own", "parents", "expected"),
     [
