@@ -1,4 +1,4 @@
-"""Warnings of jobs whose rows could double, or whose runs nothing keeps apart."""
+"""Warnings of jobs whose rows could double, whose runs nothing keeps apart, or may not end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 from dag_factory.errors import Code, Location, Problem
 from dag_factory.options import TaskOptions
 from dag_factory.plugins import Plugin
+from dag_factory.pod_values import BASE
 from dag_factory.project import Environment, Project
 from dag_factory.yaml_files import YamlMap
 
@@ -56,10 +57,35 @@ def no_shared_database(
         yield Problem(Code.NO_SHARED_DATABASE, place, message, hint)
 
 
+def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return (pod.get("spec") or {}).get("containers") or []
+
+
 def _is_in_pods(pod: Mapping[str, Any]) -> bool:
-    containers = (pod.get("spec") or {}).get("containers") or []
+    containers = _containers(pod)
     names = {each["name"] for container in containers for each in container.get("env") or []}
     return bool(names & {_DATABASE, _STATE}) or any(each.get("envFrom") for each in containers)
+
+
+def lasting_containers(
+    options: TaskOptions, places: Mapping[str, tuple[Location, ...]]
+) -> Iterator[Problem]:
+    """Yield a warning for each container beside Meltano's that could keep a pod from its end.
+
+    A pod is over when all its containers are, but for those of `initContainers` with
+    `restartPolicy: Always`, which Kubernetes then ends:
+    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/.
+
+    Args:
+        options: Those of one task that runs in a pod.
+        places: Where they stand, and what is in them.
+    """
+    for name in (each["name"] for each in _containers(options.pod_override)):
+        if name != BASE:
+            *_, place = places[f"pod_override.spec.containers.{name}.name"]
+            message = f"a task waits for its container {name!r}, until that ends by itself"
+            hint = "move it to `initContainers`, with `restartPolicy: Always` (Kubernetes 1.29)"
+            yield Problem(Code.LASTING_CONTAINER, place, message, hint)
 
 
 def without_keys(plugins: Iterable[Plugin], environment: Environment) -> Iterator[Problem]:

@@ -12,7 +12,6 @@ import argparse
 import io
 import logging
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from dag_factory.errors import SecretsError
 from dag_factory.masks import make_mask
 from dag_factory.plan import SecretPlan
 from dag_factory.plugins import Plugin
-from dag_factory.processes import MeltanoProcess
+from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import Project, read_project
 from dag_factory.run_summary import RunSummary
 from dag_factory.secret_values import overridden, read_secrets
@@ -34,8 +33,6 @@ from dag_factory.summary import LogEntry
 
 _PRIVATE = 0o077
 _ELT = "elt"
-# Kubernetes kills a container 30 seconds after asking it to stop, if nothing else is said.
-_PATIENCE = 20.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -43,9 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one task, and return its exit code.
 
     Meltano's own, or `os.EX_TEMPFAIL` (75) where another run holds the state ID, or `os.EX_CONFIG`
-    (78) where it was not started because no retry would help, or `os.EX_UNAVAILABLE` (69) where it
-    was not started because AWS was not to be reached. 128 and its number stands for a
-    signal.
+    (78) where it was not started because no retry would help, or `os.EX_UNAVAILABLE` (69) where AWS
+    was not reached, or bookmarks not in time. 128 and its number stands for a signal.
     """
     # The first process of a container gets only those signals that it handles.
     asked: list[int] = []
@@ -90,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
         help="a secret whose keys are variables",
     )
     parser.add_argument(
+        "--patience",
+        type=float,
+        default=20,
+        metavar="SECONDS",
+        help="which Meltano has to end by itself when it is told to stop (default: %(default)s)",
+    )
+    parser.add_argument(
         "--termination-log",
         type=Path,
         default=Path("/dev/termination-log"),
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
     root = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path.cwd())
-    executable = shutil.which(options.command[0])
+    executable = find_command(options.command[0])
     reason = None if executable else f"`{options.command[0]}` is not in the image: install it there"
     reason = reason or _difference(root, options.digest, options.command)
     if reason:
@@ -121,7 +124,7 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
         {**variables, **os.environ},
         extractors=options.extractor,
         bookmarked=options.bookmark,
-        patience=_PATIENCE,
+        patience=options.patience,
     )
     for number in _SIGNALS:
         signal.signal(number, lambda *_: process.stop())

@@ -75,38 +75,32 @@ class Expectation:
         """Whether rows are to be counted."""
         return any(each.min or each.max is not None for each in (self.run, *self.streams.values()))
 
-    def wrong_rows(self, counted: Mapping[str, int] | None) -> list[str]:
+    def wrong_rows(self, counted: Mapping[str, int] | None, left_out: int = 0) -> list[str]:
         """Return what a run did not keep of the numbers of rows.
 
         Args:
             counted: The rows of each stream; `None` where nobody counted.
+            left_out: Those of streams that are not in `counted`.
         """
         if not self.of_rows:
             return []
         if counted is None:
             return ["rows are expected, and neither the extractor nor the loader counts any"]
-        found = [self.run.wrong(sum(counted.values()))]
+        found = [self.run.wrong(sum(counted.values()) + left_out)]
         for stream, bounds in self.streams.items():
             wrong = bounds.wrong(counted.get(stream, 0))
             found.append(wrong and f"stream {stream}: {wrong}")
         return [each for each in found if each]
 
-    def wrong_ages(
-        self, newest: Mapping[str, datetime], now: datetime, *, is_part: bool = False
-    ) -> list[str]:
+    def wrong_ages(self, newest: Mapping[str, datetime], now: datetime) -> list[str]:
         """Return what a run did not keep of the ages of rows.
 
         Args:
             newest: The newest bookmark of each stream that is a moment.
             now: When the run ended.
-            is_part: Whether `newest` lacks streams of which nothing is known.
         """
-        if is_part and not newest:
-            return []
         found = [self.run.too_old(max(newest.values(), default=None), now)]
         for stream, bounds in self.streams.items():
-            if is_part and stream not in newest:
-                continue
             wrong = bounds.too_old(newest.get(stream), now)
             found.append(wrong and f"stream {stream}: {wrong}")
         return [each for each in found if each]

@@ -56,27 +56,27 @@ def read_all_plans(
     project, problems = read_project(settings.project_root)
     if project is None:
         return (), None, problems
-    plans, unplanned = plan_project(project, settings)
-    environment, _ = _chosen_environment(project, settings)
-    state = plan_state(project, environment, settings) if environment else None
+    plans, state, unplanned = plan_project(project, settings)
     found = in_order((*problems, *unplanned, *wrong_secrets(project), *unread(project)))
     return plans, state, without_ignored(found)
 
 
 def plan_project(
     project: Project, settings: Settings
-) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
-    """Plan every job of a project.
+) -> tuple[tuple[DagPlan, ...], DagPlan | None, tuple[Problem, ...]]:
+    """Plan every job of a project, and the DAG that looks after its state.
 
     Returns:
-        A plan for each job that can run, and a problem for each that cannot.
+        A plan for each job that can run, that of the DAG for state where it can run, and a problem
+        for each job that cannot.
     """
     environment, problems = _chosen_environment(project, settings)
     if environment is None:
-        return (), problems
+        return (), None, problems
     planner = _Planner(project, environment, settings)
     plans = planner.plans()
-    return plans, in_order((*problems, *planner.problems, *planner.tasks.problems))
+    state = plan_state(project, environment, settings)
+    return plans, state, in_order((*problems, *planner.problems, *planner.tasks.problems))
 
 
 def option_sources(settings: Settings) -> Callable[[DagPlan], PlanSources]:

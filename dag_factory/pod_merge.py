@@ -2,7 +2,10 @@
 
 Source: "strategic merge patch",
 https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/, with
-the merge keys of the API reference of PodSpec, Container and ObjectMeta.
+the keys of the API reference of PodSpec, Container and ObjectMeta. Of ports and of topology spread
+constraints it names two for server-side apply, and only the first for patches: here both count, as
+53/UDP would else replace 53/TCP. A volume has one source, so that a new one replaces the other:
+`retainKeys` there.
 """
 
 from __future__ import annotations
@@ -11,22 +14,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MERGE_KEYS = {
-    "containers": "name",
-    "initContainers": "name",
-    "ephemeralContainers": "name",
-    "env": "name",
-    "volumes": "name",
-    "imagePullSecrets": "name",
-    "resourceClaims": "name",
-    "schedulingGates": "name",
-    "volumeMounts": "mountPath",
-    "volumeDevices": "devicePath",
-    "ports": "containerPort",
-    "hostAliases": "ip",
-    "topologySpreadConstraints": "topologyKey",
-    "ownerReferences": "uid",
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "ephemeralContainers": ("name",),
+    "env": ("name",),
+    "volumes": ("name",),
+    "imagePullSecrets": ("name",),
+    "resourceClaims": ("name",),
+    "schedulingGates": ("name",),
+    "volumeMounts": ("mountPath",),
+    "volumeDevices": ("devicePath",),
+    "ports": ("containerPort", "protocol"),
+    "hostAliases": ("ip",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "ownerReferences": ("uid",),
 }
 """By which of their keys the items of such lists are the same."""
+_DEFAULTS = {"protocol": "TCP"}
+_VOLUMES = "volumes"
 _FREE_KEYS = ("labels", "annotations", "nodeSelector", "matchLabels", "limits", "requests")
 
 
@@ -37,8 +42,8 @@ def merge_pods(
 
     Mappings merge key by key, and `null` removes a key. Of lists, those whose items have a merge
     key, such as containers and variables by their names, merge item by item: what is there keeps
-    its place, what is new follows, so that a new variable may refer to those before it. Every other
-    list and value replaces.
+    its place, what is new follows, so that a new variable may refer to those before it. A volume
+    gets another source in place of the one that it has. Every other list and value replaces.
 
     Args:
         pod: What is there; it stays as it is.
@@ -53,17 +58,29 @@ def merge_pods(
             below = earlier if isinstance(earlier, Mapping) else {}
             merged[key] = merge_pods(below, value, keep_removals=keep_removals)
         elif key in MERGE_KEYS and isinstance(value, list):
-            name = MERGE_KEYS[key]
-            items = {item[name]: item for item in merged.get(key) or ()}
+            items = {_identity(key, item): item for item in merged.get(key) or ()}
             for item in value:
-                below = items.get(item[name], {})
-                items[item[name]] = merge_pods(below, item, keep_removals=keep_removals)
+                name = _identity(key, item)
+                below = items.get(name, {})
+                below = _without_source(below, item) if key == _VOLUMES else below
+                items[name] = merge_pods(below, item, keep_removals=keep_removals)
             merged[key] = list(items.values())
         elif value is None and not keep_removals:
             merged.pop(key, None)
         else:
             merged[key] = value
     return merged
+
+
+def _identity(key: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(item.get(name) or _DEFAULTS.get(name) for name in MERGE_KEYS[key])
+
+
+def _without_source(volume: Mapping[str, Any], override: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a volume without the source that it has, if it is to get another."""
+    if all(key == "name" or value is None for key, value in override.items()):
+        return volume
+    return {key: value for key, value in volume.items() if key in override}
 
 
 def item_name(key: str, item: Any, index: int) -> str:
@@ -74,8 +91,10 @@ def item_name(key: str, item: Any, index: int) -> str:
         item: The item.
         index: Where it stands, from 0.
     """
-    name = MERGE_KEYS.get(key)
-    return str(item[name] if name and isinstance(item, Mapping) and name in item else index)
+    names = MERGE_KEYS.get(key)
+    if names is None or not _is_named(item, names):
+        return str(index)
+    return "/".join(map(str, _identity(key, item)))
 
 
 def unmergeable(part: Any) -> Iterator[str]:
@@ -86,16 +105,22 @@ def unmergeable(part: Any) -> Iterator[str]:
     if not isinstance(part, Mapping):
         return
     for key, value in part.items():
-        name = MERGE_KEYS.get(key)
+        names = MERGE_KEYS.get(key)
         if key.startswith("$"):
             yield f"`{key}`, which only kubectl knows; set what should go to `null`"
-        elif name and value is not None and not _are_named(value, name):
-            yield f"`{key}` that is no list of items with a `{name}` each"
+        elif names and value is not None and not _are_named(value, names):
+            needed = " and a ".join(f"`{name}`" for name in names if name not in _DEFAULTS)
+            yield f"`{key}` that is no list of items with a {needed} each"
         elif key not in _FREE_KEYS:
             yield from unmergeable(value)
 
 
-def _are_named(items: Any, name: str) -> bool:
-    return isinstance(items, list) and all(
-        isinstance(item, Mapping) and item.get(name) for item in items
-    )
+def _are_named(items: Any, names: tuple[str, ...]) -> bool:
+    return isinstance(items, list) and all(_is_named(item, names) for item in items)
+
+
+def _is_named(item: Any, names: tuple[str, ...]) -> bool:
+    if not isinstance(item, Mapping):
+        return False
+    values = (item.get(name) or _DEFAULTS.get(name) for name in names)
+    return all(isinstance(value, str | int) for value in values)

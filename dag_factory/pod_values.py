@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from dag_factory.errors import guess
-from dag_factory.option_values import line, mapping
+from dag_factory.option_values import line, mapping, whole
 from dag_factory.pod_merge import unmergeable
 
 BASE = "base"
 """The name of the container that runs Meltano, as in Airflow's KubernetesPodOperator."""
 AN_IMAGE = "registry.example.com/meltano:1.4.2"
 """An image as it should be, for messages."""
+LESS = "request less, or raise the limit"
+"""What to do about a request above its limit."""
 LAUNCHING = (
     *("kubernetes_conn_id", "in_cluster", "cluster_context", "config_file", "namespace"),
     *("startup_timeout_seconds", "schedule_timeout_seconds", "startup_check_interval_seconds"),
@@ -27,7 +31,11 @@ _IMAGE = re.compile(
     re.ASCII,
 )
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITY = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
+_QUANTITY = re.compile(
+    r"(?:\d+\.?\d*|\.\d+)(?:(?P<unit>[KMGTPE]i|[numkMGTPE])|[eE][+-]?\d{1,2})?", re.ASCII
+)
+_UNITS = {unit: Decimal(1000) ** power for power, unit in enumerate("num-kMGTPE", -3)}
+_UNITS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
 _OF_A_BYTE = ("n", "u", "m")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../labels/
 _OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
@@ -42,6 +50,7 @@ _TOLERATION_WORDS = {
     "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
 }
 _POD = ("metadata", "spec")
+_GRACE = "terminationGracePeriodSeconds"
 
 
 def image(value: Any) -> str:
@@ -75,7 +84,25 @@ def resources(value: Any) -> Mapping[str, Mapping[str, str]]:
     """Read `{requests: {cpu: 500m, memory: 1Gi}, limits: {...}}`."""
     if not isinstance(value, dict) or not value or not set(value) <= set(_KINDS):
         raise ValueError("is not {requests: {cpu: ..., memory: ...}, limits: {...}}")
-    return {kind: _quantities(kind, quantities) for kind, quantities in value.items()}
+    found = {kind: _quantities(kind, quantities) for kind, quantities in value.items()}
+    for name in above_limits(found):
+        request, limit = (found[kind][name] for kind in _KINDS)
+        raise ValueError(f"has `requests: {name}: {request}`, above its limit {limit}; {LESS}")
+    return found
+
+
+def above_limits(resources: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield the names of what is requested beyond its limit: Kubernetes refuses such a pod."""
+    requests, limits = (resources.get(kind, {}) for kind in _KINDS)
+    for name in requests:
+        if name in limits and _number(requests[name]) > _number(limits[name]):
+            yield name
+
+
+def _number(quantity: str) -> Decimal:
+    match = _QUANTITY.fullmatch(quantity)
+    unit = match["unit"] if match else None
+    return Decimal(quantity.removesuffix(unit)) * _UNITS[unit] if unit else Decimal(quantity)
 
 
 def _quantities(kind: str, value: Any) -> dict[str, str]:
@@ -144,14 +171,31 @@ def pod_override(value: Any) -> Mapping[str, Any]:
             raise ValueError(f"has {key!r}; write it below `spec` or `metadata`")
         if not isinstance(part, dict):
             raise ValueError(f"has `{key}` that is no mapping")  # noqa: TRY004
-    for wrong in unmergeable(found):
+    for wrong in chain(unmergeable(found), _not_to_override(found)):
         raise ValueError(f"has {wrong}")
-    spec = found.get("spec", {})
-    if "containers" in spec and spec["containers"] is None:
-        raise ValueError(f"has `containers` without {BASE!r}, which runs Meltano; remove it")
-    for container in spec.get("containers", ()):
-        if container["name"] == BASE and "image" in container:
-            raise ValueError(f"has an image for {BASE!r}; use the option `image`")
-        if container["name"] == BASE and "args" in container:
-            raise ValueError(f"has args for {BASE!r}; remove them, a run has its own")
+    _check_grace(found.get("spec", {}).get(_GRACE))
     return found
+
+
+def _not_to_override(pod: Mapping[str, Any]) -> Iterator[str]:
+    metadata, spec = (pod.get(key, {}) for key in _POD)
+    if "name" in metadata:
+        yield "a name; remove it, each try has a pod of its own"
+    if "namespace" in metadata:
+        yield "a namespace; write `operator: {namespace: ...}` instead"
+    if "restartPolicy" in spec:
+        yield "a `restartPolicy`; remove it, the option `retries` says how often a task is tried"
+    if "containers" in spec and spec["containers"] is None:
+        yield f"`containers` without {BASE!r}, which runs Meltano; remove it"
+    for container in spec.get("containers") or ():
+        if container["name"] == BASE and "image" in container:
+            yield f"an image for {BASE!r}; use the option `image`"
+        if container["name"] == BASE and "args" in container:
+            yield f"args for {BASE!r}; remove them, a run has its own"
+
+
+def _check_grace(seconds: Any) -> None:
+    try:
+        whole(0)(0 if seconds is None else seconds)
+    except ValueError as error:
+        raise ValueError(f"has `{_GRACE}: {seconds}`, which {error}") from None

@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from dag_factory.summary import LastError, LogEntry, RowCounts, read_log_line
 
 _MACHINE_READABLE = {"MELTANO_CLI_LOG_FORMAT": "json", "NO_COLOR": "1"}
 _HELD = re.compile(r"Another '.*' pipeline is already running")
+_ANSWER_SECONDS = 60
 
 
 class MeltanoProcess:
@@ -65,30 +66,14 @@ class MeltanoProcess:
         """
         last_error, counts = LastError(), RowCounts(self._extractors)
         is_held = False
-        with subprocess.Popen(  # noqa: S603 - an argv list; no shell
-            self._argv,
-            cwd=self._root,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="backslashreplace",
-            start_new_session=True,
-        ) as process:
-            self._process = process
-            if self._stopped:
-                self.stop()
-            try:
-                for line in process.stdout or ():
-                    entry = read_log_line(line)
-                    last_error.note(entry)
-                    counts.note(entry)
-                    is_held = is_held or _is_held(entry)
-                    note(entry)
-                process.wait()
-            finally:
-                self._end(process)
+        with self._started(self._argv, subprocess.STDOUT) as process:
+            for line in process.stdout or ():
+                entry = read_log_line(line)
+                last_error.note(entry)
+                counts.note(entry)
+                is_held = is_held or _is_held(entry)
+                note(entry)
+            process.wait()
         code = os.EX_TEMPFAIL if is_held and process.returncode else process.returncode
         summary = RunSummary(code, last_error.text, counts.rows, counts.heard)
         return summary if code else self._with_bookmarks(summary)
@@ -97,18 +82,45 @@ class MeltanoProcess:
         newest: dict[str, datetime] = {}
         for state_id in self._bookmarked:
             command = (self._argv[0], "state", "get", "--", state_id)
-            done = ask_meltano(command, self._root, self._environ)
-            if done.returncode:
+            what = f"the run succeeded, but `meltano state get {state_id}`"
+            with self._started(command, subprocess.PIPE) as process:
+                try:
+                    answer, log = process.communicate(timeout=_ANSWER_SECONDS)
+                except subprocess.TimeoutExpired:
+                    error = f"{what} gave no answer in {_ANSWER_SECONDS} seconds"
+                    return replace(summary, exit_code=os.EX_UNAVAILABLE, error=error)
+            if process.returncode:
                 last_error = LastError()
-                for line in done.stderr.splitlines():
+                for line in log.splitlines():
                     last_error.note(read_log_line(line))
-                reason = last_error.text or "it wrote no error"
-                error = f"the run succeeded, but `meltano state get {state_id}` failed: {reason}"
-                return replace(summary, exit_code=done.returncode, error=error)
-            for line in done.stdout.splitlines():
+                error = f"{what} failed: {last_error.text or 'it wrote no error'}"
+                return replace(summary, exit_code=process.returncode, error=error)
+            for line in answer.splitlines():
                 with suppress(ValueError):
                     newest |= newest_bookmarks(json.loads(line))
         return replace(summary, newest=newest)
+
+    @contextmanager
+    def _started(self, argv: Sequence[str], stderr: int) -> Iterator[subprocess.Popen[str]]:
+        """Start a command that `stop` ends; leave no process behind, however its use ended."""
+        with subprocess.Popen(  # noqa: S603 - an argv list; no shell
+            argv,
+            cwd=self._root,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            encoding="utf-8",
+            errors="backslashreplace",
+            start_new_session=True,
+        ) as process:
+            self._process = process
+            if self._stopped:
+                self.stop()
+            try:
+                yield process
+            finally:
+                self._end(process)
 
     def stop(self) -> None:
         """Ask Meltano to stop, and soon force it; `run` goes on reading its log until then."""
@@ -121,7 +133,7 @@ class MeltanoProcess:
             force.start()
 
     def _end(self, process: subprocess.Popen[str]) -> None:
-        """Leave no process behind, however `run` ended."""
+        """End a process, and those that it started."""
         if process.poll() is None:
             _signal_group(process, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):

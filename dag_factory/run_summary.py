@@ -21,11 +21,13 @@ class RunSummary:
     Attributes:
         exit_code: That of the process; negative for the signal that killed it. `os.EX_TEMPFAIL`
             (75): another run holds the state ID. `os.EX_CONFIG` (78): it was not started, as
-            no retry would help. `os.EX_UNAVAILABLE` (69): the same, but one may.
+            no retry would help. `os.EX_UNAVAILABLE` (69): AWS was not reached, so that it was not
+            started; or it succeeded, and its bookmarks could not be read in time.
         error: The last error that it logged.
         rows: The rows of each stream, or `None` where nobody counted.
         counted: Whether the log was as fine as to hold counts at all.
         is_part: Whether streams are left out, for want of room: those with the fewest rows.
+        left_out: How many rows these have together.
         newest: The newest bookmark of each stream that is a moment, where that was asked for.
     """
 
@@ -34,12 +36,17 @@ class RunSummary:
     rows: Mapping[str, int] | None = None
     counted: bool = False
     is_part: bool = False
+    left_out: int = 0
     newest: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
         """Whether the rows of every stream are known."""
         return self.counted and not self.is_part
+
+    def knows(self, stream: str) -> bool:
+        """Whether a stream is not one of those that are left out."""
+        return not self.is_part or stream in (self.rows or ()) or stream in self.newest
 
     def to_json(self) -> bytes:
         """Return the summary as JSON of no more than `LONGEST` bytes.
@@ -63,11 +70,13 @@ class RunSummary:
         latest = max(newest, key=lambda name: newest[name], default=None)
         streams = sorted({*rows, *newest}, key=lambda name: (name != latest, -rows.get(name, 0)))
         kept = {*streams[: len(streams) // 2]}
+        left_out = sum(each for name, each in rows.items() if name not in kept)
         return replace(
             self,
             rows=self.rows and {name: each for name, each in rows.items() if name in kept},
             newest={name: each for name, each in newest.items() if name in kept},
             is_part=True,
+            left_out=self.left_out + left_out,
         )
 
     @classmethod

@@ -14,6 +14,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -27,6 +28,10 @@ from dag_factory.processes import ask_meltano, find_command
 from dag_factory.summary import read_log_line
 
 PROGRAM = "meltano-state"
+# A `$` alone would let a line break through.
+STATE_ID = r"^(?!/)(?!(.*/)?\.\.?(/|$))[^\x00-\x1f\x7f]+(?!\n)$"
+"""What can be a state ID: with state in files, Meltano takes one for a path, and removes whatever
+folder it names."""
 _MELTANO = "meltano"
 
 
@@ -71,8 +76,11 @@ def command(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def wrong_fields(fields: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the fields together; each by itself is right."""
+    """Return what is wrong with the fields, each by itself and all together."""
     action, state_id, target = (fields.get(name) for name in ("action", "state_id", "target"))
+    for each in filter(None, (state_id, target)):
+        if not re.match(STATE_ID, each):
+            return f"{each!r} is no state ID; `list` names those that have state"
     if action != Action.LIST and not state_id:
         return f"{action} needs a state ID: fill in state_id; `list` names those that have state"
     if action == Action.CLEAR and fields.get("confirm") != state_id:

@@ -14,11 +14,8 @@ from dag_factory.arguments import task_arguments
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.runners.tasks import make_task
 from dag_factory.runs import PreparedRun, secrets_to_read
-from dag_factory.state_actions import Action, RefusedError, command
+from dag_factory.state_actions import STATE_ID, Action, RefusedError, command
 
-# With state in files, Meltano takes a state ID for a path, and removes whatever folder it names.
-# A `$` alone would let a line break through.
-_STATE_ID = r"^(?!/)(?!(.*/)?\.\.?(/|$))[^\x00-\x1f\x7f]+(?!\n)$"
 _LONGEST = 1000
 _DOC = """
 Looks after the state of this Meltano project: the bookmarks from which its runs carry on. Trigger
@@ -69,7 +66,7 @@ def build_state_dag(plan: DagPlan, project_root: Path) -> DAG:
 def _form() -> dict[str, Param]:
     state_id: dict[str, Any] = {
         "type": ["null", "string"],
-        "pattern": _STATE_ID,
+        "pattern": STATE_ID,
         "maxLength": _LONGEST,
     }
     return {

@@ -7,14 +7,14 @@ from dataclasses import replace
 from itertools import chain, count
 
 from dag_factory.blocks import Blocks, pairs
-from dag_factory.consistency import no_shared_database, without_keys
+from dag_factory.consistency import lasting_containers, no_shared_database, without_keys
 from dag_factory.digests import task_digest
 from dag_factory.errors import Code, Location, Problem, guess
-from dag_factory.option_levels import OptionLevels
+from dag_factory.option_levels import OptionLevels, Sources
 from dag_factory.options import TaskOptions
 from dag_factory.plan import ExtractorPlan, TaskPlan, legal_id
 from dag_factory.plugins import Plugin, env_var
-from dag_factory.pod_values import AN_IMAGE, image_version, is_pinned
+from dag_factory.pod_values import AN_IMAGE, LESS, above_limits, image_version, is_pinned
 from dag_factory.project import Environment, Job, Project, Schedule
 from dag_factory.secret_names import SecretNames
 from dag_factory.settings import Settings
@@ -31,7 +31,7 @@ class TaskPlanner:
     Attributes:
         problems: What was found to be wrong with them.
         plugins: Those of each task, by the name of its job and its id.
-        unrunnable: The names of the jobs that have no image to run in.
+        unrunnable: The names of the jobs that no pod can run.
     """
 
     def __init__(
@@ -115,6 +115,11 @@ class TaskPlanner:
         places = self._levels.task_sources(source, task_id, plugins)
         [runner] = places["runner"]
         self.problems += no_shared_database(self._project, self._environment, options, runner)
+        self.problems += lasting_containers(options, places)
+        for name in above_limits(options.resources):
+            *_, place = places[f"resources.requests.{name}"]
+            self._report(Code.INVALID_OPTION, place, *self._above(source, options, name, places))
+            self.unrunnable.add(source.name)
         image = self._settings.image or options.image
         if image and is_pinned(image):
             return replace(options, image=image)
@@ -122,6 +127,16 @@ class TaskPlanner:
         self._report(Code.UNPINNED_IMAGE, place, *self._unpinned(image))
         self.unrunnable.add(source.name)
         return options
+
+    def _above(
+        self, source: Job | Schedule, options: TaskOptions, name: str, places: Sources
+    ) -> tuple[str, str]:
+        """Return what is requested beyond a limit that stands elsewhere, and what to do."""
+        *_, place = places[f"resources.limits.{name}"]
+        at = place.text(self._project.root)
+        request, limit = (options.resources[kind][name] for kind in ("requests", "limits"))
+        message = f"resources: `requests: {name}: {request}` is above the limit {limit} ({at})"
+        return f"job {source.name!r}: {message}", LESS
 
     def _unpinned(self, image: str | None) -> tuple[str, str]:
         """Return what is wrong with the image of pods, and what to do."""

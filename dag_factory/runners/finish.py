@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,7 +42,7 @@ def finish_run(
             minute, without spending a try. A lock whose run was killed is free five minutes later.
         AirflowFailException: No retry would help.
         AirflowException: The command failed; the message is its last error. Or it was not started,
-            and a retry may help.
+            or its bookmarks not read, for want of an answer.
         AirflowSkipException: It was a dry run, so that no other task or job runs after it.
     """
     if summary.exit_code == os.EX_TEMPFAIL:
@@ -69,14 +70,17 @@ def finish_run(
 def _unmet(run: PreparedRun, summary: RunSummary) -> Iterator[str]:
     if run.expect is None:
         return
-    if summary.is_whole:
-        yield from run.expect.wrong_rows(summary.rows)
+    known = {name: each for name, each in run.expect.streams.items() if summary.knows(name)}
+    if unknown := sorted(set(run.expect.streams) - set(known)):
+        many = "There are too many streams to tell of each; nothing is expected of %s."
+        _log.warning(many, ", ".join(unknown))
+    expect = replace(run.expect, streams=known)
+    if summary.counted:
+        yield from expect.wrong_rows(summary.rows, summary.left_out)
     elif run.expect.of_rows:
-        why = "There are too many streams" if summary.is_part else "The log level is too high"
-        _log.warning("%s to count the rows of each, so none are expected.", why)
-    if run.bookmarked:
-        now = datetime.now(UTC)
-        yield from run.expect.wrong_ages(summary.newest, now, is_part=summary.is_part)
+        _log.warning("The log level is too high to count rows, so none are expected.")
+    if run.bookmarked and (summary.newest or not summary.is_part):
+        yield from expect.wrong_ages(summary.newest, datetime.now(UTC))
 
 
 def _outcome(exit_code: int) -> str:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from dag_factory.runners.pods import MeltanoPod
 
 _NO_SUMMARY = "it left no summary: is meltano-task the entrypoint of its image?"
-_UNKNOWN = "the pod was lost sight of; if it still runs, the next try finds it"
+_UNKNOWN = "Kubernetes could not be asked; if the pod runs, the next try finds it"
+# 128 and the number of a signal is the exit code of what the signal has ended.
+_SIGNALLED = 128
 # Nodes are added, and images pulled, while a pod starts.
 _LAUNCHING = {
     "startup_timeout_seconds": 600,
@@ -86,14 +88,10 @@ class MeltanoPodOperator(BaseOperator):
         """
         run = self.prepare(context)
         pod = self._make_pod(run)
-        try:
-            self._finish(pod, run, context, partial(pod.trigger_reentry, context, event))
-        finally:
-            if event["status"] == "timeout":
-                self.on_kill()
+        self._finish(pod, run, context, partial(pod.trigger_reentry, context, event))
 
     def on_kill(self) -> None:
-        """Delete the pod: Meltano and its plugins are told to stop, and have half a minute."""
+        """Delete the pod: Meltano and its plugins are told to stop, and have its grace period."""
         self._stopped = True
         if self._pod is not None:
             self._pod.on_kill()
@@ -125,6 +123,8 @@ class MeltanoPodOperator(BaseOperator):
         summary = pod.summary
         if failed and not (summary and summary.exit_code == 0):
             self._raise_reason(pod, run, context)
+            if isinstance(failed, AirflowException) and pod.pod is None:
+                raise failed
             raise AirflowException(f"{_UNKNOWN}: {failed}") from failed
         if summary is None:
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
@@ -138,7 +138,9 @@ class MeltanoPodOperator(BaseOperator):
             said = f"; the last error in its log: {last}" if last else ""
             raise AirflowException(f"{pod.failure}{said}")
         if summary is None and pod.exit_code:
-            summary = RunSummary(pod.exit_code, _NO_SUMMARY)
+            is_killed = pod.exit_code > _SIGNALLED
+            code = _SIGNALLED - pod.exit_code if is_killed else pod.exit_code
+            summary = RunSummary(code, None if is_killed else _NO_SUMMARY)
         if summary is not None and summary.exit_code:
             finish_run(run, summary, self.outlets, context)
 

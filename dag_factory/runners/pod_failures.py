@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dag_factory.pod_values import BASE
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1ContainerState, V1ContainerStatus, V1Pod
+    from kubernetes.client.exceptions import ApiException
 
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _STARTING = ("ContainerCreating", "PodInitializing")
@@ -23,6 +26,14 @@ _HINTS = {
     "NodeLost": "it is tried again on another node",
     "Shutdown": "it is tried again on another node",
     "Terminated": "it is tried again on another node",
+}
+
+_REFUSALS = {
+    401: "see the credentials of its connection",
+    403: "see the role of its connection, or the quota of the namespace",
+    404: "see `operator: {namespace: ...}`, or the namespace of its connection",
+    400: "correct `resources` or `pod_override`",
+    422: "correct `resources` or `pod_override`",
 }
 
 
@@ -80,6 +91,20 @@ def _unstarted(name: str, container: V1ContainerStatus, events: list[CoreV1Event
     elif ended and ended.reason in _NOT_STARTED:
         hint = "check the image's entrypoint, and `command` in `pod_override`"
         yield f"{ended.reason}: {name} cannot start: {ended.message}; {hint}"
+
+
+def pod_gone(name: str) -> str:
+    """Return what is said of a pod that is not there any more."""
+    return f"Deleted: the pod {name} is gone: somebody deleted it, or its node did"
+
+
+def refusal(error: ApiException) -> str:
+    """Return why Kubernetes did not take a pod, in its words, and what to do about it."""
+    said = error.reason
+    with suppress(TypeError, ValueError, KeyError):
+        said = json.loads(error.body)["message"]
+    hint = _REFUSALS.get(error.status)
+    return f"Kubernetes refused the pod: {said}" + (f"; {hint}" if hint else "")
 
 
 def container_end(pod: V1Pod) -> tuple[int | None, str]:

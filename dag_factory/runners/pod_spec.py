@@ -17,7 +17,10 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "meltano-dag-factory"}
 WHOSE = ("meltano_job", "meltano_environment")
 """The labels by which a task finds its pod, beside Airflow's: environments share namespaces."""
 _LONGEST_NAME = 50
+# Kubernetes kills a container so long after asking it to stop, if nothing else is said; the end of
+# it is for killing what does not heed, and for the summary.
 _GRACE_SECONDS = 30
+_LAST_SECONDS = 10
 # What a task needs at the least; without requests it would be the first to be evicted.
 _REQUESTS = {"cpu": "100m", "memory": "512Mi"}
 # Meltano writes each plugin's configuration, with its secrets, to .meltano/run: never to a disk.
@@ -106,7 +109,9 @@ def _container(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
 
 def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
     """Return the pod of one run: with its command, and its variables."""
-    arguments = [f"--digest={run.digest}"] if run.digest else []
+    grace = template["spec"].get("terminationGracePeriodSeconds", _GRACE_SECONDS)
+    arguments = [f"--patience={max(1, grace - _LAST_SECONDS)}"]
+    arguments += [f"--digest={run.digest}"] if run.digest else []
     arguments += [f"--extractor={each}" for each in run.extractors]
     arguments += [f"--bookmark={each}" for each in run.bookmarked]
     arguments += [f"--sensitive={each}" for each in run.sensitive]

@@ -7,24 +7,30 @@ https://airflow.apache.org/docs/apache-airflow-providers-cncf-kubernetes/stable/
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pendulum
+import tenacity
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
-from airflow.providers.cncf.kubernetes.utils.pod_manager import PodPhase
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException, PodPhase
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 from kubernetes.client import CoreV1Event, V1Pod
 from kubernetes.client.exceptions import ApiException
 
 from dag_factory.run_summary import RunSummary
-from dag_factory.runners.pod_failures import container_end, pod_failure
+from dag_factory.runners.pod_failures import container_end, pod_failure, pod_gone, refusal
 from dag_factory.runners.pod_spec import MANAGED_BY, WHOSE
 
 _KEPT = timedelta(hours=1)
+# A pod that is over and that no task has looked at: its worker died, and it was never tried again.
+_FORGOTTEN = timedelta(days=1)
 _OVER = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 _GONE = 404
+_WRONG = (400, 422)
 # It succeeded, or it waits for another run.
 _NOTHING_TO_SEE = (0, os.EX_TEMPFAIL)
 
@@ -34,7 +40,7 @@ class MeltanoPod(KubernetesPodOperator):
 
     A pod that has failed is kept for an hour, to be looked at; any other is deleted when the task
     is over. A worker that takes over a task finds its pod, and starts no second one, unless that
-    pod has failed.
+    pod has failed or is being deleted.
 
     Args:
         template: The pod.
@@ -45,7 +51,7 @@ class MeltanoPod(KubernetesPodOperator):
         summary: What the run told, once it is over.
         exit_code: That of Meltano's container.
         failure: What Kubernetes did to the pod.
-        is_out_of_sight: Whether it still runs, and was not seen for too long.
+        still_runs: Whether it ran when it was last seen.
     """
 
     template_fields = ()
@@ -56,7 +62,6 @@ class MeltanoPod(KubernetesPodOperator):
             pod_template_dict={**template},
             labels={name: labels[name] for name in WHOSE if name in labels},
             on_finish_action="delete_active_pod",
-            log_events_on_failure=True,
             log_pod_spec_on_failure=False,
             container_name_log_prefix_enabled=False,
             **kwargs,
@@ -65,7 +70,7 @@ class MeltanoPod(KubernetesPodOperator):
         self.summary: RunSummary | None = None
         self.exit_code: int | None = None
         self.failure: str | None = None
-        self.is_out_of_sight = False
+        self.still_runs = False
 
     def build_pod_request_obj(self, context: Any = None, **kwargs: Any) -> V1Pod:
         """Return the pod; Airflow's merge of templates loses what they switch off."""
@@ -77,17 +82,88 @@ class MeltanoPod(KubernetesPodOperator):
         return pod
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
-        """Return the pod of this task that still runs or has succeeded, or a new one."""
+        """Return the pod of this task that still runs or has succeeded, or a new one.
+
+        Raises:
+            AirflowFailException: Kubernetes says that the pod is wrong: no retry would help.
+            AirflowException: Kubernetes does not take the pod.
+        """
+        try:
+            return self._get_or_create_pod(pod_request_obj, context)
+        except ApiException as error:
+            is_final = error.status in _WRONG
+            raise (AirflowFailException if is_final else AirflowException)(refusal(error)) from None
+
+    def _get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
         pod = super().get_or_create_pod(pod_request_obj, context)
-        if pod.status and pod.status.phase == PodPhase.FAILED:
-            self.log.info("The pod %s of an earlier try has failed.", pod.metadata.name)
-            self.patch_already_checked(pod)
+        if self._is_left(pod, context):
+            self.log.info("The pod %s of an earlier try is not taken up again.", pod.metadata.name)
+            self.patch_already_checked(pod, reraise=False)
+            if pod.status.phase not in _OVER:
+                self.pod_manager.delete_pod(pod)
+                self._wait_until_gone(pod)
             pod = super().get_or_create_pod(pod_request_obj, context)
         self.pod = pod
         if self._killed:
             self.on_kill()
-        self._remove_old_failures(pod.metadata.namespace)
+        self._remove_old_pods(pod.metadata.namespace)
         return pod
+
+    def _is_left(self, pod: V1Pod, context: Any) -> bool:
+        """Return whether a pod is no longer this task's.
+
+        A task that was cleared while it was deferred runs again before the triggerer has deleted
+        its pod.
+        """
+        if not pod.status:
+            return False
+        attempt = str(context["ti"].try_number)
+        is_cleared = self.deferrable and pod.metadata.labels.get("try_number") != attempt
+        is_failed = pod.status.phase == PodPhase.FAILED
+        return bool(is_cleared or is_failed or pod.metadata.deletion_timestamp)
+
+    def _wait_until_gone(self, pod: V1Pod) -> None:
+        """Wait for the end of a pod that is being deleted, so that there is one run at a time.
+
+        Not for ever: nobody tells when a node is lost with its pods.
+        """
+        wait = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda found: found and not self._killed),
+            wait=tenacity.wait_fixed(1),
+            stop=tenacity.stop_after_delay(pod.spec.termination_grace_period_seconds + 60),
+            retry_error_callback=lambda _: None,
+        )
+        wait(self._read, pod)
+
+    def _read(self, pod: V1Pod) -> V1Pod | None:
+        """Return a pod as it is now; nothing, where it is gone."""
+        try:
+            return self.pod_manager.read_pod(pod)
+        except ApiException as error:
+            if error.status != _GONE:
+                raise
+            return None
+
+    def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
+        """Carry on where a deferred task has waited for its pod.
+
+        Raises:
+            AirflowTaskTimeout: It took longer than it may. Its pod is deleted.
+        """
+        deadline = event.get("_execution_deadline")
+        if event["status"] == "timeout" and deadline and time.time() >= deadline:
+            self.pod = self.hook.get_pod(event["name"], event["namespace"])
+            self._note_end(self.pod)
+            self.on_kill()
+            if self.get_logs and self.pod.status.phase != PodPhase.PENDING:
+                self._write_logs(self.pod, follow=True, since_time=event.get("last_log_time"))
+            why = f": {self.failure}" if self.failure else ""
+            raise AirflowTaskTimeout(f"The task took longer than {self.execution_timeout}{why}")
+        try:
+            return super().trigger_reentry(context, event)
+        except PodNotFoundException:
+            self.failure = pod_gone(event["name"])
+            raise
 
     def cleanup(self, pod: V1Pod, remote_pod: V1Pod, *args: Any, **kwargs: Any) -> None:
         """Note how the pod ended, before Airflow cleans it up, and fails where it failed.
@@ -98,7 +174,7 @@ class MeltanoPod(KubernetesPodOperator):
         if not remote_pod or self._killed:
             return
         self._note_end(remote_pod)
-        if self.is_out_of_sight:
+        if self.still_runs:
             return
         try:
             super().cleanup(pod, remote_pod, *args, **kwargs)
@@ -119,35 +195,31 @@ class MeltanoPod(KubernetesPodOperator):
         )
 
     def _note_end(self, pod: V1Pod) -> None:
-        try:
-            if pod.status.phase not in _OVER:
-                pod = self.pod_manager.read_pod(pod)
-            events: Iterable[CoreV1Event] = ()
-            if pod.status.phase != PodPhase.SUCCEEDED:
-                events = self.pod_manager.read_pod_events(pod).items
-        except ApiException as error:
-            if error.status != _GONE:
-                raise
+        if pod.status.phase not in _OVER:
             name = pod.metadata.name
-            self.failure = f"Deleted: the pod {name} is gone: somebody deleted it, or its node did"
-            return
+            pod = self._read(pod)
+            if pod is None:
+                self.failure = pod_gone(name)
+                return
+        events: Iterable[CoreV1Event] = ()
+        if pod.status.phase != PodPhase.SUCCEEDED:
+            events = self.pod_manager.read_pod_events(pod).items
         self.failure = pod_failure(pod, events)
-        self.is_out_of_sight = pod.status.phase == PodPhase.RUNNING and not self.failure
+        self.still_runs = pod.status.phase == PodPhase.RUNNING and not self.failure
         self.exit_code, message = container_end(pod)
         self.summary = RunSummary.from_json(message)
 
-    def _remove_old_failures(self, namespace: str) -> None:
-        """Delete the pods of any task that have failed and have been kept for long enough."""
+    def _remove_old_pods(self, namespace: str) -> None:
+        """Delete the pods of any task that are over and have been kept for long enough."""
         selector = ",".join(f"{name}={value}" for name, value in MANAGED_BY.items())
         try:
-            found = self.client.list_namespaced_pod(
-                namespace, label_selector=selector, field_selector=f"status.phase={PodPhase.FAILED}"
-            )
-            for pod in found.items:
-                if datetime.now(UTC) - _ended_at(pod) > _KEPT:
+            for pod in self.client.list_namespaced_pod(namespace, label_selector=selector).items:
+                is_checked = self.POD_CHECKED_KEY in pod.metadata.labels
+                age = datetime.now(UTC) - _ended_at(pod)
+                if pod.status.phase in _OVER and age > (_KEPT if is_checked else _FORGOTTEN):
                     self.pod_manager.delete_pod(pod)
         except ApiException as error:
-            self.log.warning("Old failed pods cannot be removed: %s", error.reason)
+            self.log.warning("Old pods cannot be removed: %s", error.reason)
 
 
 def _ended_at(pod: V1Pod) -> datetime:

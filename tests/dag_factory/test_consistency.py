@@ -110,6 +110,48 @@ def test_what_else_the_pod_gets_is_not(write_project, override):
     assert said(write_project, text) == [Code.NO_SHARED_DATABASE]
 
 
+PROXY = "{name: proxy, image: 'p:1'}"
+SIDECAR = "{name: proxy, image: 'p:1', restartPolicy: Always}"
+
+
+def with_containers(containers, text=IN_PODS):
+    override = f"pod_override: {{spec: {containers}}}"
+    return text.replace("image: 'm", f"{override}, image: 'm") + "database_uri: $DATABASE\n"
+
+
+@pytest.mark.parametrize("containers", [f"[{PROXY}]", f"[{{name: base, env: []}}, {PROXY}]"])
+def test_a_container_that_may_not_end_is_told(write_project, containers):
+    text = with_containers(f"{{containers: {containers}}}")
+    assert said(write_project, text) == [Code.LASTING_CONTAINER]
+
+
+@pytest.mark.parametrize(
+    "containers",
+    [f"{{initContainers: [{SIDECAR}]}}", f"{{initContainers: [{PROXY}]}}",
+     "{containers: [{name: base, env: []}]}", "{containers: []}"],
+)  # fmt: skip
+def test_containers_that_kubernetes_ends_and_meltanos_own_are_right(write_project, containers):
+    assert said(write_project, with_containers(containers)) == []
+
+
+def test_without_a_pod_no_container_matters(write_project):
+    text = IN_PODS.replace("runner: kubernetes", "runner: local")
+    assert said(write_project, with_containers(f"{{containers: [{PROXY}]}}", text)) == []
+
+
+def test_a_container_is_told_once_where_it_has_its_name_last(write_project):
+    text = with_containers(f"{{containers: [{PROXY}]}}")
+    again = f"pod_override: {{spec: {{containers: [{PROXY}]}}}}"
+    jobs = ["j", "k", f"l, annotations: {{airflow: {{{again}}}}}"]
+    entries = "".join(f"- {{tasks: [dbt:run], name: {each}}}\n" for each in jobs)
+    root = write_project(text.replace(JOB, f"jobs:\n{entries}"))
+    found = read_plans(Settings(root))[1]
+    assert [(each.code, each.location.line) for each in found] == [
+        (Code.LASTING_CONTAINER, 1),
+        (Code.LASTING_CONTAINER, 5),
+    ]
+
+
 def test_a_stream_without_keys_and_a_loader_that_appends_are_told(write_project):
     assert said(write_project, a=NO_KEY, x=APPEND) == [Code.NO_KEYS, Code.NO_KEYS]
 

@@ -156,9 +156,14 @@ def test_an_image_that_lacks_what_the_task_needs_says_what(project, text, said):
 
 
 def test_an_image_without_meltano_says_so(project):
-    done, summary = run(project, PATH="/nowhere")
+    done, summary = run(project, command=("melt", "run"))
     assert done.returncode == os.EX_CONFIG
-    assert summary.error == "`meltano` is not in the image: install it there"
+    assert summary.error == "`melt` is not in the image: install it there"
+
+
+def test_the_path_of_an_image_need_not_hold_the_environment_of_meltano(project):
+    done, _ = run(project, PATH=os.defpath)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_older_form_finds_its_plugins_by_their_types(project):
@@ -183,6 +188,18 @@ def test_sigterm_reaches_meltano_and_the_tap_and_143_comes_back(project):
     assert summary_of(project).exit_code == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(int((project / "tap.pid").read_text()), signal.SIGCONT)
+
+
+def test_who_does_not_heed_a_stop_is_killed_when_the_patience_ends(project):
+    command = ("sh", "-c", "trap '' TERM; touch ready; while :; do sleep 1; done")
+    process = subprocess.Popen(
+        arguments(project, "--patience=0.5", command=command), env=environ(project)
+    )
+    wait_until((project / "ready").exists, 60, "the process")
+    process.send_signal(signal.SIGTERM)
+    # The default is 20.
+    assert process.wait(15) == 128 + signal.SIGKILL
+    assert summary_of(project).exit_code == -signal.SIGKILL
 
 
 def test_a_meltano_that_is_killed_is_told_by_the_signal(project):

@@ -133,9 +133,9 @@ def in_order(part):
     if not isinstance(part, dict):
         return part
     found = {key: in_order(value) for key, value in part.items()}
-    for key, name in MERGE_KEYS.items():
+    for key in MERGE_KEYS:
         if isinstance(found.get(key), list):
-            found[key] = sorted(found[key], key=lambda item, name=name: str(item[name]))
+            found[key] = sorted(found[key], key=lambda item, key=key: item_name(key, item, 0))
     return found
 
 
@@ -163,6 +163,44 @@ def test_a_real_kubernetes_merges_alike(ask, override):
     assert theirs == template("replace", "-f-", stdin=ours)
     unchanged = override == OVERRIDES["what is not there cannot be taken away"]
     assert unchanged or theirs != in_order(stored)
+
+
+def merged_list(key, *parts):
+    """Return a list of which each part is laid over those before."""
+    found = {}
+    for part in parts:
+        found = merge_pods(found, {key: part})
+    return found[key]
+
+
+def test_ports_of_two_protocols_are_two():
+    tcp, udp = ({"containerPort": 53, "protocol": each} for each in ("TCP", "UDP"))
+    assert merged_list("ports", [tcp, udp]) == [tcp, udp]
+    assert merged_list("ports", [tcp], [udp]) == [tcp, udp]
+    named = {"containerPort": 53, "name": "dns"}
+    assert merged_list("ports", [udp, tcp], [named]) == [udp, {**tcp, **named}]
+    assert merged_list("ports", [named], [tcp]) == [{**tcp, **named}]
+
+
+def test_constraints_of_one_key_that_must_and_should_hold_are_two():
+    must, should = (
+        {"topologyKey": "zone", "whenUnsatisfiable": each, "maxSkew": 1}
+        for each in ("DoNotSchedule", "ScheduleAnyway")
+    )
+    key = "topologySpreadConstraints"
+    assert merged_list(key, [must, should]) == [must, should]
+    assert merged_list(key, [must], [should]) == [must, should]
+    assert merged_list(key, [must, should], [{**must, "maxSkew": 2}])[0]["maxSkew"] == 2
+
+
+@pytest.mark.parametrize("keep_removals", [False, True])
+def test_a_volume_has_one_source_the_last(keep_removals):
+    claim = {"name": "tmp", "persistentVolumeClaim": {"claimName": "c"}}
+    over = {"spec": {"volumes": [claim]}}
+    merged = merge_pods(POD, over, keep_removals=keep_removals)
+    assert merged["spec"]["volumes"] == [claim, {"name": "logs", "emptyDir": {}}]
+    again = merge_pods(merged, {"spec": {"volumes": [{"name": "tmp", "emptyDir": {}}]}})
+    assert again == POD
 
 
 def test_what_is_there_keeps_its_place_and_what_is_new_follows():
@@ -203,6 +241,16 @@ def test_parts_can_be_merged_before_the_pod_is_there(first, second):
         (of_base(env={"A": "b"}), "`env` that is no list of items with a `name` each"),
         (of_base(env="A=b"), "`env` that is no list"),
         (of_base(volumeMounts=[{"name": "x"}]), "with a `mountPath` each"),
+        (of_base(env=[{"name": ["A"]}]), "with a `name` each"),
+        (of_base(ports=[{"protocol": "UDP"}]), "with a `containerPort` each"),
+        (
+            of_base(ports=[{"containerPort": 53, "protocol": ["UDP"]}]),
+            "with a `containerPort` each",
+        ),
+        (
+            {"spec": {"topologySpreadConstraints": [{"topologyKey": "zone"}]}},
+            "with a `topologyKey` and a `whenUnsatisfiable` each",
+        ),
         (of_base(env=[{"name": "A", "$patch": "delete"}]), "`$patch`, which only kubectl knows"),
     ],
 )
@@ -225,5 +273,7 @@ def test_a_label_may_be_called_as_a_list_of_a_container():
 
 def test_items_are_called_by_what_they_merge_by_or_by_their_number():
     assert item_name("containers", {"name": "base"}, 0) == "base"
-    assert item_name("ports", {"containerPort": 80}, 1) == "80"
+    assert item_name("ports", {"containerPort": 80}, 1) == "80/TCP"
+    assert item_name("ports", {"containerPort": 80, "protocol": "UDP"}, 1) == "80/UDP"
+    assert item_name("ports", {"protocol": "UDP"}, 1) == "1"
     assert item_name("tolerations", {"key": "a"}, 2) == "2"

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from dag_factory.pod_values import (
@@ -51,8 +53,8 @@ def test_what_is_no_image_is_refused(value):
 
 
 def test_resources_are_quantities():
-    found = resources({"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"cpu": 0.5}})
-    assert found == {"requests": {"cpu": "1", "memory": "1.5Gi"}, "limits": {"cpu": "0.5"}}
+    found = resources({"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"cpu": 1.5}})
+    assert found == {"requests": {"cpu": "1", "memory": "1.5Gi"}, "limits": {"cpu": "1.5"}}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,8 @@ def test_quantities_are_those_of_kubernetes(quantity):
 
 
 @pytest.mark.parametrize(
-    "quantity", ["", "1 Gi", "1gi", "1ki", "1GB", "1mi", "-1", "one", True, None, ["1"], "1Gi\n"]
+    "quantity",
+    ["", "1e100", "1 Gi", "1gi", "1ki", "1GB", "1mi", "-1", "one", True, None, ["1"], "1Gi\n"],
 )
 def test_what_is_no_quantity_is_refused(quantity):
     with pytest.raises(ValueError, match="which is no quantity such as 500m or 1Gi"):
@@ -76,6 +79,25 @@ def test_what_is_no_quantity_is_refused(quantity):
 def test_memory_in_parts_of_a_byte_is_a_mistake():
     with pytest.raises(ValueError, match="`limits: memory: 512m`, which are parts of a byte"):
         resources({"limits": {"cpu": "512m", "memory": "512m"}})
+
+
+@pytest.mark.parametrize(
+    ("request_", "limit"),
+    [("2Gi", "1Gi"), ("1Gi", "1G"), ("1001m", "1"), ("1k", "999"), ("1.5", "1"), ("2e3", "1k"),
+     ("1Mi", "1000Ki"), ("1", "999m"), ("1u", "1n"), (2, 1), ("1Ei", "1E"), ("1P", "1T")],
+)  # fmt: skip
+def test_what_is_requested_is_not_above_its_limit(request_, limit):
+    quantities = {"requests": {"x": request_}, "limits": {"x": limit}}
+    wrong = f"has `requests: x: {request_}`, above its limit {limit}; request less, or raise the"
+    with pytest.raises(ValueError, match=re.escape(wrong)):
+        resources(quantities)
+    assert resources({"requests": {"x": limit}, "limits": {"x": request_}})
+
+
+def test_what_is_requested_may_be_its_limit_however_it_is_written():
+    for one, other in [("1Gi", "1024Mi"), ("1", "1000m"), ("1e3", "1k"), ("0.5", ".5"), (1, "1.")]:
+        assert resources({"requests": {"cpu": one}, "limits": {"cpu": other}})
+        assert resources({"requests": {"cpu": other}, "limits": {"cpu": one}})
 
 
 @pytest.mark.parametrize("value", [None, {}, [], "1Gi", {"request": {"cpu": "1"}}])
@@ -147,6 +169,12 @@ def test_what_are_no_tolerations_is_refused(value, wrong):
         tolerations(value)
 
 
+def test_a_container_that_kubernetes_ends_may_restart():
+    proxy = {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}
+    value = {"spec": {"initContainers": [proxy]}}
+    assert pod_override(value) == value
+
+
 def test_a_part_of_a_pod_is_taken_as_it_is():
     container = {"name": "base", "command": ["/entrypoint"], "env": [{"name": "A", "value": "b"}]}
     value = {
@@ -164,6 +192,16 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
         ({"spec": None}, "has `spec` that is no mapping"),
         ({"spec": ["a"]}, "has `spec` that is no mapping"),
         ({"metadata": "a"}, "has `metadata` that is no mapping"),
+        ({"metadata": {"name": "a"}}, "has a name; remove it, each try has a pod of its own"),
+        ({"metadata": {"namespace": "a"}}, r"has a namespace; write `operator: \{namespace: "),
+        ({"spec": {"restartPolicy": "Always"}}, "has a `restartPolicy`; remove it, the option"),
+        ({"spec": {"restartPolicy": None}}, "has a `restartPolicy`; remove it"),
+        (
+            {"spec": {"terminationGracePeriodSeconds": "60"}},
+            "has `terminationGracePeriodSeconds: 60`, which is no whole number from 0",
+        ),
+        ({"spec": {"terminationGracePeriodSeconds": ""}}, "which is no whole number from 0"),
+        ({"spec": {"terminationGracePeriodSeconds": -1}}, "which is no whole number from 0"),
         ({"spec": {"containers": None}}, "has `containers` without 'base', which runs Meltano"),
         ({"spec": {"containers": [{"env": []}]}}, "no list of items with a `name` each"),
         (

@@ -10,6 +10,7 @@ import pytest
 from running import wait_until
 from shell_project import COMMAND, RECORD, STATE_ID, WAITING, give_state, make_project, write_script
 
+from dag_factory import processes
 from dag_factory.processes import MeltanoProcess, ask_meltano, find_command
 
 METRIC = """INFO METRIC: {"type": "counter", "metric": "record_count", "value": 3,
@@ -90,6 +91,34 @@ def test_a_state_that_cannot_be_read_is_said_with_the_reason(project):
     assert summary.exit_code != 0
     assert summary.error.startswith("the run succeeded, but `meltano state get dev:tap-a-to-")
     assert "must be run inside a Meltano project" in summary.error
+
+
+@pytest.fixture
+def mute(tmp_path):
+    """A Meltano that runs well, and whose state is never told."""
+    write_script(tmp_path / "mute", '[ "$1" != state ] || { touch asked; sleep 600; }')
+    return str(tmp_path / "mute")
+
+
+def test_a_state_that_is_not_told_in_time_is_said(tmp_path, mute, monkeypatch):
+    monkeypatch.setattr(processes, "_ANSWER_SECONDS", 0.5)
+    summary, _ = run(tmp_path, (mute, "run"), bookmarked=[STATE_ID])
+    assert summary.exit_code == os.EX_UNAVAILABLE
+    asked = f"`meltano state get {STATE_ID}`"
+    assert summary.error == f"the run succeeded, but {asked} gave no answer in 0.5 seconds"
+
+
+def test_a_stop_ends_the_question_for_the_state_too(tmp_path, mute):
+    process = make_process(tmp_path, (mute, "run"), bookmarked=[STATE_ID])
+
+    def stop_when_it_asks():
+        wait_until((tmp_path / "asked").exists, 60, "the question")
+        process.stop()
+
+    thread = threading.Thread(target=stop_when_it_asks)
+    thread.start()
+    assert process.run(lambda _: None).exit_code == -signal.SIGTERM
+    thread.join()
 
 
 @pytest.mark.parametrize(

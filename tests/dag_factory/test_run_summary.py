@@ -36,12 +36,15 @@ def test_a_thousand_streams_fit_the_largest_and_the_newest_stay():
     kept = sorted(set(found.rows) - {"ström_0003"})
     assert kept == sorted(rows)[-len(kept) :]
     assert len(kept) > 10
+    assert sum(found.rows.values()) + found.left_out == sum(rows.values())
+    assert [*map(found.knows, ["ström_0003", kept[0], "ström_0000"])] == [True, True, False]
 
 
 def test_what_fits_is_whole():
     rows = {f"s{number}": number for number in range(200)}
     found = RunSummary.from_json(RunSummary(0, rows=rows, counted=True).to_json().decode())
-    assert (found.rows, found.is_part) == (rows, False)
+    assert (found.rows, found.is_part, found.left_out) == (rows, False, 0)
+    assert found.knows("a stream that there is not")
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "日", "🚀", "\x01", '"', "\ud800"])

@@ -110,6 +110,27 @@ def test_without_meltano_there_is_one_clear_line(call, monkeypatch):
     assert "`meltano` is not installed here: not beside /no/such/python" in said
 
 
+@pytest.mark.parametrize("state_id", ["../x", "/x", "a/..", "./x", "a\nb"])
+def test_a_state_id_is_never_a_path_to_another_folder(call, tmp_path, monkeypatch, state_id):
+    """Meltano removes any folder that a state ID leads to, where state lies in files."""
+    monkeypatch.setenv("MELTANO_STATE_BACKEND_URI", f"file://{tmp_path}/states")
+    for folder in ("states", "x"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "x" / "state.json").write_text('{"completed": {"singer_state": {}}}')
+    for argv in (
+        ("show", "--", state_id),
+        ("copy", "--", "a", state_id, state_id),
+        ("clear", "--", state_id, state_id),
+        ("release_lock", "--", state_id),
+    ):
+        code, said = call(*argv)
+        assert (code, said) == (
+            os.EX_CONFIG,
+            f"{state_id!r} is no state ID; `list` names those that have state\n",
+        )
+    assert (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize("argv", [(), ("drop",), ("list", "a"), ("show", "a", "b"), ("show", "-a")])
 def test_a_wrong_call_is_told(call, argv, capsys):
     with pytest.raises(SystemExit) as ended:

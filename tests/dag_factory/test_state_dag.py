@@ -151,7 +151,7 @@ def test_a_folder_that_holds_no_state_is_never_cleared(project, monkeypatch):
         with pytest.raises(ParamValidationError):
             act(project, "clear", **fields)
         values = {"action": "clear", "target": None, **fields}
-        with pytest.raises(AirflowFailException, match="holds no state"):
+        with pytest.raises(AirflowFailException, match="is no state ID"):
             execute(make_dag(project), values)
     assert precious.exists()
 
@@ -249,7 +249,7 @@ def test_in_production_it_is_a_pod_like_any_other(tmp_path):
     assert container["resources"]["limits"] == {"memory": "1Gi"}
     assert container["envFrom"] == [{"secretRef": {"name": "meltano"}}]
     twice = ["--all $$(HOME)"] * 2
-    assert container["args"] == ["--", "meltano-state", "clear", "--", *twice]
+    assert container["args"] == ["--patience=20", "--", "meltano-state", "clear", "--", *twice]
     assert container["env"] == [
         {"name": "MELTANO_ENVIRONMENT", "value": "dev"},
         {"name": "MELTANO_JOB_TRIGGER", "value": "airflow:meltano_state/r1"},
@@ -265,7 +265,7 @@ def test_it_has_the_secrets_of_its_environment_such_as_that_of_the_database(tmp_
     run = task.prepare(context_of(dag, {"action": "list"}))
     (container,) = pod_of_run(task.template(), run)["spec"]["containers"]
     arguments = ["--secret", "acme/dev/meltano/database"] if reads else []
-    assert container["args"] == [*arguments, "--", "meltano-state", "list", "--"]
+    assert container["args"] == ["--patience=20", *arguments, "--", "meltano-state", "list", "--"]
     names = [each["secretRef"]["name"] for each in container["envFrom"]]
     assert names == (["meltano"] if reads else ["acme-dev-meltano-database", "meltano"])
 

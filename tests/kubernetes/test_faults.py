@@ -38,6 +38,82 @@ def test_a_pod_that_wants_more_memory_than_it_may_have(pods):
     assert pods.rows("greedy") == (ROWS, ROWS)
 
 
+@pytest.mark.parametrize("job", ["cleared", "cleared_deferred"])
+def test_a_task_that_is_cleared_while_it_runs_starts_again(pods, job):
+    pods.forget("cleared")
+    run = pods.start(job)
+    run.wait_for_rows("cleared")
+    run.clear()
+    assert run.end() == "success"
+    *_, (first, reason), (second, _) = pods.meltano_runs("tap-cleared")
+    assert (first, "terminated" in str(reason), second) == ("FAIL", True, "SUCCESS")
+    assert pods.started(job) == 2
+    assert pods.rows("cleared") == (ROWS, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("job", "said"), [("late", "Timeout, PID"), ("late_deferred", "took longer than 0:00:08")]
+)
+def test_a_task_that_takes_longer_than_it_may(pods, job, said):
+    pods.forget("late")
+    run = pods.start(job)
+    assert run.end() == "failed"
+    assert said in run.log()
+    wait_until(lambda: not pods.of(job), 60, "the end of the pod")
+    *_, (state, reason) = pods.meltano_runs("tap-late")
+    assert (state, "terminated" in str(reason)) == ("FAIL", True)
+
+
+def test_a_worker_that_is_asked_to_stop(pods):
+    run = pods.start("worker")
+    run.wait_for_rows("worker")
+    scheduler = pods.airflow.local.processes()["scheduler"]
+    [task] = [each for worker in scheduler.children() for each in worker.children()]
+    task.terminate()
+    assert run.end() == "success"
+    assert run.task["try_number"] == 2
+    assert "Meltano was stopped" in run.log(1)
+    *_, (first, reason), (second, _) = pods.meltano_runs("tap-worker")
+    assert (first, "terminated" in str(reason), second) == ("FAIL", True, "SUCCESS")
+    assert pods.rows("worker") == (ROWS, ROWS)
+
+
+@pytest.mark.timeout(900)
+def test_a_pod_that_is_killed_waits_for_its_lock_without_spending_a_try(pods):
+    """The one test that waits for the five minutes for which Meltano holds a dead run's lock."""
+    if not pods.cluster.is_ours:
+        pytest.skip("the processes of this cluster's pods are not here")
+    run = pods.start("killed")
+    run.wait_for_rows("killed")
+    commands = ((each, each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"]))
+    [task] = [
+        each
+        for each, words in commands
+        if "tap-killed" in words and any(word.endswith("/meltano-task") for word in words)
+    ]
+    task.kill()
+    assert run.end(600) == "success"
+    assert run.task["try_number"] == 2
+    assert "Meltano was killed by SIGKILL" in run.log(1)
+    assert "Waiting, without spending a try" in run.log(2)
+    assert pods.rows("killed") == (ROWS, ROWS)
+    assert [state for state, _ in pods.meltano_runs("tap-killed")] == ["FAIL", "SUCCESS"]
+
+
+def test_a_pod_that_is_evicted(pods):
+    run = pods.start("evicted")
+    assert run.end() == "failed"
+    assert "Evicted: the pod" in run.log()
+
+
+def test_an_image_that_is_not_to_be_had_is_named_when_the_task_was_deferred(pods):
+    run = pods.start("absent_deferred")
+    assert run.end() == "failed"
+    assert "ErrImagePull: the image localhost/absent:1 cannot be pulled" in run.log()
+    assert "404" not in run.log()
+    wait_until(lambda: not pods.of("absent_deferred"), 180, "the end of the pod")
+
+
 def test_two_jobs_of_one_pair_wait_for_each_other_without_spending_a_try(pods):
     first = pods.start("first")
     first.wait_for_rows("shared")
@@ -114,8 +190,7 @@ def test_a_kubelet_that_is_killed_and_comes_back(pods):
 
 @pytest.mark.parametrize("job", ["server", "server_deferred"])
 def test_an_api_server_that_is_away_for_half_a_minute(pods, job):
-    pods.postgres.query("drop schema if exists server cascade")
-    pods.postgres.query("delete from state where state_id like '%tap-server%'")
+    pods.forget("server")
     run = pods.start(job)
     run.wait_for_rows("server")
     with pods.cluster.without("kube-apiserver"):

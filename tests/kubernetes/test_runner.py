@@ -64,6 +64,21 @@ def test_a_pod_that_no_node_takes_says_so(pods):
     wait_until(lambda: not pods.of("unschedulable"), 60, "the end of the pod")
 
 
+def test_a_pod_that_kubernetes_does_not_take_says_so(pods):
+    run = pods.start("nowhere")
+    assert run.end() == "failed"
+    assert "Kubernetes refused the pod: " in run.log()
+    assert "see the role of its connection" in run.log()
+
+
+def test_a_pod_that_is_wrong_is_not_tried_again(pods):
+    run = pods.start("wrong")
+    assert run.end() == "failed"
+    assert run.task["try_number"] == 1
+    assert "spec.dnsPolicy: Unsupported value" in run.log()
+    assert "correct `resources` or `pod_override`" in run.log()
+
+
 def test_an_image_of_another_version_of_the_project_is_not_run(pods):
     file = pods.airflow.checkout / "pods/meltano.yml"
     before = file.read_text()

@@ -61,6 +61,11 @@ class Pods:
                 return 0, 0
             raise
 
+    def forget(self, name: str) -> None:
+        """Forget the rows and the state of a tap, whose schema has its name."""
+        self.postgres.query(f"drop schema if exists {name} cascade")
+        self.postgres.query("delete from state where state_id like %s", f"%tap-{name}-%")
+
     def meltano_runs(self, tap: str) -> list[tuple[str, str]]:
         """Return the state and the reason of each of Meltano's runs of a tap."""
         sql = "select state, payload from runs where job_name = %s order by started_at"
@@ -105,3 +110,10 @@ class PodRun:
         """Mark its task as somebody does in the UI."""
         path = f"{self.path}/taskInstances/{self.task['task_id']}"
         self.pods.api.patch(path, json={"new_state": state}).raise_for_status()
+
+    def clear(self) -> None:
+        """Clear it as somebody does in the UI."""
+        dag, _, run_id = self.path.partition("/dagRuns/")
+        which = {"dag_run_id": run_id, "only_failed": False, "only_running": False}
+        body = {"dry_run": False, **which}
+        self.pods.api.post(f"{dag}/clearTaskInstances", json=body).raise_for_status()

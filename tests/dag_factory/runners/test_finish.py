@@ -105,16 +105,34 @@ def test_rows_that_are_missing_fail_for_good_and_tell_no_asset():
     assert events["asset"].extra == {}
 
 
-@pytest.mark.parametrize(
-    ("summary", "why"),
-    [
-        (RunSummary(0), "The log level is too high"),
-        (RunSummary(0, rows={"a": 1}, counted=True, is_part=True), "There are too many streams"),
-    ],
-)
-def test_rows_that_nobody_could_count_are_not_expected_and_the_log_says_so(summary, why, caplog):
-    finish(summary, expect=Expectation(Bounds(5)))
-    assert f"{why} to count the rows of each, so none are expected." in caplog.text
+def test_rows_that_nobody_could_count_are_not_expected_and_the_log_says_so(caplog):
+    finish(RunSummary(0), expect=Expectation(Bounds(5)))
+    assert "The log level is too high to count rows, so none are expected." in caplog.text
+
+
+MANY = {f"stream_{number}": number for number in range(1000)}
+
+
+def of_many(**expected):
+    """End a run of a thousand streams as its pod tells of it."""
+    summary = RunSummary(0, rows=MANY, counted=True).to_json().decode()
+    finish(RunSummary.from_json(summary), expect=Expectation(**expected))
+
+
+def test_all_rows_count_also_where_not_all_streams_are_told(caplog):
+    of_many(run=Bounds(499500, 499500))
+    with pytest.raises(AirflowFailException, match="at least 499501 rows, and there were 499500"):
+        of_many(run=Bounds(499501))
+    assert not caplog.records
+
+
+def test_of_many_streams_those_that_are_told_are_checked_and_the_log_names_the_others(caplog):
+    with pytest.raises(AirflowFailException, match="stream stream_999: expected at most 5 rows"):
+        of_many(streams={"stream_999": Bounds(0, 5)})
+    assert not caplog.records
+    of_many(streams={"stream_1": Bounds(5), "stream_999": Bounds(5), "stream_0": Bounds(5)})
+    [record] = caplog.records
+    assert record.message.endswith("nothing is expected of stream_0, stream_1.")
 
 
 def test_where_only_an_age_is_expected_nobody_misses_counts(caplog):

@@ -136,7 +136,8 @@ def test_a_run_has_its_command_and_its_variables():
     )
     pod = pod_of_run(template(), run)
     assert base(pod)["args"] == [
-        *("--digest=0123", "--extractor=tap-a", "--extractor=tap-b", "--bookmark=dev:a"),
+        *("--patience=20", "--digest=0123"),
+        *("--extractor=tap-a", "--extractor=tap-b", "--bookmark=dev:a"),
         *("--", "meltano", "run", "tap-a"),
     ]
     assert variables(pod) == {"A": "b", "MELTANO_ENVIRONMENT": "prod"}
@@ -164,7 +165,7 @@ SECRETS = (
 def test_a_run_has_the_names_of_its_secrets_in_its_arguments():
     pod = pod_of_run(template(), PreparedRun(("meltano",), {}, sensitive=("K",), secrets=SECRETS))
     assert base(pod)["args"] == [
-        "--sensitive=K",
+        *("--patience=20", "--sensitive=K"),
         *("--plugin-secret", "Acme/prod/meltano/tap_b", "Acme/prod/meltano/tap-a"),
         *("--plugin-secret", "Acme/prod/meltano/target-x"),
         *("--secret", "Acme/prod/meltano/shared/proxy", "--", "meltano"),
@@ -199,6 +200,13 @@ def test_what_an_override_gives_stays_and_comes_last():
     assert given(pod_override=override) == [own]
 
 
+@pytest.mark.parametrize(("grace", "patience"), [(600, 590), (11, 1), (5, 1), (0, 1), (None, 20)])
+def test_meltano_has_the_grace_period_of_the_pod_but_for_its_end(grace, patience):
+    override = {"spec": {"terminationGracePeriodSeconds": grace}}
+    pod = pod_of_run(template(pod_override=override), PreparedRun(("x",), {}))
+    assert base(pod)["args"] == [f"--patience={patience}", "--", "x"]
+
+
 ODD = ["$(HOME)", "$$", "$", "$$(A)", "a$b", "$(", "été 🚀", "a b'\"\n\\", ""]
 ECHO = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
 
@@ -216,5 +224,5 @@ def test_a_real_kubernetes_hands_on_words_and_variables_as_they_are(cluster, mel
         succeeded = "--for=jsonpath={.status.phase}=Succeeded"
         cluster.kubectl("-n", namespace, "wait", "--timeout=120s", succeeded, "pod/odd")
         given, environ = json.loads(cluster.kubectl("-n", namespace, "logs", "odd"))
-    assert given == ["--", *run.argv]
+    assert given == ["--patience=20", "--", *run.argv]
     assert {name: environ[name] for name in values} == values
