@@ -3,7 +3,8 @@
 `annotations` is Meltano's own place for other tools' metadata:
 https://docs.meltano.com/concepts/project#annotations. The nearest place wins: the top level of
 meltano.yml < a plugin (the loader, then the extractor) < the job < `tasks:` of the job < the
-environment < `jobs:` of the environment. `tags` and mappings add up, everything else replaces.
+environment < `jobs:` of the environment. `tags`, `secrets` and mappings add up, everything else
+replaces.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from dag_factory.errors import Code, Location, Problem, shown
+from dag_factory.option_values import Secrets
 from dag_factory.options import KEY, OPTIONS, PARTS, DagOptions, Level, TaskOptions, is_option
 from dag_factory.pod_merge import item_name, merge_pods
 from dag_factory.yaml_files import YamlMap
@@ -198,13 +200,15 @@ def _combined(places: Iterable[Annotations], kind: type) -> dict[str, Any]:
 
 _ADD_UP = (
     *("tags", "owner_links", "params", "dag", "operator"),
-    *("resources", "node_selector", "pod_override"),
+    *("resources", "node_selector", "secrets", "pod_override"),
 )
 
 
 def _added(name: str, earlier: Any, value: Any) -> Any:
     if name in ("resources", "pod_override"):
         return merge_pods(earlier, value, keep_removals=True)
+    if isinstance(value, Secrets):
+        return earlier.under(value)
     if isinstance(value, Mapping):
         return {**earlier, **value}
     return tuple(dict.fromkeys((*earlier, *value)))

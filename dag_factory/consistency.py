@@ -28,7 +28,8 @@ def no_shared_database(
 
     Meltano keeps bookmarks, and the lock that keeps two runs of a state ID apart, in its system
     database, by default a file that ends with the pod:
-    https://docs.meltano.com/concepts/project#system-database.
+    https://docs.meltano.com/concepts/project#system-database. What a Secret, or a secret whose keys
+    are variables, holds is not known here: it may be the database.
 
     Args:
         project: The project.
@@ -45,7 +46,9 @@ def no_shared_database(
         backend.get("uri") if isinstance(backend, Mapping) else None,
     )
     is_set = any(each and not str(each).startswith(_OWN) for each in written)
-    if not (is_set or named & {_DATABASE, _STATE} or _is_in_pods(options.pod_override)):
+    of_variables = {*options.secrets.names} - {each.name for each in project.plugins}
+    is_given = _is_in_pods(options.pod_override) or bool(of_variables)
+    if not (is_set or is_given or named & {_DATABASE, _STATE}):
         message = (
             f"pods of {environment.name!r} share neither a system database nor a state backend,"
             " so that their bookmarks are lost"

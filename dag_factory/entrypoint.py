@@ -1,7 +1,8 @@
 """What a container of a Meltano image starts: `meltano-task [options] -- meltano run TAP TARGET`.
 
-It compares the image's project with the one that the DAG was made from, runs Meltano, hands signals
-on to it and its plugins, gives back its exit code, and leaves a summary where Kubernetes reads it:
+It compares the image's project with the one that the DAG was made from, reads the secrets whose
+names it is given, runs Meltano with what they hold as variables, hands signals on to it and its
+plugins, gives back its exit code, and leaves a summary where Kubernetes reads it:
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 """
 
@@ -13,16 +14,21 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from dag_factory.blocks import Grammar
 from dag_factory.digests import task_digest
+from dag_factory.errors import SecretsError
+from dag_factory.masks import make_mask
+from dag_factory.plan import SecretPlan
 from dag_factory.plugins import Plugin
 from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import Project, read_project
 from dag_factory.run_summary import RunSummary
+from dag_factory.secret_values import overridden, read_secrets
 from dag_factory.summary import LogEntry
 
 _PRIVATE = 0o077
@@ -34,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one task, and return its exit code.
 
     Meltano's own, or `os.EX_TEMPFAIL` (75) where another run holds the state ID, or `os.EX_CONFIG`
-    (78) where it was not started because no retry would help. 128 and its number stands for a
-    signal.
+    (78) where it was not started because no retry would help, or `os.EX_UNAVAILABLE` (69) where AWS
+    was not reached, or bookmarks not in time. 128 and its number stands for a signal.
     """
     # The first process of a container gets only those signals that it handles.
     asked: list[int] = []
@@ -57,6 +63,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--digest", default="", help="of what the task needs of the project")
     parser.add_argument("--extractor", action="append", default=[], help="whose rows are counted")
     parser.add_argument("--bookmark", action="append", default=[], help="a state ID to look at")
+    parser.add_argument(
+        "--sensitive",
+        action="append",
+        default=[],
+        metavar="VARIABLE",
+        help="whose value no line shows",
+    )
+    parser.add_argument(
+        "--plugin-secret",
+        action="append",
+        default=[],
+        nargs="+",
+        metavar="NAME",
+        help="a secret of a plugin, and those of the plugins that it inherits from",
+    )
+    parser.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a secret whose keys are variables",
+    )
     parser.add_argument(
         "--patience",
         type=float,
@@ -82,10 +110,18 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
     if reason:
         _show(LogEntry(logging.ERROR, None, reason))
         return RunSummary(os.EX_CONFIG, reason)
+    try:
+        variables = read_secrets(_secrets(options))
+    except SecretsError as error:
+        _show(LogEntry(logging.ERROR, None, str(error)))
+        return RunSummary(error.exit_code, str(error))
+    for line in overridden(variables, os.environ):
+        _show(LogEntry(logging.INFO, None, line))
+    mask = make_mask([*variables.values(), *filter(None, map(os.environ.get, options.sensitive))])
     process = MeltanoProcess(
         [executable or "", *options.command[1:]],
         root,
-        os.environ,
+        {**variables, **os.environ},
         extractors=options.extractor,
         bookmarked=options.bookmark,
         patience=options.patience,
@@ -94,7 +130,13 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
         signal.signal(number, lambda *_: process.stop())
     if asked:
         process.stop()
-    return process.run(_show)
+    summary = process.run(lambda entry: _show(entry, mask))
+    return replace(summary, error=summary.error and mask(summary.error))
+
+
+def _secrets(options: argparse.Namespace) -> list[SecretPlan]:
+    of_plugins = [SecretPlan(tuple(each), of_plugin=True) for each in options.plugin_secret]
+    return of_plugins + [SecretPlan((each,), of_plugin=False) for each in options.secret]
 
 
 def _difference(root: Path, wanted: str, command: Sequence[str]) -> str | None:
@@ -133,10 +175,10 @@ def _plugins(project: Project, command: Sequence[str]) -> Iterator[tuple[str, Pl
             yield word, grammar.plugin_of(word)
 
 
-def _show(entry: LogEntry) -> None:
+def _show(entry: LogEntry, mask: Callable[[str], str] = str) -> None:
     """Print a line as Airflow recognises its level."""
     level = "" if entry.level == logging.INFO else f"{logging.getLevelName(entry.level)}: "
-    print(f"{level}{entry.text}", flush=True)
+    print(f"{level}{mask(entry.text)}", flush=True)
 
 
 if __name__ == "__main__":

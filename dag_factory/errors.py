@@ -2,7 +2,8 @@
 
     DagFactoryError      everything this package raises on purpose
     ├── ProjectError     a project, or parts of it, cannot run; carries the problems
-    └── SettingsError    an environment variable of this deployment is unusable
+    ├── SettingsError    an environment variable of this deployment is unusable
+    └── SecretsError     secrets of a task cannot be read, or hold what no task can use
 
 A mistake in a project is a value first (`Problem`) and an exception only at the edge, so that one
 report names every mistake and one bad job never hides a good one.
@@ -11,6 +12,7 @@ report names every mistake and one bad job never hides a good one.
 from __future__ import annotations
 
 import difflib
+import os
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -200,3 +202,18 @@ class ProjectError(DagFactoryError):
 
 class SettingsError(DagFactoryError):
     """An environment variable of this deployment is unusable; the message says what to do."""
+
+
+class SecretsError(DagFactoryError):
+    """Secrets of a task cannot be read, or hold what no task can use.
+
+    The message is one line that names them and says what to do; never what they hold.
+
+    Attributes:
+        exit_code: What a task ends with that has not started therefore: `os.EX_CONFIG` (78), as no
+            retry would help, or `os.EX_UNAVAILABLE` (69), as one may.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        self.exit_code = os.EX_UNAVAILABLE if may_pass else os.EX_CONFIG
+        super().__init__(message)

@@ -2,7 +2,7 @@
 
 What is sensitive is what its plugin, or its plugin's lock file, declares so:
 https://docs.meltano.com/reference/settings (kinds `password` and `oauth`, `sensitive: true`).
-Everything else in the project, also the annotations, is judged by `secret_values`.
+Everything else in the project, also the annotations, is judged by `secret_texts`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from dag_factory.errors import Code, Location, Problem
 from dag_factory.plugins import Plugin
 from dag_factory.project import Project
-from dag_factory.secret_values import is_literal, secret_in
+from dag_factory.secret_texts import is_literal, secret_in
 from dag_factory.yaml_files import YamlList, YamlMap
 
 _STORE = "take it out of the file, and give Meltano the variable {} where it runs"

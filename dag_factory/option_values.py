@@ -29,8 +29,11 @@ _LONGEST_LINK = 500
 _AGE = "max_age"
 _ROWS = ("min", "max")
 _EXPECTED = {"rows", _AGE, "streams"}
+_SECRET_NAME = re.compile(r"[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
+SECRET_MODES = ("aws", "k8s")
+"""From where pods have their secrets: AWS Secrets Manager, or Secrets of Kubernetes."""
 EVENTS = ("failure", "retry", "deadline")
 """What somebody can hear of: the last try failed, another one follows, a run is late."""
 WEIGHT_RULES = ("downstream", "upstream", "absolute")
@@ -83,6 +86,27 @@ class Notifier:
 
     def __str__(self) -> str:
         return self.class_path
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Which secrets a task reads beside those of its plugins, and how a pod has them.
+
+    Attributes:
+        names: Below those of the environment: of other plugins, or of variables for any.
+        mode: One of `SECRET_MODES`; `None` where it is not said, which means `aws`.
+    """
+
+    names: tuple[str, ...] = ()
+    mode: str | None = None
+
+    def __str__(self) -> str:
+        return ", ".join([*self.names, *([f"mode: {self.mode}"] if self.mode else [])]) or "none"
+
+    def under(self, later: Secrets) -> Secrets:
+        """Return what holds where another place adds names, or says another mode."""
+        names = tuple(dict.fromkeys((*self.names, *later.names)))
+        return Secrets(names, later.mode or self.mode)
 
 
 def text(value: Any) -> str:
@@ -271,6 +295,25 @@ def after(value: Any) -> After:
     if not found:
         raise ValueError("names no job")
     return After(found, any=how == "any" and len(found) > 1)
+
+
+def secrets(value: Any) -> Secrets:
+    """Read names of secrets: `[NAME, ...]`, or `{mode: k8s, names: [NAME, ...]}`."""
+    if isinstance(value, list):
+        value = {"names": value}
+    if not isinstance(value, dict) or not value or not set(value) <= {"names", "mode"}:
+        raise ValueError("is neither [NAME, ...] nor {mode: ..., names: [NAME, ...]}")
+    names = texts(value.get("names", []))
+    if wrong := [each for each in names if not is_secret_name(each)]:
+        raise ValueError(f"has {wrong[0]!r}, which is no name of a secret such as shared/proxy")
+    if "mode" in value and value["mode"] not in SECRET_MODES:
+        raise ValueError(f"has a mode that is none of {', '.join(SECRET_MODES)}")
+    return Secrets(names, value.get("mode"))
+
+
+def is_secret_name(text: str) -> bool:
+    """Return whether a text can be the name of a secret, or a part of one."""
+    return _SECRET_NAME.fullmatch(text) is not None
 
 
 def notifiers(value: Any) -> tuple[Notifier, ...]:

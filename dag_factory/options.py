@@ -12,7 +12,7 @@ from typing import Any
 from dag_factory import option_values as values
 from dag_factory import pod_values
 from dag_factory.expectations import Expectation
-from dag_factory.option_values import After, Notifier
+from dag_factory.option_values import After, Notifier, Secrets
 
 KEY = "airflow"
 """Whose options stand below it in `annotations`."""
@@ -109,6 +109,8 @@ class TaskOptions:
         service_account: That of its pod; the namespace's default one, when unset.
         node_selector: The labels of the nodes that its pod may run on.
         tolerations: The taints of nodes that its pod bears.
+        secrets: Those that it reads beside those of its plugins, and from where a pod has them:
+            AWS Secrets Manager (`aws`), or Secrets of Kubernetes (`k8s`).
         pod_override: A part of a pod, laid over what the runner makes, the way Kubernetes merges.
         operator: More arguments of its Airflow operator.
     """
@@ -131,6 +133,7 @@ class TaskOptions:
     service_account: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
+    secrets: Secrets = field(default_factory=Secrets)
     pod_override: Mapping[str, Any] = field(default_factory=dict)
     operator: Mapping[str, Any] = field(default_factory=dict)
 
@@ -138,6 +141,11 @@ class TaskOptions:
     def in_pod(self) -> bool:
         """Whether the task is a pod."""
         return self.runner == "kubernetes"
+
+    @property
+    def given_secrets(self) -> bool:
+        """Whether Kubernetes hands its pod the secrets, so that it reads none itself."""
+        return self.in_pod and self.secrets.mode == "k8s"
 
 
 @dataclass(frozen=True)
@@ -187,6 +195,12 @@ _JOB_CONDITIONS = [
     {**_MAP, "properties": {how: _TEXTS}, "required": [how], "additionalProperties": False}
     for how in ("all", "any")
 ]
+_SECRETS = {
+    **_MAP,
+    "properties": {"mode": {"enum": list(values.SECRET_MODES)}, "names": _TEXTS},
+    "minProperties": 1,
+    "additionalProperties": False,
+}
 _NUMBER = {"type": "integer", "minimum": 0}
 _QUANTITIES = {**_MAP, "additionalProperties": {"type": ["string", "number"]}}
 _PARAM = {**_MAP, "properties": {"type": {"enum": [*values.PARAM_TYPES]}}, "required": ["type"]}
@@ -263,6 +277,7 @@ OPTIONS: Mapping[str, Option] = {
         pod_values.labels, _OF_TASK, {**_MAP, "additionalProperties": {"type": "string"}}
     ),
     "tolerations": Option(pod_values.tolerations, _OF_TASK, {"type": "array", "items": _MAP}),
+    "secrets": Option(values.secrets, _OF_TASK, {"anyOf": [_TEXTS, _SECRETS]}),
     "pod_override": Option(
         pod_values.pod_override,
         _OF_TASK,

@@ -36,6 +36,21 @@ class ExtractorPlan:
 
 
 @dataclass(frozen=True)
+class SecretPlan:
+    """A secret that a task reads when it starts.
+
+    Attributes:
+        names: Its name. Of a plugin that inherits from others of the project, the names of theirs
+            follow: each that exists is read, and one must.
+        of_plugin: Whether its keys are settings of the plugin whose name ends its own; else they
+            are variables.
+    """
+
+    names: tuple[str, ...]
+    of_plugin: bool
+
+
+@dataclass(frozen=True)
 class TaskPlan:
     """One Airflow task.
 
@@ -46,7 +61,8 @@ class TaskPlan:
         state_ids: Under which Meltano keeps the bookmarks of its pairs, and locks them.
         assets: The names of the Airflow assets that it updates: one per pair.
         extractors: Those that it runs.
-        secrets: The variables of its plugins' sensitive settings.
+        sensitive: The variables of its plugins' sensitive settings, and of those that they inherit.
+        secrets: What it reads of AWS Secrets Manager, or Kubernetes hands to its pod.
         digest: Of what it needs of the project, so that an image can be compared with it.
         options: How Airflow runs it.
     """
@@ -57,7 +73,8 @@ class TaskPlan:
     state_ids: tuple[str, ...] = ()
     assets: tuple[str, ...] = ()
     extractors: tuple[ExtractorPlan, ...] = ()
-    secrets: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    secrets: tuple[SecretPlan, ...] = ()
     digest: str = ""
     options: TaskOptions = field(default_factory=TaskOptions)
 

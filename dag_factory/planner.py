@@ -44,7 +44,7 @@ def read_plans(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, 
     project, problems = read_project(settings.project_root)
     if project is None:
         return (), problems
-    plans, unplanned = plan_project(project, settings)
+    plans, _, unplanned = plan_project(project, settings)
     found = (*problems, *unplanned, *wrong_secrets(project), *unread(project))
     return plans, without_ignored(in_order(found))
 

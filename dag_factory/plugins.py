@@ -75,6 +75,11 @@ class Plugin:
     definition: tuple[Mapping[str, Any], ...] = field(compare=False)
     options: Annotations = field(default_factory=Annotations)
 
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """Its name, and those of the plugins of the project that it inherits from."""
+        return tuple(each["name"] for each in self.definition if isinstance(each, YamlMap))
+
 
 def env_var(prefix: str, setting: str) -> str:
     """Return the variable of a setting, by to_env_var of meltano/core/utils."""

@@ -21,8 +21,8 @@ class RunSummary:
     Attributes:
         exit_code: That of the process; negative for the signal that killed it. `os.EX_TEMPFAIL`
             (75): another run holds the state ID. `os.EX_CONFIG` (78): it was not started, as
-            no retry would help. `os.EX_UNAVAILABLE` (69): it succeeded, and its bookmarks could not
-            be read in time.
+            no retry would help. `os.EX_UNAVAILABLE` (69): AWS was not reached, so that it was not
+            started; or it succeeded, and its bookmarks could not be read in time.
         error: The last error that it logged.
         rows: The rows of each stream, or `None` where nobody counted.
         counted: Whether the log was as fine as to hold counts at all.

@@ -22,7 +22,7 @@ from dag_factory.params import (
     default_variables,
     unknown_field,
 )
-from dag_factory.plan import DagPlan, SchedulePlan, TaskPlan
+from dag_factory.plan import DagPlan, SchedulePlan, SecretPlan, TaskPlan
 from dag_factory.shapes import STATE_ID_DELIMITER
 
 _BACKFILL = "backfill"
@@ -48,7 +48,8 @@ class PreparedRun:
         streams: Those that were chosen by their whole names.
         bookmarked: The state IDs whose bookmarks tell how old its newest rows are.
         digest: Of what the task needs of the project.
-        secrets: The variables whose values no log may show.
+        sensitive: The variables whose values no log may show.
+        secrets: What it reads of AWS Secrets Manager when it starts.
     """
 
     argv: tuple[str, ...]
@@ -59,7 +60,8 @@ class PreparedRun:
     streams: tuple[str, ...] = ()
     bookmarked: tuple[str, ...] = ()
     digest: str = ""
-    secrets: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    secrets: tuple[SecretPlan, ...] = ()
 
 
 Prepare = Callable[[Mapping[str, Any]], PreparedRun]
@@ -102,7 +104,13 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
         "MELTANO_RUN_ID": str(context["ti"].id),
     }
     if params.get(DRY_RUN) is True:
-        return PreparedRun(_dry_run(plan), variables, is_dry=True, secrets=task.secrets)
+        return PreparedRun(
+            _dry_run(plan),
+            variables,
+            is_dry=True,
+            sensitive=task.sensitive,
+            secrets=secrets_to_read(task),
+        )
     extractors = tuple(each.name for each in task.extractors)
     argv, expect = task.argv, task.options.expect
     if dag_run.run_type == _BACKFILL:
@@ -115,8 +123,14 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
         streams=tuple(chosen_streams(task, params)),
         bookmarked=_bookmarked(task, variables) if expect and expect.of_age else (),
         digest=task.digest,
-        secrets=task.secrets,
+        sensitive=task.sensitive,
+        secrets=secrets_to_read(task),
     )
+
+
+def secrets_to_read(task: TaskPlan) -> tuple[SecretPlan, ...]:
+    """Return what a task reads of AWS Secrets Manager: nothing where Kubernetes hands it over."""
+    return () if task.options.given_secrets else task.secrets
 
 
 def _bookmarked(task: TaskPlan, variables: Mapping[str, str]) -> tuple[str, ...]:

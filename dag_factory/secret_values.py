@@ -1,161 +1,208 @@
-"""What looks like a secret where no plugin declares it: by its name, its form, or its randomness.
-
-The forms are those of gitleaks and detect-secrets for services that data comes from or goes to.
-Everything here is about one name or one text; nothing keeps or returns the secret itself.
-"""
+"""What the secrets of a task hold, read from AWS Secrets Manager when it starts."""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
 import re
-from collections import Counter
-from functools import lru_cache
-from math import log2
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-# ENV_VAR_PATTERN of meltano/core/utils; $(VAR) of Kubernetes; {{ }} of Jinja.
-_REFERENCE = re.compile(r"\$(?:[A-Z][A-Z0-9_]*|\{\w+\}|\(\w+\))|\{\{.{0,200}?\}\}", re.DOTALL)
-_PLACEHOLDER = re.compile(
-    r"<.*>|\{[\w .-]*\}|\[[\w .-]*\]|x{3,}|\*+|\.{3}|-+|_+"
-    r"|.*(?:change|replace|fill)[-_ ]?(?:me|this|it|in)\b.*|.*placeholder.*|your[-_ ].*|.*example"
-    r"|to[-_ ]?do|tbd|dummy|none|null|n/?a|true|false|yes|no|on|off",
-    re.IGNORECASE,
-)
-_NAME_PARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-_SECRET_NAME = re.compile(
-    r"(?:.*(?:password|passwd|passphrase|pwd|secret|api_?key|credentials?)"
-    r"|(?:.*_)?(?:pass|passcode|authorization|url_auth|connection_string|service_account_info)"
-    r"|(?:.*_)?(?:access|account|auth|encryption|master|private|secret|signing|storage)_key(?:_id)?"
-    r"|(?!.*(?:page|next|continuation)_token$).*token|.*passwords"
-    r"|(?:.*_)?(?:api_keys|(?:access|api|auth|bearer)_tokens))"
-    r"(?:_(?:json|string|value|base64|b64|dev|test|staging|stg|prod|production|old|new|\d+))*"
-)
-_FILE = re.compile(
-    r"[.~]{0,2}/.*|[A-Za-z]:\\.*|\S*\.(?:json|ya?ml|pem|p8|p12|pfx|key|crt|cer|txt|toml|ini|env)"
-)
-_ADDRESS = re.compile(r"[a-z][\w+.-]*://\S*")
-# Bounded, so that the search is linear.
-_PASSWORD_IN_ADDRESS = re.compile(r"(?<![\w+.-])[a-zA-Z][\w+.-]{0,30}://[^\s/:@]*:([^\s/@]+)@")
-_USER_IN_ADDRESS = re.compile(r"(?<![\w.-])(?:[a-z]{1,9}\+)?https?://(?!git@)([^\s/:@]+)@")
-_ASSIGNED = re.compile(
-    r"(?:(?<![\w-])--([\w-]{1,60})[ =]|(?<![\w.-])([\w.-]{1,60})=)"
-    r"[\"']?(\{\{.{0,200}?\}\}|[^=\s\"'&;,][^\s\"'&;,]*)"
-)
-_FORMS = {
-    "private key": r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY",
-    "token of GitHub": r"\bgh[opsur]_\w{30,}|\bgithub_pat_\w{22,}",
-    "token of GitLab": r"\bglpat-[\w-]{20,}",
-    "key of AWS": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    "token of Slack": r"\bxox[abeprs]-[\w-]{10,}|hooks\.slack\.com/services/\w+/\w+/\w+",
-    "key of Google": r"\bAIza[\w-]{35}|\bGOCSPX-[\w-]{20,}|\bya29\.[\w-]{20,}",
-    "key of Azure": r"[?&]sig=[\w%]{20,}",
-    "key of Stripe": r"\b[rs]k_(?:live|test)_\w{16,}",
-    "token of Shopify": r"\bshp(?:at|ca|pa|ss)_[0-9a-f]{32}",
-    "token of HubSpot": r"\bpat-[a-z]{2}\d-[0-9a-f-]{36}",
-    "token of Databricks": r"\bdapi[0-9a-f]{32}",
-    "key of SendGrid": r"\bSG\.[\w-]{16,}\.[\w-]{16,}",
-    "token of PyPI": r"\bpypi-[\w-]{50,}",
-    "key of OpenAI or Anthropic": r"\bsk-(?:ant|proj|svcacct)-[\w-]{20,}|\bsk-[A-Za-z0-9]{40,}",
-    "JSON web token": r"(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+",
-}
-_ANY_FORM = re.compile("|".join(_FORMS.values()))
-_SHORTEST_FORM = 16
-_PUBLIC_NAME = re.compile(
-    r"(?:.*_)?(?:ids?|uuid|sha\d*|hash|seed|digest|commit|ref|revision|checksum|fingerprint)"
-)
-_RANDOM = re.compile(r"[A-Za-z0-9+/_~-]{20,}={0,2}")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_JOINT = re.compile(r"[+/_~=-]+")
-_RUNS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
-_LEAST_BITS = 3.0
-_LEAST_RUNS = 0.3
+from dag_factory.errors import SecretsError
+from dag_factory.plan import SecretPlan
+from dag_factory.plugins import env_var
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+# https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html
+_CALL = "BatchGetSecretValue"
+_BATCH = 20
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 10
+_TRIES = 3
+_MISSING = "ResourceNotFoundException"
+_DENIED = re.compile(r"AccessDenied|DecryptionFailure")
+_MAY_PASS = re.compile(r"Internal|Throttl|TooManyRequests|LimitExceeded|Unavailable|Timeout")
+_SERVER_ERROR = 500
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def is_literal(value: Any) -> bool:
-    """Return whether a value, or one within it, stands in clear.
+def read_secrets(secrets: Sequence[SecretPlan]) -> dict[str, str]:
+    """Read the secrets of a task, anew each time.
 
-    That is: no reference to a variable, no template, not empty, and no placeholder such as
-    `<token>`, `changeme`, `xxx` or `your-password`.
+    Returns:
+        The variables that they hold, by the names from which Meltano reads them.
+
+    Raises:
+        SecretsError: One cannot be read, or holds what is no variable.
     """
-    if isinstance(value, dict):
-        return any(map(is_literal, value.values()))
-    if isinstance(value, list):
-        return any(map(is_literal, value))
-    if not isinstance(value, str):
-        return value is not None and not isinstance(value, bool)
-    text = value.strip()
-    return bool(text) and not (_REFERENCE.search(text) or _PLACEHOLDER.fullmatch(text))
+    if not secrets:
+        return {}
+    texts, faults, where = _fetch([*dict.fromkeys(name for each in secrets for name in each.names)])
+    variables: dict[str, str] = {}
+    wrong = [*_reasons(secrets, texts, faults, where)]
+    for secret in secrets:
+        for name in filter(texts.__contains__, secret.names):
+            try:
+                variables |= _variables(name, texts[name], of_plugin=secret.of_plugin)
+            except ValueError as error:
+                key = "setting" if secret.of_plugin else "VARIABLE"
+                hint = f'write {{"{key}": "value"}} into it'
+                wrong.append((f"the secret {name!r} {error}: {hint}", False))
+    if wrong:
+        reasons = "; ".join(reason for reason, _ in wrong)
+        raise SecretsError(reasons, may_pass=all(may_pass for _, may_pass in wrong))
+    return variables
 
 
-def secret_in(name: str, value: Any, *, by_name: bool = True) -> str | None:
-    """Return how a value gives a secret away, as words after its name; `None` for no secret.
+def overridden(variables: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each variable of a secret that is set already, and stays as it is."""
+    for name in sorted(variables.keys() & environ.keys()):
+        yield f"{name} is set where the task runs, and goes before its secret"
 
-    Args:
-        name: What the value is called.
-        value: No mapping and no list.
-        by_name: Whether the name says something of the value: that of a column does not.
+
+def _fetch(names: Sequence[str]) -> tuple[dict[str, str | None], dict[str, str], str]:
+    """Return the text of each secret (`None` of a binary one), why others have none, and where."""
+    try:
+        import boto3  # noqa: PLC0415 - 0.2 s, and only where there are secrets
+        from botocore import exceptions  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+    except ImportError:
+        msg = "boto3 is not installed, which reads secrets: install meltano-dag-factory[secrets]"
+        raise SecretsError(msg) from None
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"total_max_attempts": _TRIES, "mode": "standard"},
+    )
+    texts: dict[str, str | None] = {}
+    faults: dict[str, str] = {}
+    try:
+        with _unlogged():
+            client = boto3.session.Session().client("secretsmanager", config=config)
+            for answer in _answers(client, names):
+                found = answer.get("SecretValues", ())
+                texts |= {each["Name"]: each.get("SecretString") for each in found}
+                faults |= {each["SecretId"]: each["ErrorCode"] for each in answer.get("Errors", ())}
+    except exceptions.ClientError as error:
+        raise _refused(error, names) from None
+    except (
+        exceptions.HTTPClientError,
+        exceptions.ConnectionError,
+        exceptions.MetadataRetrievalError,
+        exceptions.CredentialRetrievalError,
+    ) as error:
+        hint = f"({type(error).__name__}): check the network, and AWS_DEFAULT_REGION"
+        raise _unread(f"AWS cannot be reached {hint}", names, may_pass=True) from None
+    except exceptions.NoCredentialsError:
+        hint = "give the task a role, by its service account or its machine"
+        raise _unread(f"there are no AWS credentials: {hint}", names) from None
+    except exceptions.NoRegionError:
+        raise _unread("there is no AWS region: set AWS_DEFAULT_REGION", names) from None
+    except (exceptions.BotoCoreError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise _unread(f"AWS cannot be asked: correct this: {reason}", names) from None
+    return texts, faults, client.meta.region_name
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep botocore out of the log, where it writes all that AWS answers at level DEBUG."""
+    loggers = [logging.getLogger(name) for name in ("botocore", "botocore.parsers")]
+    levels = [each.level for each in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _answers(client: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield what AWS answers, to twenty names at once; it may answer in parts."""
+    for start in range(0, len(names), _BATCH):
+        asked: dict[str, Any] = {"SecretIdList": names[start : start + _BATCH]}
+        while asked:
+            answer = client.batch_get_secret_value(**asked)
+            yield answer
+            more = answer.get("NextToken")
+            asked = {**asked, "NextToken": more} if more else {}
+
+
+def _refused(error: ClientError, names: Sequence[str]) -> SecretsError:
+    """Return what to say of a call that AWS refuses as a whole."""
+    code, call = str(error.response["Error"].get("Code")), error.operation_name
+    status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+    may_pass = status >= _SERVER_ERROR or _MAY_PASS.search(code) is not None
+    hint = "it may pass" if may_pass else "check the AWS credentials of the task"
+    if call == _CALL and _DENIED.search(code):
+        hint = f"allow its role secretsmanager:{_CALL} on *"
+    return _unread(f"AWS refuses {call} ({code}): {hint}", names, may_pass=may_pass)
+
+
+def _unread(reason: str, names: Sequence[str], *, may_pass: bool = False) -> SecretsError:
+    listed = ", ".join(map(repr, names))
+    return SecretsError(f"{reason}; the task reads {listed}", may_pass=may_pass)
+
+
+def _reasons(
+    secrets: Iterable[SecretPlan],
+    texts: Mapping[str, str | None],
+    faults: Mapping[str, str],
+    where: str,
+) -> Iterator[tuple[str, bool]]:
+    """Yield why secrets cannot be read, and whether that may pass."""
+    for name, code in faults.items():
+        if _DENIED.search(code):
+            hint = "allow its role secretsmanager:GetSecretValue on it, and kms:Decrypt on its key"
+            yield f"the task may not read the secret {name!r}: {hint}", False
+        elif code != _MISSING:
+            may_pass = _MAY_PASS.search(code) is not None
+            hint = "it may pass" if may_pass else "restore it, if it is being deleted"
+            yield f"AWS does not give the secret {name!r} ({code}): {hint}", may_pass
+    for secret in secrets:
+        if all(name not in texts and faults.get(name) in (None, _MISSING) for name in secret.names):
+            hint = "create it" + (", with {} where its plugin needs none" * secret.of_plugin)
+            known = " or ".join(map(repr, secret.names))
+            yield f"there is no secret {known} in {where}: {hint}", False
+
+
+def _variables(name: str, text: str | None, *, of_plugin: bool) -> Iterator[tuple[str, str]]:
+    """Yield the variables of a secret.
+
+    The variable of a setting is that of the plugin whose secret it is: Meltano takes what a plugin
+    inherits from that of its parent. What is no text is JSON, as Meltano reads it.
+
+    Raises:
+        ValueError: What is wrong with the secret.
     """
-    if isinstance(value, str):
-        if "://" in value and _has_credential(value):
-            return "holds an address with a credential"
-        if len(value) >= _SHORTEST_FORM and (form := _form(value)):
-            return f"holds a {form}"
-        if ("=" in value or "--" in value) and any(
-            _is_secret(flag or parameter, given)
-            for flag, parameter, given in _ASSIGNED.findall(value)
-        ):
-            return "gives a secret as an argument or parameter"
-    if by_name and _is_secret(name, value):
-        return "is by its name a secret"
-    if by_name and isinstance(value, str) and _is_random(value) and not _is_public(name):
-        return "is as random as a secret"
-    return None
+    if text is None:
+        raise ValueError("is binary")
+    try:
+        values = json.loads(text)
+    except (RecursionError, ValueError):
+        values = None
+    if not isinstance(values, dict):
+        raise ValueError("is no JSON object")  # noqa: TRY004 - one kind of error for one caller
+    plugin = name.rpartition("/")[2]
+    for key, value in values.items():
+        variable = env_var(plugin, key) if of_plugin else key
+        if not key or not (of_plugin or _VARIABLE.fullmatch(key)):
+            raise ValueError("has a key that is no name of a variable")
+        if value is None:
+            raise ValueError(f"has null for {key!r}")
+        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if not _is_storable(written):
+            raise ValueError(f"has a character for {key!r} that no variable can hold")
+        yield variable, written
 
 
-def _has_credential(text: str) -> bool:
-    patterns = (_PASSWORD_IN_ADDRESS, _USER_IN_ADDRESS)
-    return any(is_literal(each) for pattern in patterns for each in pattern.findall(text))
-
-
-def _form(text: str) -> str | None:
-    found = _ANY_FORM.search(text)
-    if found is None or not is_literal(found[0]):
-        return None
-    return next(name for name, pattern in _FORMS.items() if re.match(pattern, found[0]))
-
-
-@lru_cache(maxsize=4096)
-def _plain(name: str) -> str:
-    """Return `apiKey`, `API-KEY` and `api.key` as `api_key`."""
-    return _NAME_PARTS.sub("_", name).strip("_").lower()
-
-
-@lru_cache(maxsize=4096)
-def _is_called_secret(name: str) -> bool:
-    return _SECRET_NAME.fullmatch(_plain(name)) is not None
-
-
-def _is_public(name: str) -> bool:
-    return _PUBLIC_NAME.fullmatch(_plain(name)) is not None
-
-
-def _is_secret(name: str, value: Any) -> bool:
-    """Return whether a value is called a secret, and may be one."""
-    if not (_is_called_secret(name) and is_literal(value)):
+def _is_storable(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
         return False
-    if not isinstance(value, str) or _is_random(value):
-        return True
-    return not (_FILE.fullmatch(value) or _ADDRESS.fullmatch(value))
-
-
-def _is_random(text: str) -> bool:
-    """Return whether a text has many different characters, and changes often between their kinds.
-
-    Words and dates change seldom, also where dashes join them; entropy alone would take them.
-    """
-    if not _RANDOM.fullmatch(text) or _UUID.fullmatch(text):
-        return False
-    joined = _JOINT.sub("", text)
-    if len(_RUNS.findall(joined)) < _LEAST_RUNS * len(joined):
-        return False
-    shares = [count / len(text) for count in Counter(text).values()]
-    return -sum(share * log2(share) for share in shares) >= _LEAST_BITS

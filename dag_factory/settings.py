@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dag_factory import pod_values
 from dag_factory.errors import SettingsError
+from dag_factory.option_values import is_secret_name
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Settings:
             changes one value outside meltano.yml.
         compares_image: Whether a pod compares the project in its image with the one that the DAG
             was made from, and does not start where they differ (`DAG_FACTORY_COMPARE_IMAGE`).
+        secrets_prefix: What begins the names of secrets in AWS Secrets Manager, such as `acme`
+            (`DAG_FACTORY_SECRETS_PREFIX`). `None` means that none are read there: settings come
+            from `.env`, or the variables of the process.
         dag_id_prefix: What begins the id of each DAG, where one Airflow serves several projects or
             environments.
         dag_id_template: What the id of a DAG is made of: `{job}`, `{schedule}` (the first schedule
@@ -40,6 +44,7 @@ class Settings:
     repository_url: str | None = None
     image: str | None = None
     compares_image: bool = True
+    secrets_prefix: str | None = None
     dag_id_prefix: str = ""
     dag_id_template: str = "{job}"
 
@@ -86,6 +91,13 @@ def read_settings(
     if image and not pod_values.is_image(image):
         msg = f"MELTANO_IMAGE: {image!r} is no image such as {pod_values.AN_IMAGE}: correct it."
         raise SettingsError(msg)
+    secrets_prefix = environ.get("DAG_FACTORY_SECRETS_PREFIX") or None
+    if secrets_prefix and not is_secret_name(secrets_prefix):
+        msg = (
+            f"DAG_FACTORY_SECRETS_PREFIX: {secrets_prefix!r} begins no name of a secret: write one"
+            " such as acme or acme/data, of letters, digits and _+=.@-"
+        )
+        raise SettingsError(msg)
     root = Path(configured).expanduser()
     state_dir = environ.get("DAG_FACTORY_STATE_DIR")
     return Settings(
@@ -95,6 +107,7 @@ def read_settings(
         repository_url=repository_url,
         image=image,
         compares_image=_flag(environ, "DAG_FACTORY_COMPARE_IMAGE", default=True),
+        secrets_prefix=secrets_prefix,
         dag_id_prefix=dag_id_prefix,
         dag_id_template=dag_id_template,
     )

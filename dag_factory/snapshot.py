@@ -34,8 +34,8 @@ class Snapshot:
     """What was made of a project, beside the digest of what it was made from.
 
     Attributes:
-        code: The digest of this package, the version of Meltano, and the image of pods: with others
-            the plan may be another.
+        code: The digest of this package, the version of Meltano, the image of pods and the prefix
+            of secrets: with others the plan may be another.
         include_paths: The patterns in meltano.yml, which say what else was read.
         files: The digest of everything that was read.
         plans: One for each job.
@@ -108,6 +108,7 @@ def _file_name(settings: Settings) -> str:
         state_dir=None,
         image=None,
         compares_image=True,
+        secrets_prefix=None,
     )
     if others == Settings(Path()):
         return name
@@ -154,7 +155,8 @@ def _digest(root: Path, files: Iterable[Path]) -> str:
 
 def _made_by(settings: Settings) -> str:
     """Return what made a plan, beside the project."""
-    return f"{_code_digest()} {settings.image} {settings.compares_image}"
+    others = (settings.image, settings.compares_image, settings.secrets_prefix)
+    return " ".join(map(str, (_code_digest(), *others)))
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from dag_factory.arguments import task_arguments
-from dag_factory.plan import DagPlan
+from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.runners.tasks import make_task
-from dag_factory.runs import PreparedRun
+from dag_factory.runs import PreparedRun, secrets_to_read
 from dag_factory.state_actions import STATE_ID, Action, RefusedError, command
 
 _LONGEST = 1000
@@ -58,7 +59,7 @@ def build_state_dag(plan: DagPlan, project_root: Path) -> DAG:
     ) as dag:
         (task,) = plan.tasks
         arguments = {**task_arguments(plan, task), "outlets": []}
-        make_task(plan, task, project_root, arguments, prepare_action)
+        make_task(plan, task, project_root, arguments, partial(prepare_action, task))
     return dag
 
 
@@ -99,8 +100,12 @@ def _form() -> dict[str, Param]:
     }
 
 
-def prepare_action(context: Mapping[str, Any]) -> PreparedRun:
+def prepare_action(task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:
     """Return what does what the form says.
+
+    Args:
+        task: The DAG's one task.
+        context: Airflow's, of the task instance.
 
     Raises:
         AirflowFailException: Its fields do not go together; each by itself is right.
@@ -110,4 +115,5 @@ def prepare_action(context: Mapping[str, Any]) -> PreparedRun:
         argv = command(context["params"])
     except RefusedError as error:
         raise AirflowFailException(str(error)) from None
-    return PreparedRun(argv, {"MELTANO_JOB_TRIGGER": f"airflow:{dag_run.dag_id}/{dag_run.run_id}"})
+    variables = {"MELTANO_JOB_TRIGGER": f"airflow:{dag_run.dag_id}/{dag_run.run_id}"}
+    return PreparedRun(argv, variables, secrets=secrets_to_read(task))

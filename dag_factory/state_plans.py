@@ -7,12 +7,13 @@ from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.plan import DagPlan, TaskPlan, legal_id
 from dag_factory.pod_values import LAUNCHING, is_pinned
 from dag_factory.project import Environment, Project
+from dag_factory.secret_names import SecretNames
 from dag_factory.settings import Settings
 
 _JOB = "meltano_state"
 _WHERE = (
     *("queue", "runner", "deferrable", "image", "resources", "service_account"),
-    *("node_selector", "tolerations", "pod_override"),
+    *("node_selector", "tolerations", "secrets", "pod_override"),
 )
 _WHERE_OF_OPERATOR = ("executor", *LAUNCHING)
 
@@ -32,6 +33,7 @@ def plan_state(project: Project, environment: Environment, settings: Settings) -
     if known.in_pod and not (image and is_pinned(image)):
         return None
     operator = {name: each for name, each in known.operator.items() if name in _WHERE_OF_OPERATOR}
+    secrets = SecretNames(project, environment, settings).of_task((), known.secrets.names)
     options = TaskOptions(retries=0, operator=operator, **where)
     return DagPlan(
         dag_id=legal_id(settings.state_dag_id),
@@ -44,5 +46,5 @@ def plan_state(project: Project, environment: Environment, settings: Settings) -
         schedules=(),
         after=None,
         options=DagOptions(),
-        tasks=(TaskPlan("state", ("meltano-state",), options=options),),
+        tasks=(TaskPlan("state", ("meltano-state",), secrets=secrets, options=options),),
     )

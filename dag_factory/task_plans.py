@@ -16,6 +16,7 @@ from dag_factory.plan import ExtractorPlan, TaskPlan, legal_id
 from dag_factory.plugins import Plugin, env_var
 from dag_factory.pod_values import AN_IMAGE, LESS, above_limits, image_version, is_pinned
 from dag_factory.project import Environment, Job, Project, Schedule
+from dag_factory.secret_names import SecretNames
 from dag_factory.settings import Settings
 
 _RUN = ("meltano", "run", "--no-install")
@@ -40,6 +41,7 @@ class TaskPlanner:
         self._environment = environment
         self._levels = levels
         self._settings = settings
+        self._secrets = SecretNames(project, environment, settings)
         self.problems: list[Problem] = []
         self._states: dict[str, tuple[str, Location]] = {}
         self._undefined: set[str] = set()
@@ -95,7 +97,8 @@ class TaskPlanner:
             state_ids=state_ids,
             assets=tuple(f"{prefix}{each}" for each in state_ids),
             extractors=tuple(dict.fromkeys(map(_extractor, extractors))),
-            secrets=self._secrets(plugins),
+            sensitive=self._sensitive(plugins),
+            secrets=self._secrets.of_task(plugins, options.secrets.names),
             digest=digest if self._settings.compares_image else "",
             options=options,
         )
@@ -162,13 +165,14 @@ class TaskPlanner:
                 self._report(Code.SHARED_STATE, extractor.location, message, hint)
             yield state_id
 
-    def _secrets(self, plugins: Iterable[Plugin]) -> tuple[str, ...]:
+    def _sensitive(self, plugins: Iterable[Plugin]) -> tuple[str, ...]:
         found = []
         for plugin in plugins:
             if plugin.commands is None and plugin.name not in self._undefined:
                 self._undefined.add(plugin.name)
                 self._report(Code.NO_DEFINITION, *self._undefined_plugin(plugin))
-            found += [setting.env_vars[0] for setting in plugin.settings if setting.sensitive]
+            settings = [setting.name for setting in plugin.settings if setting.sensitive]
+            found += [env_var(name, each) for each in settings for name in plugin.lineage]
         return tuple(dict.fromkeys(found))
 
     def _report(self, code: Code, location: Location, message: str, hint: str) -> None:

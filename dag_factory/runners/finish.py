@@ -41,7 +41,8 @@ def finish_run(
         AirflowRescheduleException: Another run holds the state ID: the task looks again in a
             minute, without spending a try. A lock whose run was killed is free five minutes later.
         AirflowFailException: No retry would help.
-        AirflowException: The command failed; the message is its last error.
+        AirflowException: The command failed; the message is its last error. Or it was not started,
+            or its bookmarks not read, for want of an answer.
         AirflowSkipException: It was a dry run, so that no other task or job runs after it.
     """
     if summary.exit_code == os.EX_TEMPFAIL:
@@ -50,6 +51,8 @@ def finish_run(
         raise AirflowRescheduleException(at)  # type: ignore[no-untyped-call]
     if summary.exit_code == os.EX_CONFIG:
         raise AirflowFailException(summary.error or "see the log above")
+    if summary.exit_code == os.EX_UNAVAILABLE and summary.error:
+        raise AirflowException(summary.error)
     if summary.exit_code:
         reason = summary.error or "it wrote no error; see the log above"
         raise AirflowException(f"{_outcome(summary.exit_code)}: {reason}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,15 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.log import mask_secret
 
-from dag_factory.errors import Severity
+from dag_factory.errors import SecretsError, Severity
+from dag_factory.masks import hidden_forms, make_mask
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import read_project
+from dag_factory.run_summary import RunSummary
 from dag_factory.runners.finish import finish_run
-from dag_factory.runs import Prepare, prepare_run
+from dag_factory.runs import Prepare, PreparedRun, prepare_run
+from dag_factory.secret_values import overridden, read_secrets
 from dag_factory.summary import LogEntry
 
 _AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
@@ -56,6 +59,7 @@ class MeltanoOperator(BaseOperator):
         self.environment = environment
         self._process: MeltanoProcess | None = None
         self._stopped = False
+        self._mask: Callable[[str], str] = str
 
     def execute(self, context: Any) -> None:
         """Run the command to its end.
@@ -65,12 +69,15 @@ class MeltanoOperator(BaseOperator):
             AirflowException: And others, as in `finish_run`.
         """
         run = self.prepare(context)
-        for name in run.secrets:
-            if value := os.environ.get(name):
-                mask_secret(value)
+        finish_run(run, self._run(run), self.outlets, context)
+
+    def _run(self, run: PreparedRun) -> RunSummary:
         argv = [_find(run.argv[0]), *run.argv[1:]]
         root = Path(self.project_root)
-        environ = self.process_environment(run.variables)
+        try:
+            environ = self._with_secrets(run, self.process_environment(run.variables))
+        except SecretsError as error:
+            return RunSummary(error.exit_code, str(error))
         self.log.info("Running %s in %s", shlex.join(run.argv), root)
         self._process = MeltanoProcess(
             argv,
@@ -84,11 +91,27 @@ class MeltanoOperator(BaseOperator):
             self._process.stop()
         summary = self._process.run(self._note)
         if summary.exit_code and (reason := _project_problem(root)):
-            summary = replace(summary, error=reason)
-        finish_run(run, summary, self.outlets, context)
+            return replace(summary, error=reason)
+        return replace(summary, error=summary.error and self._mask(summary.error))
+
+    def _with_secrets(self, run: PreparedRun, environ: dict[str, str]) -> dict[str, str]:
+        """Return the variables with those of a run's secrets, and keep them out of the log.
+
+        Airflow masks them where it writes a log of its own; `airflow dags test` does not.
+        """
+        if run.sensitive and not run.secrets and (Path(self.project_root) / ".env").is_file():
+            self.log.info("Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set")
+        variables = read_secrets(run.secrets)
+        for line in overridden(variables, environ):
+            self.log.info(line)
+        hidden = [*variables.values(), *filter(None, map(environ.get, run.sensitive))]
+        for form in hidden_forms(hidden):
+            mask_secret(form)
+        self._mask = make_mask(hidden)
+        return {**variables, **environ}
 
     def _note(self, entry: LogEntry) -> None:
-        self.log.log(entry.level, "%s", entry.text)
+        self.log.log(entry.level, "%s", self._mask(entry.text))
 
     def process_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that the process gets: the worker's, and those of a run."""

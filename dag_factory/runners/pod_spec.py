@@ -10,6 +10,7 @@ from dag_factory.plan import DagPlan, TaskPlan, legal_id
 from dag_factory.pod_merge import merge_pods
 from dag_factory.pod_values import BASE, image_version
 from dag_factory.runs import PreparedRun
+from dag_factory.secret_names import kubernetes_name
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "meltano-dag-factory"}
 """The label of every pod that this package starts."""
@@ -66,7 +67,24 @@ def pod_template(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     if options.tolerations:
         spec["tolerations"] = [dict(each) for each in options.tolerations]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": labels}, "spec": spec}
-    return merge_pods(pod, options.pod_override)
+    return _with_secrets(merge_pods(pod, options.pod_override), task)
+
+
+def _with_secrets(pod: dict[str, Any], task: TaskPlan) -> dict[str, Any]:
+    """Return a pod that has the secrets of its task from Kubernetes, where it is to.
+
+    They come before what `pod_override` says, of which a later source wins.
+    """
+    if not (task.options.given_secrets and task.secrets):
+        return pod
+    sources = [
+        {"secretRef": {"name": kubernetes_name(name), "optional": len(each.names) > 1}}
+        for each in task.secrets
+        for name in each.names
+    ]
+    [base] = (each for each in pod["spec"]["containers"] if each["name"] == BASE)
+    container = {"name": BASE, "envFrom": [*sources, *base.get("envFrom", ())]}
+    return merge_pods(pod, {"spec": {"containers": [container]}})
 
 
 def _container(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
@@ -96,6 +114,10 @@ def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
     arguments += [f"--digest={run.digest}"] if run.digest else []
     arguments += [f"--extractor={each}" for each in run.extractors]
     arguments += [f"--bookmark={each}" for each in run.bookmarked]
+    arguments += [f"--sensitive={each}" for each in run.sensitive]
+    for secret in run.secrets:
+        option = "--plugin-secret" if secret.of_plugin else "--secret"
+        arguments += [option, *secret.names]
     variables = (
         {"name": name, "value": _literal(value), "valueFrom": None}
         for name, value in run.variables.items()

@@ -1,10 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import structlog
 from small_project import PLUGINS
 
+Said = Callable[[], str]
 WriteProject = Callable[..., Path]
 
 
@@ -19,3 +21,10 @@ def write_project(tmp_path: Path) -> WriteProject:
         return tmp_path
 
     return write
+
+
+@pytest.fixture
+def said() -> Iterator[Said]:
+    """Return what an operator has logged, whatever other tests made of logging."""
+    with structlog.testing.capture_logs() as lines:
+        yield lambda: "\n".join(each["event"] % each.get("positional_args", ()) for each in lines)

@@ -171,6 +171,25 @@ def test_show_tells_everything_about_a_job(write_project, capsys):
     assert runs == ["00:00"] * 5
 
 
+def test_show_names_the_secrets_that_each_task_reads(write_project, capsys, monkeypatch):
+    monkeypatch.setenv("DAG_FACTORY_SECRETS_PREFIX", "acme")
+    settings = "settings: [{name: api_key, kind: password}]"
+    child = "{name: tap-child, inherit_from: tap-a}"
+    plugins = PLUGINS.replace("namespace: a}", f"namespace: a, {settings}}}, {child}")
+    annotations = "annotations: {airflow: {secrets: [proxy]}}"
+    jobs = f"jobs: [{{name: j, tasks: [tap-child target-x], {annotations}}}]\n"
+    assert main(["show", "j", "--project", str(write_project(jobs, plugins=plugins))]) == 0
+    out = capsys.readouterr().out
+    for line in (
+        "    secret       acme/dev/meltano/tap-child or acme/dev/meltano/tap-a",
+        "    secret       acme/dev/meltano/proxy",
+        "    secret       $TAP_CHILD_API_KEY",
+        "    secret       $TAP_A_API_KEY",
+        "    secrets        proxy",
+    ):
+        assert f"{line}\n" in out
+
+
 def test_show_why_tells_where_each_option_comes_from(write_project, capsys):
     root = write_project(
         """

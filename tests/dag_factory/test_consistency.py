@@ -71,6 +71,15 @@ def test_a_file_of_the_pod_and_the_default_are_not(write_project, setting):
     assert said(write_project, f"{IN_PODS}{setting}\n") == [Code.NO_SHARED_DATABASE]
 
 
+@pytest.mark.parametrize(
+    ("secrets", "expected"),
+    [("database", []), ("tap-a", [Code.NO_SHARED_DATABASE]), ("", [Code.NO_SHARED_DATABASE])],
+)
+def test_a_secret_of_variables_may_hold_the_database(write_project, secrets, expected):
+    option = f"runner: kubernetes, secrets: [{secrets}]"
+    assert said(write_project, IN_PODS.replace("runner: kubernetes", option)) == expected
+
+
 def test_the_env_of_the_environment_counts_there_alone(write_project):
     plugins = with_environment("env: {MELTANO_DATABASE_URI: $DATABASE}")
     assert said(write_project, IN_PODS, "prod", plugins=plugins) == []

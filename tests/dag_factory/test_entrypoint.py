@@ -9,8 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from running import wait_until
-from shell_project import COMMAND, PROJECT, RECORD, STATE_ID, WAITING, give_state, make_project
+from running import free_port, wait_until
+from shell_project import (
+    COMMAND,
+    PROJECT,
+    RECORD,
+    SECRETIVE,
+    STATE_ID,
+    TELL_CONFIG,
+    WAITING,
+    give_state,
+    make_project,
+    told_config,
+)
 from shell_project import write_script as write
 
 from dag_factory.planner import read_plans
@@ -245,3 +256,134 @@ def test_a_termination_log_that_cannot_be_written_fails_no_run(project):
     argv[1] = "--termination-log=/nowhere/log"
     done = subprocess.run(argv, env=environ(project), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+CONTENT = "hunter2-and-more"
+NAME = "acme/dev/meltano/tap-a"
+SECRETS = ("--plugin-secret", NAME, "--plugin-secret", "acme/dev/meltano/target-x")
+SECRETS += ("--secret", "acme/dev/meltano/shared")
+
+
+@pytest.fixture
+def secretive(tmp_path, secrets_manager):
+    """A project whose tap tells its configuration, and whose other secrets hold nothing."""
+    for name in ("target-x", "shared"):
+        secrets_manager.put(f"acme/dev/meltano/{name}", {})
+    return make_project(tmp_path, project=SECRETIVE, tap=TELL_CONFIG)
+
+
+def test_a_tap_has_what_its_secret_holds_as_meltano_reads_it(secretive, secrets_manager):
+    values = {"token": CONTENT, "ids": [1, "a"], "options": {"a": {"b": None}}, "port": 5432}
+    secrets_manager.put(NAME, {**values, "is_on": False})
+    done, _ = run(secretive, *SECRETS)
+    assert done.returncode == 0, done.stdout
+    assert told_config(secretive) == {
+        **values,
+        "is_on": False,
+        "auth": {"user": "of meltano.yml"},
+    }
+
+
+def test_text_is_read_as_meltano_reads_a_variable(secretive, secrets_manager):
+    values = {"key": CONTENT, "auth.user": "me", "ids": "[1]", "port": "5432", "is_on": "no"}
+    secrets_manager.put(NAME, values)
+    run(secretive, *SECRETS)
+    assert told_config(secretive) == {
+        "token": CONTENT,
+        "auth": {"user": "me"},
+        "ids": [1],
+        "port": 5432,
+        "is_on": False,
+    }
+
+
+def test_a_dollar_in_a_secret_is_a_dollar(secretive, secrets_manager):
+    secrets_manager.put(NAME, {"token": "a$HOME ${HOME} $$ b", "options": {"a": "$HOME"}})
+    run(secretive, *SECRETS)
+    found = told_config(secretive)
+    assert (found["token"], found["options"]) == ("a$HOME ${HOME} $$ b", {"a": "$HOME"})
+
+
+@pytest.mark.parametrize(
+    ("own", "parents", "expected"),
+    [
+        (None, {"token": "p", "ids": [1]}, {"token": "p", "ids": [1]}),
+        ({"token": "o"}, None, {"token": "o"}),
+        ({"token": "o"}, {"token": "p", "ids": [1]}, {"token": "o", "ids": [1]}),
+    ],
+)
+def test_a_secret_goes_before_that_of_the_plugin_it_inherits_from(
+    secretive, secrets_manager, own, parents, expected
+):
+    for name, values in (("tap-b", own), ("tap-a", parents)):
+        if values is not None:
+            secrets_manager.put(f"acme/dev/meltano/{name}", values)
+    command = (*COMMAND[:3], "tap-b", "target-x")
+    done, _ = run(secretive, "--plugin-secret", "acme/dev/meltano/tap-b", NAME, command=command)
+    assert done.returncode == 0, done.stdout
+    assert told_config(secretive).items() >= expected.items()
+
+
+def test_a_variable_that_is_set_goes_before_a_secret_and_the_log_says_so(
+    secretive, secrets_manager
+):
+    secrets_manager.put(NAME, {"token": "of the secret", "auth.user": CONTENT})
+    done, _ = run(secretive, *SECRETS, TAP_A_AUTH_USER="of the pod")
+    assert told_config(secretive) == {"token": "of the secret", "auth": {"user": "of the pod"}}
+    assert "TAP_A_AUTH_USER is set where the task runs, and goes before its secret\n" in done.stdout
+
+
+def test_variables_of_a_secret_reach_the_process_but_not_its_arguments(secretive, secrets_manager):
+    secrets_manager.put(NAME, {})
+    secrets_manager.put("acme/dev/meltano/proxy", {"HTTPS_PROXY": CONTENT})
+    command = (
+        "sh",
+        "-c",
+        "printenv HTTPS_PROXY > proxy; tr '\\0' ' ' < /proc/$PPID/cmdline > argv",
+    )
+    run(secretive, "--secret", "acme/dev/meltano/proxy", command=command)
+    assert (secretive / "proxy").read_text() == f"{CONTENT}\n"
+    arguments = (secretive / "argv").read_text()
+    assert "acme/dev/meltano/proxy" in arguments
+    assert CONTENT not in arguments
+
+
+def test_no_line_and_no_summary_shows_what_a_secret_holds(secretive, secrets_manager):
+    secrets_manager.put(NAME, {"token": CONTENT, "options": {"key": "line one\nline two"}})
+    lines = f"echo 'line two: {CONTENT}' >&2; echo 'ValueError: {CONTENT} is no good' >&2; exit 1"
+    write(secretive / "tap", lines)
+    done, summary = run(secretive, *SECRETS)
+    assert summary.error == "tap-a: ValueError: *** is no good"
+    assert "tap-a: ***: ***\n" in done.stdout
+    assert CONTENT not in done.stdout + done.stderr
+
+
+def test_no_line_shows_the_value_of_a_sensitive_variable(secretive):
+    write(secretive / "tap", f"echo 'ValueError: {CONTENT} is no good' >&2; exit 1")
+    done, summary = run(
+        secretive, "--sensitive=TAP_A_TOKEN", "--sensitive=UNSET", TAP_A_TOKEN=CONTENT
+    )
+    assert summary.error == "tap-a: ValueError: *** is no good"
+    assert CONTENT not in done.stdout
+
+
+def test_a_secret_that_is_missing_is_one_line_and_nothing_is_run(secretive):
+    done, summary = run(secretive, *SECRETS)
+    assert done.returncode == summary.exit_code == os.EX_CONFIG
+    assert done.stdout == f"ERROR: {summary.error}\n"
+    assert summary.error.startswith(f"there is no secret {NAME!r} in eu-west-1: create it")
+    assert not (secretive / "received").exists()
+
+
+def test_an_aws_that_is_not_reached_is_another_code_so_that_a_retry_follows(project, aws_environ):
+    aws_environ.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{free_port()}")
+    done, summary = run(project, *SECRETS)
+    assert done.returncode == summary.exit_code == os.EX_UNAVAILABLE
+    assert done.stdout == f"ERROR: {summary.error}\n"
+    assert "AWS cannot be reached" in summary.error
+
+
+def test_the_secret_of_an_image_of_another_version_is_not_read(project, answers):
+    done, _ = run(project, f"--digest={'0' * 16}", *SECRETS)
+    assert done.returncode == os.EX_CONFIG
+    assert answers.asked == []

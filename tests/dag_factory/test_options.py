@@ -4,7 +4,7 @@ import pytest
 
 from dag_factory.annotations import Annotations, dag_options, task_options
 from dag_factory.errors import Code
-from dag_factory.option_values import RUNNERS, duration
+from dag_factory.option_values import RUNNERS, Secrets, duration
 from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.project import read_project
 
@@ -109,6 +109,66 @@ def test_options_of_pods_add_up_by_their_names():
         tolerations=({"key": "b"},),
         image="meltano:2",
     )
+
+
+def test_secrets_add_up_and_the_nearest_place_says_how_a_pod_has_them():
+    levels = [
+        Annotations({"secrets": Secrets(("a", "b"), "k8s")}),
+        Annotations({"secrets": Secrets(("c", "a"))}),
+        Annotations({"secrets": Secrets(mode="aws")}),
+    ]
+    assert task_options(levels[:2]).secrets == Secrets(("a", "b", "c"), "k8s")
+    assert task_options(levels).secrets == Secrets(("a", "b", "c"), "aws")
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("[tap-x, shared/proxy, tap-x]", Secrets(("tap-x", "shared/proxy"))),
+        ("[]", Secrets()),
+        ("{mode: k8s}", Secrets(mode="k8s")),
+        ("{mode: aws, names: [a]}", Secrets(("a",), "aws")),
+    ],
+)
+@pytest.mark.parametrize("place", ["", "jobs: [{name: j, tasks: [dbt], ANNOTATIONS}]"])
+def test_secrets_are_names_or_a_mode_or_both(write_project, written, found, place):
+    annotations = f"annotations: {{airflow: {{secrets: {written}}}}}"
+    root = write_project((place or "ANNOTATIONS").replace("ANNOTATIONS", annotations) + "\n")
+    project, problems = read_project(root)
+    assert not problems
+    holder = project.jobs[0] if place else project
+    assert holder.options.values == {"secrets": found}
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("tap-x", "secrets: 'tap-x' is neither [NAME, ...] nor {mode: ..., names: [NAME, ...]}"),
+        ("{}", "secrets: {} is neither"),
+        ("{name: a}", "is neither [NAME, ...] nor"),
+        ("{mode: vault}", "secrets: has a mode that is none of aws, k8s"),
+        ("{mode: [k8s]}", "secrets: has a mode that is none of aws, k8s"),
+        ("{mode: null}", "secrets: has a mode that is none of aws, k8s"),
+        ("{names: a}", "is no list of texts"),
+        ("[1]", "secrets: has 1, which is no text"),
+        ("[/a]", "secrets: has '/a', which is no name of a secret such as shared/proxy"),
+        ("['a b']", "secrets: has 'a b', which is no name of a secret"),
+    ],
+)
+def test_secrets_of_another_form_are_a_problem_in_its_place(write_project, written, said):
+    root = write_project(
+        f"""
+        jobs:
+        - name: j
+          tasks: [dbt]
+          annotations:
+            airflow:
+              secrets: {written}
+        """
+    )
+    (problem,) = read_project(root)[1]
+    assert (problem.code, problem.location.line) == (Code.INVALID_OPTION, 7)
+    assert said in problem.message
 
 
 def test_pods_are_the_kubernetes_runners():

@@ -10,8 +10,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from plans import PLAN
 
 from dag_factory.expectations import Bounds, Expectation
+from dag_factory.option_values import Secrets
 from dag_factory.options import DagOptions, TaskOptions
-from dag_factory.plan import SchedulePlan
+from dag_factory.plan import SchedulePlan, SecretPlan
 from dag_factory.runs import prepare_run
 
 AGE = timedelta(hours=26)
@@ -201,8 +202,25 @@ def test_bookmarks_are_looked_at_only_where_an_age_is_expected():
 
 
 def test_a_run_carries_what_an_image_is_compared_by_unless_it_is_dry():
-    task = replace(PLAN.tasks[0], digest="0123", secrets=("TAP_A_TOKEN",))
+    task = replace(PLAN.tasks[0], digest="0123")
     plan = replace(JOB, tasks=(task,))
     assert prepared("manual", plan=plan, task=task).digest == "0123"
     dry = prepared("manual", plan=plan, task=task, dry_run=True)
-    assert (dry.digest, dry.secrets) == ("", ("TAP_A_TOKEN",))
+    assert dry.digest == ""
+
+
+@pytest.mark.parametrize("is_dry", [False, True])
+@pytest.mark.parametrize(
+    ("options", "reads"),
+    [
+        (TaskOptions(), True),
+        (TaskOptions(runner="kubernetes"), True),
+        (TaskOptions(secrets=Secrets(mode="k8s")), True),
+        (TaskOptions(secrets=Secrets(mode="k8s"), runner="kubernetes"), False),
+    ],
+)
+def test_a_run_reads_secrets_unless_kubernetes_hands_them_to_its_pod(options, reads, is_dry):
+    secrets = (SecretPlan(("acme/dev/meltano/tap-a",), of_plugin=True),)
+    task = replace(PLAN.tasks[0], sensitive=("TAP_A_K",), secrets=secrets, options=options)
+    run = prepared("manual", plan=replace(JOB, tasks=(task,)), task=task, dry_run=is_dry)
+    assert (run.sensitive, run.secrets) == (("TAP_A_K",), secrets if reads else ())

@@ -33,11 +33,18 @@ def test_the_project_of_this_repository_fits(validator):
         {"jobs": [{"name": "j", "tasks": [], "annotations": {"airflow": {"retry_delay": "5"}}}]},
         {"environments": [{"name": "dev", "annotations": {"airflow": {"after": "j"}}}]},
         {"plugins": {"loaders": [{"name": "x", "annotations": {"airflow": {"tags": []}}}]}},
+        {"annotations": {"airflow": {"secrets": "tap-x"}}},
+        {"annotations": {"airflow": {"secrets": {"mode": "vault"}}}},
         {"jobs": [{"name": "j"}]},
     ],
 )
 def test_what_is_a_problem_to_us_or_to_meltanos_schema_does_not_fit(validator, data):
     assert not validator.is_valid(data)
+
+
+@pytest.mark.parametrize("secrets", [["tap-x"], {"mode": "k8s"}, {"names": ["a"], "mode": "aws"}])
+def test_secrets_fit_in_both_forms(validator, secrets):
+    assert validator.is_valid({"annotations": {"airflow": {"secrets": secrets}}})
 
 
 def test_other_tools_annotations_fit(validator):

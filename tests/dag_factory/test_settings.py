@@ -57,6 +57,18 @@ def test_the_folder_stays_where_the_project_is_a_link_that_moves(tmp_path):
     assert found[0].state_dir == found[1].state_dir
 
 
+@pytest.mark.parametrize(("written", "prefix"), [("acme", "acme"), ("a/b.d", "a/b.d"), ("", None)])
+def test_what_begins_the_names_of_secrets_is_a_variable(tmp_path, written, prefix):
+    environ = {"DAG_FACTORY_SECRETS_PREFIX": written}
+    assert read_settings(tmp_path, environ=environ).secrets_prefix == prefix
+
+
+@pytest.mark.parametrize("written", ["/acme", "acme/", "a//b", "a b", "é", "a\n", "arn:aws:x"])
+def test_a_prefix_that_begins_no_name_is_one_clear_error(tmp_path, written):
+    with pytest.raises(SettingsError, match=r"DAG_FACTORY_SECRETS_PREFIX: .*: write one such as"):
+        read_settings(tmp_path, environ={"DAG_FACTORY_SECRETS_PREFIX": written})
+
+
 def test_the_image_of_pods_is_a_variable(tmp_path):
     image = "registry.example.com/meltano:1.4.2"
     assert read_settings(tmp_path, environ={"MELTANO_IMAGE": image}).image == image

@@ -230,6 +230,20 @@ def test_a_new_image_is_taken_at_once_and_is_no_other_file(write_project, tmp_pa
     assert len([*settings.state_dir.iterdir()]) == 2
 
 
+def test_a_new_prefix_of_secrets_is_taken_at_once_and_the_last_good_plan_outlives_it(
+    write_project, tmp_path
+):
+    option = "annotations: {airflow: {secrets: [proxy]}}\njobs: [{name: j, tasks: [dbt]}]\n"
+    settings = Settings(write_project(option), state_dir=tmp_path / "state")
+    for prefix in ("a", "b"):
+        plans, _ = recall(replace(settings, secrets_prefix=prefix))
+        assert plans[0].tasks[0].secrets[0].names == (f"{prefix}/dev/meltano/proxy",)
+    (settings.project_root / "meltano.yml").write_text("environments: 5\n")
+    plans, problems = recall(replace(settings, secrets_prefix="c"))
+    assert problems
+    assert plans[0].tasks[0].secrets[0].names == ("b/dev/meltano/proxy",)
+
+
 def test_the_last_good_plan_outlives_a_new_image(write_project, tmp_path):
     settings = Settings(write_project(IN_PODS), state_dir=tmp_path / "state", image="meltano:1")
     good, _ = recall(settings)

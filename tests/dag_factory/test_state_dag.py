@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -64,13 +63,6 @@ def states(root):
     """Return the states that Meltano holds."""
     rows = query(root, "SELECT state_id, completed_state FROM state")
     return {state_id: json.loads(state) for state_id, state in rows}
-
-
-@pytest.fixture
-def said():
-    """Return what the operator has logged, whatever other tests made of logging."""
-    with structlog.testing.capture_logs() as lines:
-        yield lambda: "\n".join(each["event"] % each.get("positional_args", ()) for each in lines)
 
 
 def make_dag(project, **settings):
@@ -262,6 +254,20 @@ def test_in_production_it_is_a_pod_like_any_other(tmp_path):
         {"name": "MELTANO_ENVIRONMENT", "value": "dev"},
         {"name": "MELTANO_JOB_TRIGGER", "value": "airflow:meltano_state/r1"},
     ]
+
+
+@pytest.mark.parametrize(("mode", "reads"), [("aws", True), ("k8s", False)])
+def test_it_has_the_secrets_of_its_environment_such_as_that_of_the_database(tmp_path, mode, reads):
+    option = f"    secrets: {{mode: {mode}, names: [database]}}\n"
+    (tmp_path / "meltano.yml").write_text(PROJECT + IN_PODS + option)
+    dag = make_dag(tmp_path, image="meltano:1.4.2", secrets_prefix="acme")
+    task = dag.get_task("state")
+    run = task.prepare(context_of(dag, {"action": "list"}))
+    (container,) = pod_of_run(task.template(), run)["spec"]["containers"]
+    arguments = ["--secret", "acme/dev/meltano/database"] if reads else []
+    assert container["args"] == ["--patience=20", *arguments, "--", "meltano-state", "list", "--"]
+    names = [each["secretRef"]["name"] for each in container["envFrom"]]
+    assert names == (["meltano"] if reads else ["acme-dev-meltano-database", "meltano"])
 
 
 @pytest.mark.parametrize("more", ["", IN_PODS])

@@ -1,7 +1,9 @@
 """A real Meltano project whose tap and target are a few lines of shell."""
 
+import json
 import stat
 from pathlib import Path
+from typing import Any
 
 PROJECT = """
 default_environment: dev
@@ -13,6 +15,33 @@ plugins:
   loaders:
   - {name: target-x, namespace: target_x, executable: ./target}
 """
+SECRETIVE = """
+default_environment: dev
+project_id: test
+environments: [{name: dev}]
+plugins:
+  extractors:
+  - name: tap-a
+    namespace: tap_a
+    executable: ./tap
+    capabilities: []
+    settings:
+    - {name: token, kind: password, aliases: [key]}
+    - {name: auth.user}
+    - {name: ids, kind: array}
+    - {name: options, kind: object}
+    - {name: port, kind: integer}
+    - {name: is_on, kind: boolean}
+    config: {token: of meltano.yml, auth.user: of meltano.yml}
+  - {name: tap-b, inherit_from: tap-a}
+  loaders:
+  - {name: target-x, namespace: target_x, executable: ./target}
+jobs:
+- {name: a, tasks: [tap-a target-x]}
+- {name: b, tasks: [tap-b target-x]}
+"""
+"""A project whose tap has a secret, which a secret of AWS and variables may override."""
+TELL_CONFIG = """echo '{"type": "RECORD", "stream": "s", "record": '$(cat "$2")'}'"""
 COMMAND = ("meltano", "run", "--no-install", "tap-a", "target-x")
 STATE_ID = "dev:tap-a-to-target-x"
 RECORD = """echo '{"type": "RECORD", "stream": "s", "record": {"id": 1}}'"""
@@ -23,12 +52,17 @@ _TARGET = "cat > received"
 _STATE_TARGET = """cat > /dev/null; cat state.json"""
 
 
-def make_project(root: Path, *, tap: str = RECORD) -> Path:
+def make_project(root: Path, *, project: str = PROJECT, tap: str = RECORD) -> Path:
     """Write a project whose target keeps what it gets in the file `received`."""
-    (root / "meltano.yml").write_text(PROJECT)
+    (root / "meltano.yml").write_text(project)
     write_script(root / "target", _TARGET)
     write_script(root / "tap", tap)
     return root
+
+
+def told_config(root: Path) -> dict[str, Any]:
+    """Return the configuration that the last run's tap had, which did `TELL_CONFIG`."""
+    return dict(json.loads((root / "received").read_text())["record"])
 
 
 def give_state(root: Path, state: str) -> None:

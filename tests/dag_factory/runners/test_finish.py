@@ -49,6 +49,7 @@ def test_a_run_that_succeeded_tells_its_assets_the_rows():
         (-signal.SIGKILL, "x", "Meltano was killed by SIGKILL: x"),
         (-signal.SIGTERM, None, "Meltano was stopped (Airflow shut down, or somebody ended"),
         (128 + signal.SIGTERM, "The process was terminated", "Meltano was stopped"),
+        (os.EX_UNAVAILABLE, None, "exit code 69: it wrote no error"),
     ],
 )
 def test_a_failure_is_tried_again_and_says_why(code, error, said):
@@ -56,6 +57,12 @@ def test_a_failure_is_tried_again_and_says_why(code, error, said):
         finish(RunSummary(code, error))
     assert type(failed.value) is AirflowException
     assert said in str(failed.value)
+
+
+def test_a_run_that_was_not_started_as_aws_was_not_reached_is_tried_again():
+    with pytest.raises(AirflowException, match=r"^AWS cannot be reached$") as failed:
+        finish(RunSummary(os.EX_UNAVAILABLE, "AWS cannot be reached"))
+    assert type(failed.value) is AirflowException
 
 
 def test_a_run_that_was_not_started_is_not_tried_again():

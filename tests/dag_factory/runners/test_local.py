@@ -6,16 +6,29 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.sdk._shared.secrets_masker import redact
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
     AirflowRescheduleException,
     AirflowSkipException,
 )
-from running import wait_until
-from shell_project import COMMAND, RECORD, STATE_ID, WAITING, give_state, make_project, write_script
+from running import free_port, wait_until
+from shell_project import (
+    COMMAND,
+    RECORD,
+    SECRETIVE,
+    STATE_ID,
+    TELL_CONFIG,
+    WAITING,
+    give_state,
+    make_project,
+    told_config,
+    write_script,
+)
 
 from dag_factory.expectations import Bounds, Expectation
+from dag_factory.plan import SecretPlan
 from dag_factory.runners.local import MeltanoOperator
 from dag_factory.runs import PreparedRun
 
@@ -172,3 +185,93 @@ def test_rows_that_are_too_old_fail_a_run_that_succeeded(project, age, is_old):
             operator.execute({})
     else:
         operator.execute({})
+
+
+CONTENT = "hunter2-and-more"
+NAME = "acme/dev/meltano/tap-a"
+FROM_DOTENV = "Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set"
+
+
+@pytest.fixture
+def secretive(tmp_path):
+    """A project whose tap tells its configuration."""
+    return make_project(tmp_path, project=SECRETIVE, tap=TELL_CONFIG)
+
+
+def execute(project, **run):
+    operator = make_operator(project)
+    operator.prepare = lambda _: PreparedRun(COMMAND, {}, **run)
+    operator.execute({})
+
+
+def test_a_tap_has_what_its_secret_holds_and_airflow_masks_it(secretive, secrets_manager):
+    secrets_manager.put(NAME, {"token": CONTENT, "auth.user": "of the secret"})
+    execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    assert told_config(secretive) == {"token": CONTENT, "auth": {"user": "of the secret"}}
+    assert redact(f"{CONTENT}: {NAME}") == f"***: {NAME}"
+
+
+def test_neither_log_nor_error_shows_what_a_secret_holds(secretive, secrets_manager, said):
+    secrets_manager.put(NAME, {"token": CONTENT})
+    write_script(secretive / "tap", f"echo 'ValueError: {CONTENT} is no good' >&2; exit 1")
+    with pytest.raises(AirflowException, match=r": tap-a: ValueError: \*\*\* is no good$"):
+        execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    assert "tap-a: ValueError: *** is no good" in said()
+    assert CONTENT not in said()
+
+
+def test_no_log_shows_a_sensitive_variable_of_the_worker(secretive, monkeypatch, said):
+    monkeypatch.setenv("TAP_A_TOKEN", "of the worker")
+    write_script(secretive / "tap", 'echo "it is $TAP_A_TOKEN" >&2')
+    execute(secretive, sensitive=("TAP_A_TOKEN",))
+    assert "tap-a: it is ***" in said()
+
+
+def test_a_variable_of_the_worker_goes_before_a_secret_and_the_log_says_so(
+    secretive, secrets_manager, monkeypatch, said
+):
+    monkeypatch.setenv("TAP_A_AUTH_USER", "of the worker")
+    secrets_manager.put(NAME, {"auth.user": "of the secret"})
+    execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    assert told_config(secretive)["auth"] == {"user": "of the worker"}
+    assert "TAP_A_AUTH_USER is set where the task runs, and goes before its secret" in said()
+
+
+def test_a_secret_that_is_missing_fails_at_once_and_for_good(secretive, secrets_manager):
+    with pytest.raises(AirflowFailException, match=f"^there is no secret '{NAME}' in eu-west-1"):
+        execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    assert not (secretive / "received").exists()
+
+
+def test_an_aws_that_is_not_reached_is_tried_again(secretive, aws_environ):
+    aws_environ.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(AirflowException, match=r"^AWS cannot be reached") as failed:
+        execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    assert not isinstance(failed.value, AirflowFailException)
+    assert not (secretive / "received").exists()
+
+
+def test_without_a_prefix_settings_come_from_dotenv_and_the_log_says_so_once(secretive, said):
+    (secretive / ".env").write_text(f"TAP_A_TOKEN={CONTENT}\n")
+    execute(secretive, sensitive=("TAP_A_TOKEN",))
+    assert told_config(secretive)["token"] == CONTENT
+    assert said().count(FROM_DOTENV) == 1
+
+
+@pytest.mark.parametrize(
+    ("has_dotenv", "run"),
+    [
+        (True, {}),
+        (False, {"sensitive": ("TAP_A_TOKEN",)}),
+        (True, {"sensitive": ("TAP_A_TOKEN",), "secrets": (SecretPlan((NAME,), of_plugin=True),)}),
+    ],
+)
+def test_nothing_is_said_of_dotenv_where_there_is_nothing_to_say(
+    secretive, secrets_manager, said, has_dotenv, run
+):
+    secrets_manager.put(NAME, {})
+    if has_dotenv:
+        (secretive / ".env").touch()
+    execute(secretive, **run)
+    assert "Running meltano run" in said()
+    assert ".env" not in said()

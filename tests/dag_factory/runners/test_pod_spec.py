@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 from plans import PLAN
 
+from dag_factory.option_values import Secrets
 from dag_factory.options import TaskOptions
+from dag_factory.plan import SecretPlan
 from dag_factory.runners.pod_spec import MANAGED_BY, pod_name, pod_of_run, pod_template
 from dag_factory.runs import PreparedRun
 
@@ -147,6 +149,55 @@ def test_a_variable_of_the_run_goes_before_one_of_the_override():
     override = {"spec": {"containers": [{"name": "base", "env": env}]}}
     pod = pod_of_run(template(pod_override=override), PreparedRun(("x",), {"A": "b"}))
     assert base(pod)["env"][1:] == [{"name": "A", "value": "b"}, {"name": "B", "valueFrom": SECRET}]
+
+
+def plugin_secret(*names):
+    return SecretPlan(tuple(f"Acme/prod/meltano/{each}" for each in names), of_plugin=True)
+
+
+SECRETS = (
+    plugin_secret("tap_b", "tap-a"),
+    plugin_secret("target-x"),
+    SecretPlan(("Acme/prod/meltano/shared/proxy",), of_plugin=False),
+)
+
+
+def test_a_run_has_the_names_of_its_secrets_in_its_arguments():
+    pod = pod_of_run(template(), PreparedRun(("meltano",), {}, sensitive=("K",), secrets=SECRETS))
+    assert base(pod)["args"] == [
+        *("--patience=20", "--sensitive=K"),
+        *("--plugin-secret", "Acme/prod/meltano/tap_b", "Acme/prod/meltano/tap-a"),
+        *("--plugin-secret", "Acme/prod/meltano/target-x"),
+        *("--secret", "Acme/prod/meltano/shared/proxy", "--", "meltano"),
+    ]
+    assert "envFrom" not in base(pod)
+
+
+def given(**options):
+    """Return from where Kubernetes gives a pod variables."""
+    options = TaskOptions(image="m:1", runner="kubernetes", **options)
+    task = replace(PLAN.tasks[0], secrets=SECRETS, options=options)
+    return base(pod_template(PLAN, task)).get("envFrom")
+
+
+def test_kubernetes_gives_a_pod_its_secrets_where_it_is_to():
+    assert given(secrets=Secrets(mode="k8s")) == [
+        {"secretRef": {"name": "acme-prod-meltano-tap-b", "optional": True}},
+        {"secretRef": {"name": "acme-prod-meltano-tap-a", "optional": True}},
+        {"secretRef": {"name": "acme-prod-meltano-target-x", "optional": False}},
+        {"secretRef": {"name": "acme-prod-meltano-shared-proxy", "optional": False}},
+    ]
+    assert given(secrets=Secrets(mode="aws")) is None
+    assert given() is None
+
+
+def test_what_an_override_gives_stays_and_comes_last():
+    own = {"secretRef": {"name": "meltano"}}
+    containers = [{"name": "proxy", "envFrom": []}, {"name": "base", "envFrom": [own]}]
+    override = {"spec": {"containers": containers}}
+    found = given(secrets=Secrets(mode="k8s"), pod_override=override)
+    assert (len(found), found[-1]) == (5, own)
+    assert given(pod_override=override) == [own]
 
 
 @pytest.mark.parametrize(("grace", "patience"), [(600, 590), (11, 1), (5, 1), (0, 1), (None, 20)])

@@ -1,0 +1,53 @@
+"""Keeps what secrets hold out of logs and errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+_SHORTEST = 5
+_MASK = "***"
+
+
+def hidden_forms(values: Iterable[str]) -> frozenset[str]:
+    """Return the texts by which a log could show values: whole, by lines, in an address, as JSON.
+
+    Of what is JSON, the texts and numbers in it count too; a text of fewer than five characters
+    would blot out half the log.
+    """
+    forms = {form for value in values for part in _parts(value) for form in _forms(part)}
+    return frozenset(each for each in forms if len(each) >= _SHORTEST)
+
+
+def _parts(value: str) -> Iterator[str]:
+    yield value
+    try:
+        yield from _leaves(json.loads(value))
+    except (RecursionError, ValueError):
+        return
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield str(value)
+
+
+def _forms(text: str) -> Iterator[str]:
+    yield text
+    yield from (each.strip() for each in text.splitlines())
+    yield from (quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1])
+
+
+def make_mask(values: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that puts `***` for values, in whatever form they stand in a text."""
+    forms = sorted(hidden_forms(values), key=len, reverse=True)
+    if not forms:
+        return str
+    pattern = re.compile("|".join(map(re.escape, forms)))
+    return lambda text: pattern.sub(_MASK, text)
