@@ -8,7 +8,7 @@ import httpx
 import pytest
 from running import RunningAirflow, copy_checkout, free_port
 
-pytest_plugins = ["cluster"]
+pytest_plugins = ["aws", "cluster"]
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
