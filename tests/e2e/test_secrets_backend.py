@@ -23,6 +23,7 @@ DAGS = """
 import logging
 from hashlib import sha256
 
+from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Connection, Variable, task
 
 with DAG("asks", schedule=None, is_paused_upon_creation=False):
@@ -32,7 +33,8 @@ with DAG("asks", schedule=None, is_paused_upon_creation=False):
         password, token = Connection.get("warehouse").password, Variable.get("crm_token")
         return sha256(f"{password} {token}".encode()).hexdigest()
 
-    ask()
+    env = {"PASSWORD": "{{ conn.warehouse.password }}", "TOKEN": "{{ var.value.crm_token }}"}
+    ask() >> BashOperator(task_id="render", bash_command="echo $PASSWORD | sha256sum", env=env)
 
 with DAG("tells", schedule=None, is_paused_upon_creation=False):
 
@@ -143,6 +145,14 @@ def test_the_log_of_a_task_hides_a_password_that_it_logs(platform):
     log = task_log(platform.api, platform.run("tells"))
     assert "the password is ***" in log
     assert SAID not in log
+
+
+def test_a_template_renders_a_value_and_keeps_stars(platform):
+    path = f"{platform.run('asks')}/taskInstances/render"
+    told = platform.api.get(f"{path}/xcomEntries/return_value").raise_for_status().json()["value"]
+    assert told.split()[0] == sha256(f"{CHANGED}\n".encode()).hexdigest()
+    fields = platform.api.get(path).raise_for_status().json()["rendered_fields"]
+    assert fields["env"] == {"PASSWORD": "***", "TOKEN": "***"}
 
 
 def test_no_value_is_in_a_file_of_airflow_or_in_its_database(platform):
