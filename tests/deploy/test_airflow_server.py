@@ -10,7 +10,7 @@ PREFIX = "DAG_FACTORY_SECRETS_PREFIX"
 
 def test_without_a_prefix_nothing_is_asked_of_aws(tmp_path, monkeypatch):
     monkeypatch.delenv(PREFIX, raising=False)
-    assert not [name for name in LocalAirflow(tmp_path).environ if "SECRETS" in name]
+    assert not [name for name in LocalAirflow(tmp_path).environ if name.startswith("AIRFLOW__")]
 
 
 @pytest.mark.parametrize(

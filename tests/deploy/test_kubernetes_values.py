@@ -87,7 +87,7 @@ def secrets_backend():
 
 def test_connections_and_variables_are_read_in_aws_and_settings_are_not():
     env = {each["name"]: each["value"] for each in VALUES["values.yaml"]["env"]}
-    folder = f"example/{env['MELTANO_ENVIRONMENT']}/airflow"
+    folder = f"acme/{env['MELTANO_ENVIRONMENT']}/airflow"
     backend = secrets_backend()
     assert backend.connections_prefix == f"{folder}/connections"
     assert backend.variables_prefix == f"{folder}/variables"
@@ -97,11 +97,11 @@ def test_connections_and_variables_are_read_in_aws_and_settings_are_not():
 @pytest.mark.parametrize(
     ("name", "readable"),
     [
-        ("example/prod/airflow/connections/smtp_default", True),
-        ("example/prod/airflow/variables/crm_token", True),
-        ("example/prod/airflow/other", False),
-        ("example/prod/meltano/tap-crm", False),
-        ("example/dev/airflow/connections/smtp_default", False),
+        ("acme/prod/airflow/connections/smtp_default", True),
+        ("acme/prod/airflow/variables/crm_token", True),
+        ("acme/prod/airflow/other", False),
+        ("acme/prod/meltano/tap-crm", False),
+        ("acme/dev/airflow/connections/smtp_default", False),
     ],
 )
 def test_the_policy_of_the_guide_lets_airflow_read_its_own_secrets_and_no_others(name, readable):

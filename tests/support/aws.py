@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -70,10 +71,8 @@ def aws_environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def secrets_manager(moto_url: str, aws_environ: pytest.MonkeyPatch) -> SecretsManager:
     """moto's Secrets Manager, without a secret, for this process and those that it starts."""
     aws_environ.setenv(_ENDPOINT, moto_url)
-    manager = SecretsManager(moto_url, REGION)
-    for each in manager._client.list_secrets()["SecretList"]:
-        manager._client.delete_secret(SecretId=each["ARN"], ForceDeleteWithoutRecovery=True)
-    return manager
+    httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
+    return SecretsManager(moto_url, REGION)
 
 
 @dataclass
