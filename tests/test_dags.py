@@ -1,7 +1,11 @@
 """The DAGs of this repository, as Airflow's dag processor loads them."""
 
+import json
+
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import Variable
+from airflow.sdk.configuration import clear_secrets_backends_cache
 from running import CHECKOUT
 
 from dag_factory.planner import read_plans
@@ -37,3 +41,20 @@ def test_airflow_does_not_skip_a_file_for_want_of_its_words():
         text = file.read_text().lower()
         assert "airflow" in text, file
         assert "dag" in text, file
+
+
+@pytest.fixture
+def secrets_backend(answers, monkeypatch):
+    """What Airflow's backend asks of AWS Secrets Manager while it is there."""
+    backend = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", backend)
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps({"variables_prefix": "any"}))
+    yield answers
+    clear_secrets_backends_cache()
+
+
+def test_reading_the_dags_asks_for_no_secret(secrets_backend):
+    assert DagBag(CHECKOUT / "dags").dags
+    assert secrets_backend.asked == []
+    Variable.get("here", default=None)
+    assert secrets_backend.asked == [{"SecretId": "any/here"}]

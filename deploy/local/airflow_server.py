@@ -34,6 +34,8 @@ _REPORTED = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _STOP_SECONDS = 20
 _REPEATS = 3
 _NOT_WRITTEN = (httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE)
+_SECRETS_BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
+_DEFAULT_ENVIRONMENT = "dev"
 
 
 class LocalError(Exception):
@@ -120,7 +122,10 @@ class LocalAirflow:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables for `airflow` commands."""
+        """The variables for `airflow` commands.
+
+        With DAG_FACTORY_SECRETS_PREFIX, Airflow finds its connections and variables in AWS, too.
+        """
         others = ("AIRFLOW_", "MELTANO_")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)  # Airflow would take 12-20 s to import, not 3
@@ -128,7 +133,11 @@ class LocalAirflow:
         near = ",".join(filter(None, [kept.get("NO_PROXY"), "127.0.0.1,localhost", self.host]))
         proxies = {"NO_PROXY": near, "no_proxy": near}
         own = {"AIRFLOW_HOME": str(self.home), "DAG_FACTORY_STATE_DIR": str(self.plans)}
-        return kept | proxies | own | {"PATH": path} | self.variables
+        found = kept | proxies | own | {"PATH": path} | self.variables
+        if prefix := found.get("DAG_FACTORY_SECRETS_PREFIX"):
+            folder = f"{prefix}/{found.get('MELTANO_ENVIRONMENT', _DEFAULT_ENVIRONMENT)}/airflow"
+            found |= _secrets_backend(folder)
+        return found
 
     def processes(self) -> dict[str, psutil.Process]:
         """Return the components that run, if they are still those that were started here."""
@@ -272,6 +281,18 @@ def write_private(file: Path, text: str) -> None:
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
         stream.write(text)
     part.replace(file)
+
+
+def _secrets_backend(folder: str) -> dict[str, str]:
+    kwargs = {
+        "connections_prefix": f"{folder}/connections",
+        "variables_prefix": f"{folder}/variables",
+        "config_prefix": None,
+    }
+    return {
+        "AIRFLOW__SECRETS__BACKEND": _SECRETS_BACKEND,
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(kwargs),
+    }
 
 
 def _check_port(host: str, port: int) -> None:

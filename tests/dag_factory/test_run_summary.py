@@ -75,12 +75,16 @@ def test_where_nobody_counted_that_is_kept_apart_from_no_rows():
         "{}",
         '{"exit_code": 0}',
         '{"exit_code": 0, "newest": {"a": "yesterday"}}',
-        '{"exit_code": 0, "newest": {}, "of another version": 1}',
         '{"exit_code": 0, "newest": {',
     ],
 )
 def test_what_is_no_summary_is_none(text):
     assert RunSummary.from_json(text) is None
+
+
+def test_of_a_later_version_what_is_known_is_read():
+    text = '{"exit_code": 3, "newest": {}, "of a later version": 1}'
+    assert RunSummary.from_json(text) == RunSummary(3)
 
 
 def state(**bookmarks):

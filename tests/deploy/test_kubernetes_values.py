@@ -1,9 +1,11 @@
 """The values for Airflow's Helm chart: what can be known of them without Helm."""
 
 import json
+import pkgutil
 import re
 import textwrap
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from dag_factory.settings import Settings
 
 FOLDER = CHECKOUT / "deploy/kubernetes"
 GUIDE = (CHECKOUT / "docs/kubernetes.md").read_text()
+SECRETS_GUIDE = (CHECKOUT / "docs/secrets-airflow.md").read_text()
 VALUES = {path.name: yaml.safe_load(path.read_text()) for path in FOLDER.glob("values*.yaml")}
 
 CHART_KEYS = [
@@ -74,6 +77,39 @@ def test_each_service_account_that_the_chart_does_not_create_is_there():
     for section in (*sections, celery["workers"]["celery"]):
         assert section["serviceAccount"]["create"] is False
         assert section["serviceAccount"]["name"] in there
+
+
+def secrets_backend():
+    """Return the backend of the values, as Airflow makes it."""
+    section = VALUES["values.yaml"]["config"]["secrets"]
+    return pkgutil.resolve_name(section["backend"])(**json.loads(section["backend_kwargs"]))
+
+
+def test_connections_and_variables_are_read_in_aws_and_settings_are_not():
+    env = {each["name"]: each["value"] for each in VALUES["values.yaml"]["env"]}
+    folder = f"acme/{env['MELTANO_ENVIRONMENT']}/airflow"
+    backend = secrets_backend()
+    assert backend.connections_prefix == f"{folder}/connections"
+    assert backend.variables_prefix == f"{folder}/variables"
+    assert backend.config_prefix is None
+
+
+@pytest.mark.parametrize(
+    ("name", "readable"),
+    [
+        ("acme/prod/airflow/connections/smtp_default", True),
+        ("acme/prod/airflow/variables/crm_token", True),
+        ("acme/prod/airflow/other", False),
+        ("acme/prod/meltano/tap-crm", False),
+        ("acme/dev/airflow/connections/smtp_default", False),
+    ],
+)
+def test_the_policy_of_the_guide_lets_airflow_read_its_own_secrets_and_no_others(name, readable):
+    (policy,) = re.findall(r"```json\n(.*?)```", SECRETS_GUIDE, re.DOTALL)
+    (statement,) = json.loads(policy)["Statement"]
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "secretsmanager:GetSecretValue")
+    arn = f"arn:aws:secretsmanager:eu-west-1:111122223333:secret:{name}-a1B2c3"
+    assert any(fnmatchcase(arn, allowed) for allowed in statement["Resource"]) is readable
 
 
 SECRETS = {
