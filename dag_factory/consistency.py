@@ -13,7 +13,7 @@ from dag_factory.project import Environment, Project
 from dag_factory.yaml_files import YamlMap
 
 _DATABASE = "MELTANO_DATABASE_URI"
-_STATE = "MELTANO_STATE_BACKEND_URI"
+_SHARED = (_DATABASE, "MELTANO_STATE_BACKEND_URI")
 _METHOD = "load_method"
 _APPEND = "append-only"
 _KEYS = "table-key-properties"
@@ -37,18 +37,21 @@ def no_shared_database(
         options: Those of one task that runs in a pod.
         place: Where it is said that it does.
     """
-    blocks = [entry.get("env") for entry in (project.data, environment.entry)]
-    named = {name for block in blocks if isinstance(block, Mapping) for name in block}
     backend = project.data.get("state_backend")
-    written = (
+    written = [
         project.data.get("database_uri"),
         project.data.get("state_backend.uri"),
         backend.get("uri") if isinstance(backend, Mapping) else None,
-    )
+    ]
+    for block in (entry.get("env") for entry in (project.data, environment.entry)):
+        written += [block.get(each) for each in _SHARED] if isinstance(block, Mapping) else ()
+    base = next((c for c in _containers(options.pod_override) if c["name"] == BASE), {})
+    for variable in base.get("env") or ():
+        if variable["name"] in _SHARED:
+            written.append(variable.get("value") or variable.get("valueFrom"))
     is_set = any(each and not str(each).startswith(_OWN) for each in written)
     of_variables = {*options.secrets.names} - {each.name for each in project.plugins}
-    is_given = _is_in_pods(options.pod_override) or bool(of_variables)
-    if not (is_set or is_given or named & {_DATABASE, _STATE}):
+    if not (is_set or base.get("envFrom") or of_variables):
         message = (
             f"pods of {environment.name!r} share neither a system database nor a state backend,"
             " so that their bookmarks are lost"
@@ -59,12 +62,6 @@ def no_shared_database(
 
 def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return (pod.get("spec") or {}).get("containers") or []
-
-
-def _is_in_pods(pod: Mapping[str, Any]) -> bool:
-    containers = _containers(pod)
-    names = {each["name"] for container in containers for each in container.get("env") or []}
-    return bool(names & {_DATABASE, _STATE}) or any(each.get("envFrom") for each in containers)
 
 
 def lasting_containers(

@@ -65,6 +65,7 @@ def test_what_the_project_says_of_its_database_or_state_is_enough(write_project,
         "state_backend: {lock_timeout_seconds: 10}",
         "state_backend:",
         "env: {OTHER: x}",
+        "env: {MELTANO_DATABASE_URI: 'sqlite:///x.db'}",
     ],
 )
 def test_a_file_of_the_pod_and_the_default_are_not(write_project, setting):
@@ -103,7 +104,9 @@ def test_what_the_pod_gets_is_enough(write_project, container):
     "override",
     ["{}", "{spec: {}}", "{metadata: {labels: {env: prod}}}",
      "{spec: {containers: [{name: base, env: [{name: A, value: b}]}]}}",
-     "{spec: {containers: [{name: base, env: null}]}}"],
+     "{spec: {containers: [{name: base, env: null}]}}",
+     "{spec: {containers: [{name: base, env: [{name: MELTANO_DATABASE_URI, value: 'sqlite:////tmp/m.db'}]}]}}",
+     "{spec: {initContainers: [{name: first, image: 'i:1', envFrom: [{secretRef: {name: m}}]}]}}"],
 )  # fmt: skip
 def test_what_else_the_pod_gets_is_not(write_project, override):
     text = IN_PODS.replace("image:", f"pod_override: {override}, image:")
