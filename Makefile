@@ -39,7 +39,7 @@ clean:
 	@rm -rf .venv
 
 test: lint
-	@.venv/bin/pytest
+	@.venv/bin/pytest -n 2 --dist loadgroup
 
 test-faults: install
 	@.venv/bin/pytest -m faults

@@ -9,11 +9,19 @@ import pytest
 from running import RunningAirflow, copy_checkout, free_port
 
 pytest_plugins = ["aws", "cluster"]
+_SHARED = ("airflow", "cluster")
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
 for name in [each for each in os.environ if each.startswith("MELTANO_")]:
     del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to one process of `pytest -n` what shares an Airflow and a cluster, or a file."""
+    for item in items:
+        is_shared = not set(_SHARED).isdisjoint(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("platform" if is_shared else item.path.as_posix()))
 
 
 def pytest_unconfigure() -> None:
