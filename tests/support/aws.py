@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 REGION = "eu-west-1"
 _HOST = "127.0.0.1"
 _ENDPOINT = "AWS_ENDPOINT_URL_SECRETS_MANAGER"
+_ENDPOINT_OF_STS = "AWS_ENDPOINT_URL_STS"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class SecretsManager:
 
     def change(self, name: str, value: dict[str, Any]) -> None:
         self._client.put_secret_value(SecretId=name, SecretString=json.dumps(value))
+
+    def text(self, name: str) -> str:
+        return str(self._client.get_secret_value(SecretId=name)["SecretString"])
+
+    def names(self) -> list[str]:
+        return [each["Name"] for each in self._client.list_secrets()["SecretList"]]
 
     def delete(self, name: str) -> None:
         self._client.delete_secret(SecretId=name)
@@ -71,6 +78,7 @@ def aws_environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def secrets_manager(moto_url: str, aws_environ: pytest.MonkeyPatch) -> SecretsManager:
     """moto's Secrets Manager, without a secret, for this process and those that it starts."""
     aws_environ.setenv(_ENDPOINT, moto_url)
+    aws_environ.setenv(_ENDPOINT_OF_STS, moto_url)
     httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
     return SecretsManager(moto_url, REGION)
 
