@@ -34,20 +34,17 @@ def examine(needs: Sequence[SecretNeed]) -> Iterator[Finding]:
     Args:
         needs: The secrets, of which there is one at least.
     """
-    arn = _NOBODY
     try:
-        arn = caller()
-    except SecretsError as error:
-        yield Finding("credentials", str(error))
-    else:
-        yield Finding(f"credentials of {arn}")
+        arn = who = caller()
+    except SecretsError:
+        arn, who = _NOBODY, "somebody whom STS does not name"
+    asked = f"Secrets Manager, asked by {who}"
     try:
         fetched = fetch_secrets([each.name for each in needs])
     except SecretsError as error:
-        lacking = _statement(error.lacks, "*") if error.lacks else None
-        yield Finding("Secrets Manager", str(error), lacking)
+        yield Finding(asked, str(error), _statement(error.lacks, "*") if error.lacks else None)
     else:
-        yield Finding(f"Secrets Manager in {fetched.region}")
+        yield Finding(f"{asked} in {fetched.region}")
         yield from _secrets(needs, fetched, arn)
 
 

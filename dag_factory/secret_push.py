@@ -85,9 +85,8 @@ def read_values(file: Path) -> Values:
 def _json(file: Path, text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
-        msg = f"{file}:{error.lineno} is no JSON ({error.msg}): correct it"
-        raise UsageError(msg) from None
+    except (RecursionError, ValueError) as error:
+        raise UsageError(f"{file}:{getattr(error, 'lineno', 1)} is no JSON: correct it") from None
     return _mapping(file, values)
 
 
@@ -98,7 +97,7 @@ def _yaml(file: Path, text: str) -> dict[str, Any]:
         raise UsageError(f"{place} is not the YAML that Meltano reads: quote the value")
     written = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - it makes nothing but texts
     return {
-        str(key): written[str(key)] if _is_scalar(value) else as_json_value(value)
+        str(key): written.get(str(key), value) if _is_scalar(value) else as_json_value(value)
         for key, value in _mapping(file, values).items()
     }
 

@@ -160,6 +160,7 @@ def _client(service: str) -> Iterator[Any]:
         import boto3  # noqa: PLC0415 - 0.2 s, and only where there are secrets
         from botocore import exceptions  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
     except ImportError:
         extra = "pip install 'meltano-dag-factory[secrets]'"
         msg = f"boto3 is not installed, which asks AWS for secrets: {extra}"
@@ -179,6 +180,7 @@ def _client(service: str) -> Iterator[Any]:
         exceptions.ConnectionError,
         exceptions.MetadataRetrievalError,
         exceptions.CredentialRetrievalError,
+        ResponseParserError,
     ) as error:
         hint = f"({type(error).__name__}): check the network, and AWS_DEFAULT_REGION"
         raise SecretsError(f"AWS cannot be reached {hint}", may_pass=True) from None
@@ -229,11 +231,13 @@ def _refused(error: ClientError) -> SecretsError:
     fault = _fault({"ErrorCode": str(said.get("Code")), "Message": str(said.get("Message"))})
     status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
     may_pass = status >= _SERVER_ERROR or fault.may_pass
-    hint = "it may pass" if may_pass else "check the AWS credentials"
-    right = f"secretsmanager:{call}" if fault.is_denied and not fault.of_key else ""
-    if right:
-        hint = f"allow its role {right} on {'*' if call == _BATCH_CALL else 'it'}"
-    elif fault.is_denied:
+    hint, right = "it may pass" if may_pass else "check the AWS credentials", ""
+    if call.startswith("AssumeRole"):
+        hint = "let the trust policy of the role name the ServiceAccount"
+    elif fault.is_denied and fault.of_key:
         hint = "allow its role kms:Decrypt and kms:GenerateDataKey on its key"
+    elif fault.is_denied:
+        right = f"secretsmanager:{call}"
+        hint = f"allow its role {right} on {'*' if call == _BATCH_CALL else 'it'}"
     msg = f"AWS refuses {call} ({fault.code}): {hint}"
     return SecretsError(msg, may_pass=may_pass, lacks=right)

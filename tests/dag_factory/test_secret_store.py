@@ -83,3 +83,9 @@ def test_a_key_that_may_not_be_used_is_named(answers):
 
 def test_who_asks(secrets_manager):
     assert caller().startswith("arn:aws:sts::")
+
+
+def test_an_answer_that_is_not_of_aws_is_told_without_its_text(answers):
+    answers.body = lambda _: f"<html>{CONTENT}"
+    said, _ = refused(caller)
+    assert said.startswith("AWS cannot be reached (ResponseParserError)")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 import boto3
 import httpx
@@ -89,12 +90,12 @@ class Answers:
 
     Attributes:
         status: The HTTP status.
-        body: What it answers, from what it is asked.
+        body: What it answers, from what it is asked; STS speaks XML.
         asked: Each request, in their order.
     """
 
     status: int = 200
-    body: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    body: Callable[[dict[str, Any]], dict[str, Any] | str] = dict
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def give(self, value: str) -> None:
@@ -124,9 +125,11 @@ def answers(aws_environ: pytest.MonkeyPatch) -> Iterator[Answers]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            asked = json.loads(text) if text.startswith("{") else dict(parse_qsl(text))
             told.asked.append(asked)
-            body = json.dumps(told.body(asked)).encode()
+            said = told.body(asked)
+            body = (said if isinstance(said, str) else json.dumps(said)).encode()
             self.send_response(told.status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -138,7 +141,8 @@ def answers(aws_environ: pytest.MonkeyPatch) -> Iterator[Answers]:
     with ThreadingHTTPServer((_HOST, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        aws_environ.setenv(_ENDPOINT, f"http://{_HOST}:{server.server_port}")
+        for name in (_ENDPOINT, _ENDPOINT_OF_STS):
+            aws_environ.setenv(name, f"http://{_HOST}:{server.server_port}")
         yield told
         server.shutdown()
         thread.join()
