@@ -14,12 +14,21 @@ from pathlib import Path
 
 from termcolor import colored
 
-from dag_factory.errors import Code, Problem, SettingsError, Severity, in_order
+from dag_factory.errors import (
+    Code,
+    Problem,
+    SecretsError,
+    SettingsError,
+    Severity,
+    UsageError,
+    in_order,
+)
 from dag_factory.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.plan import DagPlan
 from dag_factory.planner import option_sources, read_plans
 from dag_factory.problems import FORMATS
 from dag_factory.project import read_project
+from dag_factory.secrets_cli import add_commands
 from dag_factory.settings import Settings, read_settings
 
 _FAILED = 1
@@ -27,15 +36,12 @@ _USAGE_ERROR = 2
 _UNBUILT = (Code.DAG_NOT_BUILT, Code.WRONG_ARGUMENT)
 
 
-class _UsageError(Exception):
-    """The call is wrong; the message says what to do."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        1 where a job cannot run, or `check` finds a secret in clear; 2 where the call is wrong.
+        1 where a job cannot run, `check` finds a secret in clear, or `secrets` one that is missing;
+        2 where the call is wrong; 69 or 78 where AWS cannot be asked for secrets.
     """
     arguments = _parser().parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
@@ -43,9 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         return int(arguments.run(arguments))
-    except (_UsageError, SettingsError) as error:
+    except (UsageError, SettingsError) as error:
         print(f"meltano-dags: {error}", file=sys.stderr)
         return _USAGE_ERROR
+    except SecretsError as error:
+        print(f"meltano-dags: {error}", file=sys.stderr)
+        return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
@@ -92,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     graph.add_argument("--output", type=Path, help="the file to write (default: standard output)")
     graph.set_defaults(run=_graph)
+    secrets = commands.add_parser("secrets", help="look after what stands in AWS Secrets Manager")
+    add_commands(secrets, shared)
+    secrets.set_defaults(run=_secrets)
     return parser
 
 
@@ -107,7 +119,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         environ={"MELTANO_PROJECT_ROOT": str(Path.cwd())} | os.environ | given,
     )
     if not os.path.lexists(settings.project_root / "meltano.yml"):
-        raise _UsageError(_no_project(settings.project_root, arguments.project))
+        raise UsageError(_no_project(settings.project_root, arguments.project))
     return settings
 
 
@@ -146,13 +158,13 @@ def _airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[P
         from dag_factory.airflow_check import airflow_problems  # noqa: PLC0415 - imports Airflow
     except ImportError:
         msg = "--airflow needs Airflow: pip install 'meltano-dag-factory[airflow]'"
-        raise _UsageError(msg) from None
+        raise UsageError(msg) from None
     try:
         return airflow_problems(plans, settings)
     except Exception as error:
         reason = str(error).partition("\n")[0]
         msg = f"Airflow's database cannot be asked: {reason}; run it where the scheduler runs"
-        raise _UsageError(msg) from error
+        raise UsageError(msg) from error
 
 
 def _in_color(shown: str, problem: Problem) -> str:
@@ -198,10 +210,10 @@ def _chosen(plans: Sequence[DagPlan], name: str, settings: Settings) -> DagPlan:
     project, _ = read_project(settings.project_root)
     if project and name in [job.name for job in project.jobs]:
         msg = f"the job {name!r} is for other environments, or cannot run (`meltano-dags check`)"
-        raise _UsageError(msg)
+        raise UsageError(msg)
     near = difflib.get_close_matches(name, [plan.job for plan in plans], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise _UsageError(f"there is no job {name!r}{hint}")
+    raise UsageError(f"there is no job {name!r}{hint}")
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -212,6 +224,10 @@ def _show(arguments: argparse.Namespace) -> int:
     now, root = datetime.now(UTC), settings.project_root
     print(describe_dag(plan, now, why, root, settings.image))
     return 0
+
+
+def _secrets(arguments: argparse.Namespace) -> int:
+    return int(arguments.run_secrets(arguments, _settings(arguments)))
 
 
 def _schema(_: argparse.Namespace) -> int:
@@ -237,11 +253,11 @@ def _graph(arguments: argparse.Namespace) -> int:
             drawn = as_picture(plans, kind)
         except ImportError:
             msg = "pictures need the extra: pip install 'meltano-dag-factory[graph]'"
-            raise _UsageError(msg) from None
+            raise UsageError(msg) from None
     if arguments.output:
         arguments.output.write_bytes(drawn)
     elif kind == "png" and sys.stdout.isatty():
-        raise _UsageError("a PNG is no text: name a file with --output")
+        raise UsageError("a PNG is no text: name a file with --output")
     else:
         sys.stdout.buffer.write(drawn)
         sys.stdout.flush()

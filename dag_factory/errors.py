@@ -3,7 +3,8 @@
     DagFactoryError      everything this package raises on purpose
     ├── ProjectError     a project, or parts of it, cannot run; carries the problems
     ├── SettingsError    an environment variable of this deployment is unusable
-    └── SecretsError     secrets of a task cannot be read, or hold what no task can use
+    ├── UsageError       a command line is called wrongly
+    └── SecretsError     secrets cannot be read or written, or hold what no task can use
 
 A mistake in a project is a value first (`Problem`) and an exception only at the edge, so that one
 report names every mistake and one bad job never hides a good one.
@@ -204,16 +205,24 @@ class SettingsError(DagFactoryError):
     """An environment variable of this deployment is unusable; the message says what to do."""
 
 
-class SecretsError(DagFactoryError):
-    """Secrets of a task cannot be read, or hold what no task can use.
+class UsageError(DagFactoryError):
+    """A command line is called wrongly; the message says what to do."""
 
-    The message is one line that names them and says what to do; never what they hold.
+
+class SecretsError(DagFactoryError):
+    """Secrets cannot be read or written, or hold what no task can use.
+
+    The message is one line that says what to do; never what they hold.
 
     Attributes:
+        may_pass: Whether a later try may succeed.
+        lacks: The right that was refused for a call as a whole, such as `secretsmanager:...`.
         exit_code: What a task ends with that has not started therefore: `os.EX_CONFIG` (78), as no
             retry would help, or `os.EX_UNAVAILABLE` (69), as one may.
     """
 
-    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+    def __init__(self, message: str, *, may_pass: bool = False, lacks: str = "") -> None:
+        self.may_pass = may_pass
+        self.lacks = lacks
         self.exit_code = os.EX_UNAVAILABLE if may_pass else os.EX_CONFIG
         super().__init__(message)

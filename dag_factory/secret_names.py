@@ -26,7 +26,7 @@ class SecretNames:
     def __init__(self, project: Project, environment: Environment, settings: Settings) -> None:
         self._plugins = {each.name: each for each in reversed(project.plugins)}
         prefix = settings.secrets_prefix
-        self._folder = prefix and f"{prefix}/{_legal(environment.name)}/meltano"
+        self._folder = prefix and f"{prefix}/{legal_name(environment.name)}/meltano"
 
     def of_task(self, plugins: Iterable[Plugin], others: Iterable[str]) -> tuple[SecretPlan, ...]:
         """Return what a task reads.
@@ -46,10 +46,11 @@ class SecretNames:
         return tuple(dict.fromkeys(found))
 
     def _below(self, *plugins: str) -> tuple[str, ...]:
-        return tuple(f"{self._folder}/{_legal(each)}" for each in plugins)
+        return tuple(f"{self._folder}/{legal_name(each)}" for each in plugins)
 
 
-def _legal(name: str) -> str:
+def legal_name(name: str) -> str:
+    """Return what a plugin or an environment is called in the names of secrets."""
     return _ILLEGAL.sub("_", name)
 
 

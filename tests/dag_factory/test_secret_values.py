@@ -190,7 +190,7 @@ def test_where_one_must_be_mended_no_retry_helps(answers):
     ("status", "fault", "hint", "ends"),
     [
         (400, "AccessDeniedException", "BatchGetSecretValue on *", (os.EX_CONFIG, 1)),
-        (400, "UnrecognizedClientException", "credentials of the task", (os.EX_CONFIG, 1)),
+        (400, "UnrecognizedClientException", "check the AWS credentials", (os.EX_CONFIG, 1)),
         (400, "ThrottlingException", "it may pass", (os.EX_UNAVAILABLE, 3)),
         (500, "InternalServiceError", "it may pass", (os.EX_UNAVAILABLE, 3)),
         (503, "Odd", "it may pass", (os.EX_UNAVAILABLE, 3)),
@@ -256,7 +256,7 @@ def test_a_task_that_has_no_access_to_aws_at_all_is_told(
 def test_without_boto3_it_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
     said, code = said_of(of_plugin("tap-x"))
-    assert "install meltano-dag-factory[secrets]" in said
+    assert "pip install 'meltano-dag-factory[secrets]'" in said
     assert code == os.EX_CONFIG
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 import boto3
 import httpx
@@ -18,6 +19,7 @@ from moto.server import ThreadedMotoServer
 REGION = "eu-west-1"
 _HOST = "127.0.0.1"
 _ENDPOINT = "AWS_ENDPOINT_URL_SECRETS_MANAGER"
+_ENDPOINT_OF_STS = "AWS_ENDPOINT_URL_STS"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class SecretsManager:
 
     def change(self, name: str, value: dict[str, Any]) -> None:
         self._client.put_secret_value(SecretId=name, SecretString=json.dumps(value))
+
+    def text(self, name: str) -> str:
+        return str(self._client.get_secret_value(SecretId=name)["SecretString"])
+
+    def names(self) -> list[str]:
+        return [each["Name"] for each in self._client.list_secrets()["SecretList"]]
 
     def delete(self, name: str) -> None:
         self._client.delete_secret(SecretId=name)
@@ -71,6 +79,7 @@ def aws_environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def secrets_manager(moto_url: str, aws_environ: pytest.MonkeyPatch) -> SecretsManager:
     """moto's Secrets Manager, without a secret, for this process and those that it starts."""
     aws_environ.setenv(_ENDPOINT, moto_url)
+    aws_environ.setenv(_ENDPOINT_OF_STS, moto_url)
     httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
     return SecretsManager(moto_url, REGION)
 
@@ -81,12 +90,12 @@ class Answers:
 
     Attributes:
         status: The HTTP status.
-        body: What it answers, from what it is asked.
+        body: What it answers, from what it is asked; STS speaks XML.
         asked: Each request, in their order.
     """
 
     status: int = 200
-    body: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    body: Callable[[dict[str, Any]], dict[str, Any] | str] = dict
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def give(self, value: str) -> None:
@@ -116,9 +125,11 @@ def answers(aws_environ: pytest.MonkeyPatch) -> Iterator[Answers]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            asked = json.loads(text) if text.startswith("{") else dict(parse_qsl(text))
             told.asked.append(asked)
-            body = json.dumps(told.body(asked)).encode()
+            said = told.body(asked)
+            body = (said if isinstance(said, str) else json.dumps(said)).encode()
             self.send_response(told.status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -130,7 +141,8 @@ def answers(aws_environ: pytest.MonkeyPatch) -> Iterator[Answers]:
     with ThreadingHTTPServer((_HOST, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        aws_environ.setenv(_ENDPOINT, f"http://{_HOST}:{server.server_port}")
+        for name in (_ENDPOINT, _ENDPOINT_OF_STS):
+            aws_environ.setenv(name, f"http://{_HOST}:{server.server_port}")
         yield told
         server.shutdown()
         thread.join()
