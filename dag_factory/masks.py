@@ -13,7 +13,8 @@ _MASK = "***"
 
 
 def hidden_forms(values: Iterable[str]) -> frozenset[str]:
-    """Return the texts by which a log could show values: whole, by lines, in an address, as JSON.
+    """Return the texts by which a log could show values: whole, by lines, in an address, as JSON
+    or as Python writes it.
 
     Of what is JSON, the texts and numbers in it count too; a text of fewer than five characters
     would blot out half the log.
@@ -41,7 +42,9 @@ def _leaves(value: Any) -> Iterator[str]:
 def _forms(text: str) -> Iterator[str]:
     yield text
     yield from (each.strip() for each in text.splitlines())
-    yield from (quote(text, safe=""), quote_plus(text), json.dumps(text)[1:-1])
+    yield from (quote(text), quote(text, safe=""), quote_plus(text))
+    yield from (json.dumps(text, ensure_ascii=each)[1:-1] for each in (True, False))
+    yield repr(text)[1:-1]
 
 
 def make_mask(values: Iterable[str]) -> Callable[[str], str]:

@@ -21,6 +21,7 @@ from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import read_project
 from dag_factory.run_summary import RunSummary
 from dag_factory.runners.finish import finish_run
+from dag_factory.runners.private_files import private_files
 from dag_factory.runs import Prepare, PreparedRun, prepare_run
 from dag_factory.secret_values import overridden, read_secrets
 from dag_factory.summary import LogEntry
@@ -79,17 +80,18 @@ class MeltanoOperator(BaseOperator):
         except SecretsError as error:
             return RunSummary(error.exit_code, str(error))
         self.log.info("Running %s in %s", shlex.join(run.argv), root)
-        self._process = MeltanoProcess(
-            argv,
-            root,
-            environ,
-            extractors=run.extractors,
-            bookmarked=run.bookmarked,
-            patience=_KILL_SECONDS,
-        )
-        if self._stopped:
-            self._process.stop()
-        summary = self._process.run(self._note)
+        with private_files(root, environ) as private:
+            self._process = MeltanoProcess(
+                argv,
+                root,
+                private,
+                extractors=run.extractors,
+                bookmarked=run.bookmarked,
+                patience=_KILL_SECONDS,
+            )
+            if self._stopped:
+                self._process.stop()
+            summary = self._process.run(self._note)
         if summary.exit_code and (reason := _project_problem(root)):
             return replace(summary, error=reason)
         return replace(summary, error=summary.error and self._mask(summary.error))

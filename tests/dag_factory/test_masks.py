@@ -1,5 +1,5 @@
 import json
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -41,6 +41,24 @@ def test_a_value_is_masked_by_lines_in_an_address_and_as_json(text):
     masked = make_mask([KEY, "p@ss/word &"])(text)
     assert "***" in masked
     assert not any(each in masked for each in ("MIIEvQ", "word"))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        quote,
+        quote_plus,
+        repr,
+        json.dumps,
+        lambda text: str({"key": text}),
+        lambda text: json.dumps({"key": text}, ensure_ascii=False),
+    ],
+)
+def test_a_value_that_python_has_to_quote_is_masked_however_it_is_written(form):
+    value = """a/"b" & 'c' $d\\é and the rest"""
+    masked = make_mask([value])(form(value))
+    assert "***" in masked
+    assert "rest" not in masked
 
 
 def test_what_is_json_is_masked_by_its_parts_but_not_by_its_flags():
