@@ -14,6 +14,24 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def killed(pods):
+    """A run whose pod was killed, begun before all others: its lock is held for five minutes."""
+    if not pods.cluster.is_ours:
+        pytest.skip("the processes of this cluster's pods are not here")
+    run = pods.start("killed")
+    run.wait_for_rows("killed")
+    commands = ((each, each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"]))
+    [task] = [
+        each
+        for each, words in commands
+        if "tap-killed" in words and any(word.endswith("/meltano-task") for word in words)
+    ]
+    task.kill()
+    return run
+
+
+@pytest.mark.usefixtures("killed")
 def test_a_pod_that_is_deleted_while_it_runs(pods):
     run = pods.start("deleted")
     run.wait_for_rows("deleted")
@@ -33,7 +51,7 @@ def test_a_pod_that_wants_more_memory_than_it_may_have(pods):
     assert "its limit of 600Mi; raise `resources: {limits: {memory: ...}}`" in run.log()
     [kept] = pods.of("greedy")
     assert kept["status"]["phase"] == "Failed"
-    pods.age_locks()
+    pods.age_locks("tap-greedy")
     assert pods.start("greedy", TAP_GREEDY_BYTES_PER_ROW="0").end() == "success"
     assert pods.rows("greedy") == (ROWS, ROWS)
 
@@ -78,28 +96,6 @@ def test_a_worker_that_is_asked_to_stop(pods):
     assert pods.rows("worker") == (ROWS, ROWS)
 
 
-@pytest.mark.timeout(900)
-def test_a_pod_that_is_killed_waits_for_its_lock_without_spending_a_try(pods):
-    """The one test that waits for the five minutes for which Meltano holds a dead run's lock."""
-    if not pods.cluster.is_ours:
-        pytest.skip("the processes of this cluster's pods are not here")
-    run = pods.start("killed")
-    run.wait_for_rows("killed")
-    commands = ((each, each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"]))
-    [task] = [
-        each
-        for each, words in commands
-        if "tap-killed" in words and any(word.endswith("/meltano-task") for word in words)
-    ]
-    task.kill()
-    assert run.end(600) == "success"
-    assert run.task["try_number"] == 2
-    assert "Meltano was killed by SIGKILL" in run.log(1)
-    assert "Waiting, without spending a try" in run.log(2)
-    assert pods.rows("killed") == (ROWS, ROWS)
-    assert [state for state, _ in pods.meltano_runs("tap-killed")] == ["FAIL", "SUCCESS"]
-
-
 def test_a_pod_that_is_evicted(pods):
     run = pods.start("evicted")
     assert run.end() == "failed"
@@ -134,6 +130,15 @@ def test_a_deferred_task_that_is_marked_failed(pods):
     assert run.end() == "failed"
     [(state, reason)] = pods.meltano_runs("tap-cancelled")
     assert (state, "terminated" in str(reason)) == ("FAIL", True)
+
+
+def test_a_pod_that_is_killed_waits_for_its_lock_without_spending_a_try(pods, killed):
+    assert killed.end(600) == "success"
+    assert killed.task["try_number"] == 2
+    assert "Meltano was killed by SIGKILL" in killed.log(1)
+    assert "Waiting, without spending a try" in killed.log(2)
+    assert pods.rows("killed") == (ROWS, ROWS)
+    assert [state for state, _ in pods.meltano_runs("tap-killed")] == ["FAIL", "SUCCESS"]
 
 
 def kill(process: psutil.Process) -> None:

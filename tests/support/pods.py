@@ -74,10 +74,10 @@ class Pods:
         sql = "select state, payload from runs where job_name = %s order by started_at"
         return self.postgres.query(sql, f"kube:{tap}-to-target-postgres")
 
-    def age_locks(self) -> None:
-        """Make the locks of killed runs as old as if five minutes had passed."""
+    def age_locks(self, tap: str) -> None:
+        """Make the locks of a tap's killed runs as old as if five minutes had passed."""
         sql = "update runs set last_heartbeat_at = last_heartbeat_at - interval '6 minutes'"
-        self.postgres.query(f"{sql} where state = 'RUNNING'")
+        self.postgres.query(f"{sql} where state = 'RUNNING' and job_name like %s", f"%:{tap}-%")
 
 
 @dataclass(frozen=True)
