@@ -28,7 +28,7 @@ from dag_factory.plugins import Plugin
 from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import Project, read_project
 from dag_factory.run_summary import RunSummary
-from dag_factory.secret_values import overridden, read_secrets
+from dag_factory.secret_values import origins, read_secrets
 from dag_factory.summary import LogEntry
 
 _PRIVATE = 0o077
@@ -115,7 +115,7 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
     except SecretsError as error:
         _show(LogEntry(logging.ERROR, None, str(error)))
         return RunSummary(error.exit_code, str(error))
-    for line in overridden(variables, os.environ):
+    for line in origins(variables, os.environ):
         _show(LogEntry(logging.INFO, None, line))
     mask = make_mask([*variables.values(), *filter(None, map(os.environ.get, options.sensitive))])
     process = MeltanoProcess(

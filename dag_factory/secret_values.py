@@ -50,8 +50,10 @@ def read_secrets(secrets: Sequence[SecretPlan]) -> dict[str, str]:
     return variables
 
 
-def overridden(variables: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each variable of a secret that is set already, and stays as it is."""
+def origins(variables: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield lines that tell which variables come from secrets, and which do not as they are set."""
+    if taken := sorted(variables.keys() - environ.keys()):
+        yield f"From AWS Secrets Manager: {', '.join(taken)}"
     for name in sorted(variables.keys() & environ.keys()):
         yield f"{name} is set where the task runs, and goes before its secret"
 

@@ -23,7 +23,7 @@ from dag_factory.run_summary import RunSummary
 from dag_factory.runners.finish import finish_run
 from dag_factory.runners.private_files import private_files
 from dag_factory.runs import Prepare, PreparedRun, prepare_run
-from dag_factory.secret_values import overridden, read_secrets
+from dag_factory.secret_values import origins, read_secrets
 from dag_factory.summary import LogEntry
 
 _AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
@@ -104,7 +104,7 @@ class MeltanoOperator(BaseOperator):
         if run.sensitive and not run.secrets and (Path(self.project_root) / ".env").is_file():
             self.log.info("Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set")
         variables = read_secrets(run.secrets)
-        for line in overridden(variables, environ):
+        for line in origins(variables, environ):
             self.log.info(line)
         hidden = [*variables.values(), *filter(None, map(environ.get, run.sensitive))]
         for form in hidden_forms(hidden):

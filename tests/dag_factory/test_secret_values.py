@@ -11,7 +11,7 @@ from running import free_port
 
 from dag_factory.errors import SecretsError
 from dag_factory.plan import SecretPlan
-from dag_factory.secret_values import overridden, read_secrets
+from dag_factory.secret_values import origins, read_secrets
 
 CONTENT = "hunter2-and-more"
 FOLDER = "acme/dev/meltano"
@@ -261,8 +261,11 @@ def test_without_boto3_it_is_told_what_to_install(monkeypatch):
 
 
 def test_a_variable_that_is_set_already_is_named_without_its_value():
-    (line,) = overridden({"A": CONTENT, "B": "x"}, {"A": "other", "C": "y"})
-    assert line == "A is set where the task runs, and goes before its secret"
+    lines = [*origins({"A": CONTENT, "B": "x", "D": "y"}, {"A": "other", "C": "y"})]
+    assert lines == [
+        "From AWS Secrets Manager: B, D",
+        "A is set where the task runs, and goes before its secret",
+    ]
 
 
 @pytest.mark.parametrize("name", [None, "botocore", "botocore.parsers"])
