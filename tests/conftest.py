@@ -17,6 +17,7 @@ for name in [each for each in os.environ if each.startswith("MELTANO_")]:
     del os.environ[name]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave to one process of `pytest -n` what shares an Airflow and a cluster, or a file."""
     for item in items:
