@@ -72,10 +72,6 @@ def test_no_report_shows_a_value(write_project):
 def test_settings_of_a_malformed_parent_do_not_count(write_project):
     needs, _ = needs_of(write_project, job("tap-b target-open"))
     texts = {f"{FOLDER}/tap-b": '{"token": "t"}', f"{FOLDER}/tap-a": "no object"}
-    reports = {
-        each.need.short_name: each for each in report_secrets(needs, Fetched(texts, {}, "r"), {})
-    }
-    assert reports["tap-b"].lacking == ("auth.user",)
-    assert reports["tap-a"].state is State.MALFORMED
-    assert reports["tap-a"].need.settings
-    assert FULL.keys() == {each.name for each in reports["tap-a"].need.sensitive}
+    [tap_a, tap_b] = report_secrets(needs, Fetched(texts, {}, "r"), {})
+    assert tap_a.state is State.MALFORMED
+    assert tap_b.lacking == ("auth.user",)
