@@ -3,6 +3,7 @@ import json
 import pytest
 from secret_project import CONTENT, FOLDER, SECRETS_PLUGINS, job
 
+from dag_factory.errors import Severity
 from dag_factory.secret_needs import State, read_needs, report_secrets
 from dag_factory.secret_store import DENIED, Fault, Fetched
 from dag_factory.settings import Settings
@@ -42,6 +43,12 @@ def test_the_dag_of_the_state_needs_secrets_too(write_project):
     ]
 
 
+def test_the_image_of_pods_need_not_be_known(write_project):
+    (need,), problems = needs_of(write_project, job("tap-a target-open", runner="kubernetes"))
+    assert (need.short_name, need.from_aws) == ("tap-a", True)
+    assert all(each.severity is Severity.WARNING for each in problems)
+
+
 @pytest.mark.parametrize(
     ("fault", "since", "state"),
     [
@@ -65,8 +72,10 @@ def test_why_there_is_nothing_of_a_secret(write_project, fault, since, state):
 def test_no_report_shows_a_value(write_project):
     needs, _ = needs_of(write_project, job("tap-a target-open"))
     for text in (json.dumps({"token": CONTENT}), CONTENT):
-        [report] = report_secrets(needs, Fetched({f"{FOLDER}/tap-a": text}, {}, "r"), {})
+        fetched = Fetched({f"{FOLDER}/tap-a": text}, {}, "r")
+        [report] = report_secrets(needs, fetched, {})
         assert CONTENT not in repr(report)
+        assert CONTENT not in repr(fetched)
 
 
 def test_settings_of_a_malformed_parent_do_not_count(write_project):

@@ -154,6 +154,7 @@ def test_what_may_not_even_be_known_is_denied(run, answers):
     answers.refuse(400, "AccessDeniedException")
     code, by_name = rows(run)
     assert (code, by_name["tap-a"]["state"]) == (1, "denied")
+    assert [each["set"] for each in by_name["tap-a"]["settings"]] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,8 @@ def test_where_aws_cannot_be_asked_the_needs_are_listed(run, aws_environ, names,
         aws_environ.delenv(name)
     code, out, err = run("plan")
     assert code == expected
-    assert f"{FOLDER}/tap-a  (unknown)\n" in out
+    assert out.startswith(f"{FOLDER}/tap-a  (unknown)\n")
+    assert out.endswith("\n1 secret\n")
     assert "    sensitive    token, auth.user\n" in out
     assert err.startswith(f"meltano-dags: the states are not known: {reason}")
     assert err.count("\n") == 1
@@ -272,6 +274,27 @@ def test_a_secret_that_may_not_be_read_is_not_written(run, answers, monkeypatch)
     assert [*answers.asked[-1]] == ["SecretIdList"]
 
 
+@pytest.mark.parametrize("command", ["push", "doctor"])
+def test_where_no_task_reads_a_secret_aws_is_not_asked(run, answers, command):
+    expected = (0, "no task reads a secret of AWS\n", "")
+    assert run(command, task="tap-open target-open") == expected
+    assert answers.asked == []
+
+
+def test_a_secret_that_may_not_be_written_is_named(run, answers, monkeypatch):
+    def answer(asked):
+        if "SecretIdList" in asked:
+            return {}
+        answers.status = 400
+        return {"__type": "AccessDeniedException"}
+
+    answers.body = answer
+    monkeypatch.setenv("TAP_A_TOKEN", CONTENT)
+    code, _, err = run("push", "--from-env", "--yes")
+    assert code == 78
+    assert f"the secret '{FOLDER}/tap-a' is not written: AWS refuses PutSecretValue" in err
+
+
 @pytest.mark.parametrize(
     ("argv", "hint"),
     [
@@ -344,6 +367,18 @@ def test_the_prompt_asks_for_what_is_missing_and_shows_nothing(terminal, secrets
     held = json.loads(secrets_manager.text(f"{FOLDER}/tap-a"))
     assert held == {"token": "old", "auth.user": CONTENT}
     assert json.loads(secrets_manager.text(f"{FOLDER}/target-x")) == {"password": CONTENT}
+
+
+def test_what_a_parent_has_is_not_asked_for(terminal, secrets_manager):
+    secrets_manager.put(f"{FOLDER}/tap-a", {"token": "t"})
+    secrets_manager.put(f"{FOLDER}/tap-b", {})
+    at = terminal("push", task="tap-b target-open")
+    at.answer("tap-b auth.user (is not set; enter leaves it): ", CONTENT)
+    at.answer("Write this secret? [y/N] ", "y")
+    assert at.end() == 0
+    assert "token" not in at.shown
+    assert "tap-a" not in at.shown
+    assert json.loads(secrets_manager.text(f"{FOLDER}/tap-b")) == {"auth.user": CONTENT}
 
 
 def test_a_named_secret_is_asked_for_whole_and_enter_leaves_a_value(terminal, secrets_manager):
