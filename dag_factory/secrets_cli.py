@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from dag_factory.secret_store import DENIED, Fetched, current_since, fetch_secre
 from dag_factory.settings import Settings
 
 _FAILED = 1
+# The lines of a key that nobody quoted are names to a `.env`, too; those are shown to nobody.
+_A_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _NOTHING_READ = "no task reads a secret of AWS"
 _UNFINISHED = (State.LACKS, State.EMPTY)
 _LOOKED_INTO = (*_UNFINISHED, State.EXISTS, State.MISSING, State.INHERITED)
@@ -196,11 +199,14 @@ def _changes(arguments: argparse.Namespace, needs: Sequence[SecretNeed]) -> list
         if report.state in (State.DENIED, State.UNREADABLE):
             raise SecretsError(f"the secret {report.need.name!r} cannot be read: {report.hint}")
     values = _values(arguments, reports)
-    changes = [
-        plan_change(each, fetched.texts.get(each.need.name), values[each.need.name])
-        for each in reports
-    ]
-    return [each for each in changes if each.keys or (each.is_new and arguments.name)]
+    changes = []
+    for report in reports:
+        need = report.need
+        change = plan_change(report, fetched.texts.get(need.name), values[need.name])
+        goes_without = arguments.name and need.plugin and report.state is State.MISSING
+        if change.keys or goes_without:
+            changes.append(change)
+    return changes
 
 
 def _agreed(changes: Sequence[SecretChange], *, asks: bool) -> bool:
@@ -245,8 +251,9 @@ def _values(
     else:
         taking = needs if named else by_plugin
         chosen, left = choose_values(taking, read_values(arguments.from_file), by_setting=named)
-        if left:
-            print(f"left out, as no secret takes it: {', '.join(left)}", file=sys.stderr)
+        named_so = ", ".join(filter(_A_VARIABLE.fullmatch, left))
+        if named_so:
+            print(f"left out, as no secret takes it: {named_so}", file=sys.stderr)
     return {each.name: chosen.get(each.name, {}) for each in needs}
 
 
