@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from dag_factory.errors import Problem
 from dag_factory.planner import read_all_plans
 from dag_factory.plugins import Plugin, Setting, env_var
+from dag_factory.pod_values import AN_IMAGE
 from dag_factory.project import read_project
 from dag_factory.secret_names import legal_name
 from dag_factory.secret_store import Fetched
@@ -124,7 +125,8 @@ def spellings(setting: Setting) -> set[str]:
 
 def read_needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], tuple[Problem, ...]]:
     """Return the secrets that the jobs of an environment need, and what is wrong with the jobs."""
-    plans, state, problems = read_all_plans(settings)
+    # No secret depends on the image of pods, which only a deployment knows.
+    plans, state, problems = read_all_plans(replace(settings, image=settings.image or AN_IMAGE))
     project, _ = read_project(settings.project_root)
     plugins = {legal_name(each.name): each for each in reversed(project.plugins if project else ())}
     jobs: dict[str, dict[str, None]] = {}

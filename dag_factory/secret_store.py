@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class Fetched:
         region: Where they were looked for.
     """
 
-    texts: Mapping[str, str | None]
+    texts: Mapping[str, str | None] = field(repr=False)
     faults: Mapping[str, Fault]
     region: str
 
@@ -121,9 +121,15 @@ def current_since(names: Iterable[str]) -> dict[str, datetime | None]:
             except client.exceptions.ClientError:
                 continue
             else:
-                current = (each for each in versions if "AWSCURRENT" in each["VersionStages"])
+                current = (
+                    each for each in versions if "AWSCURRENT" in each.get("VersionStages", ())
+                )
                 found[name] = next((each["CreatedDate"] for each in current), None)
     return found
+
+
+def _current(version: Mapping[str, Any]) -> datetime | None:
+    return version["CreatedDate"] if "AWSCURRENT" in version.get("VersionStages", ()) else None
 
 
 def write_secret(name: str, text: str) -> None:

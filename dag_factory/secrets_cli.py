@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,7 +23,11 @@ from dag_factory.secret_store import DENIED, Fetched, current_since, fetch_secre
 from dag_factory.settings import Settings
 
 _FAILED = 1
+# The lines of a key that nobody quoted are names to a `.env`, too; those are shown to nobody.
+_A_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_NOTHING_READ = "no task reads a secret of AWS"
 _UNFINISHED = (State.LACKS, State.EMPTY)
+_LOOKED_INTO = (*_UNFINISHED, State.EXISTS, State.MISSING, State.INHERITED)
 
 
 def add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
@@ -97,6 +102,7 @@ def _plan(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _row(report: SecretReport, now: datetime) -> dict[str, Any]:
     need = report.need
+    known = report.state in _LOOKED_INTO
     return {
         "name": need.name,
         "plugin": need.plugin.name if need.plugin else None,
@@ -104,7 +110,11 @@ def _row(report: SecretReport, now: datetime) -> dict[str, Any]:
         "state": report.state.name.lower(),
         "hint": report.hint,
         "settings": [
-            {"name": each.name, "sensitive": each.sensitive, "set": each in report.held}
+            {
+                "name": each.name,
+                "sensitive": each.sensitive,
+                "set": each in report.held if known else None,
+            }
             for each in need.settings
             if each.sensitive or each in report.held
         ],
@@ -141,14 +151,22 @@ def _lines(report: SecretReport, now: datetime) -> Iterator[str]:
 
 
 def _total(reports: Sequence[SecretReport]) -> str:
-    wrong = sum(each.state.is_wrong for each in reports)
-    total = f"{len(reports) or 'no'} secret{'' if len(reports) == 1 else 's'}"
-    return f"{total}, {wrong or 'none'} wrong"
+    total = _count(reports)
+    if any(each.state is State.UNKNOWN for each in reports):
+        return total
+    return f"{total}, {sum(each.state.is_wrong for each in reports) or 'none'} wrong"
+
+
+def _count(secrets: Sequence[object]) -> str:
+    return f"{len(secrets) or 'no'} secret{'' if len(secrets) == 1 else 's'}"
 
 
 def _push(arguments: argparse.Namespace, settings: Settings) -> int:
     needs, _ = _needs(settings)
     needs = tuple(each for each in needs if each.from_aws)
+    if not needs:
+        print(_NOTHING_READ)
+        return 0
     try:
         changes = _changes(arguments, needs)
         for change in changes:
@@ -167,7 +185,7 @@ def _push(arguments: argparse.Namespace, settings: Settings) -> int:
             msg = f"the secret {change.name!r} is not written: {error}"
             raise SecretsError(msg, may_pass=error.may_pass) from None
         print(f"wrote {change.name}")
-    print(f"{len(changes) or 'no'} secret{'' if len(changes) == 1 else 's'} written")
+    print(f"{_count(changes)} written")
     return 0
 
 
@@ -181,11 +199,14 @@ def _changes(arguments: argparse.Namespace, needs: Sequence[SecretNeed]) -> list
         if report.state in (State.DENIED, State.UNREADABLE):
             raise SecretsError(f"the secret {report.need.name!r} cannot be read: {report.hint}")
     values = _values(arguments, reports)
-    changes = [
-        plan_change(each, fetched.texts.get(each.need.name), values[each.need.name])
-        for each in reports
-    ]
-    return [each for each in changes if each.keys or (each.is_new and arguments.name)]
+    changes = []
+    for report in reports:
+        need = report.need
+        change = plan_change(report, fetched.texts.get(need.name), values[need.name])
+        goes_without = arguments.name and need.plugin and report.state is State.MISSING
+        if change.keys or goes_without:
+            changes.append(change)
+    return changes
 
 
 def _agreed(changes: Sequence[SecretChange], *, asks: bool) -> bool:
@@ -230,8 +251,9 @@ def _values(
     else:
         taking = needs if named else by_plugin
         chosen, left = choose_values(taking, read_values(arguments.from_file), by_setting=named)
-        if left:
-            print(f"left out, as no secret takes it: {', '.join(left)}", file=sys.stderr)
+        named_so = ", ".join(filter(_A_VARIABLE.fullmatch, left))
+        if named_so:
+            print(f"left out, as no secret takes it: {named_so}", file=sys.stderr)
     return {each.name: chosen.get(each.name, {}) for each in needs}
 
 
@@ -242,13 +264,13 @@ def _asked(report: SecretReport, *, named: bool) -> Iterator[tuple[str, str]]:
         if named:
             yield from _asked_variables(need)
         return
-    complete = report.state in (State.EXISTS, State.INHERITED) or not need.is_own
-    if complete and not named:
+    if not (named or need.is_own):
         return
+    asks_all = named or report.state.is_wrong
     for setting in need.sensitive:
-        is_set = setting in report.held and setting.name not in report.lacking
-        if is_set and not named:
+        if not (asks_all or setting.name in report.lacking):
             continue
+        is_set = setting in report.held and setting.name not in report.lacking
         how = "is set" if is_set else "is not set"
         value = getpass(f"{need.short_name} {setting.name} ({how}; enter leaves it): ")
         if value:
@@ -286,7 +308,7 @@ def _doctor(_: argparse.Namespace, settings: Settings) -> int:
     needs, good = _needs(settings)
     needs = tuple(each for each in needs if each.from_aws)
     if not needs:
-        print("no task reads a secret of AWS")
+        print(_NOTHING_READ)
         return 0 if good else _FAILED
     statements = []
     for finding in examine(needs):

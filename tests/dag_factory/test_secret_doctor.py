@@ -1,5 +1,8 @@
+import json
+import re
+
 import pytest
-from running import free_port
+from running import CHECKOUT, free_port
 from secret_project import FOLDER
 
 from dag_factory.secret_doctor import examine
@@ -12,6 +15,7 @@ IDENTITY = (
     "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{}</Arn></GetCallerIdentityResult>"
     "</GetCallerIdentityResponse>"
 )
+ARN_OF_DOCS = "arn:aws:sts::111122223333:assumed-role/meltano/pod"
 ARN = "arn:aws-cn:sts::111122223333:assumed-role/meltano/pod"
 
 
@@ -103,3 +107,29 @@ def test_an_address_that_is_not_reached_is_told(aws_environ):
     [(_, wrong, statement)] = findings()
     assert wrong.startswith("AWS cannot be reached (EndpointConnectionError)")
     assert statement is None
+
+
+def test_the_documented_policy_of_task_pods_is_what_doctor_asks_for(answers):
+    page = (CHECKOUT / "docs/secrets.md").read_text()
+    policy = re.findall(r"\*\*Task pods\*\*.*?```json\n(.*?)```", page, re.DOTALL)
+    documented = json.loads(policy[0])["Statement"]
+    name = "acme/prod/meltano/tap-crm"
+    need = SecretNeed(name, None, ("j",), ((name,),), is_own=True, from_aws=True)
+
+    def statement(of_secrets):
+        def answer(asked):
+            return IDENTITY.format(ARN_OF_DOCS) if "Action" in asked else of_secrets
+
+        answers.status, answers.body = 200, answer
+        [*_, last] = examine([need])
+        return last.statement
+
+    denied = {"SecretId": name, "ErrorCode": "AccessDeniedException"}
+    asked = [
+        statement({"Errors": [denied]}),
+        statement({"Errors": [{**denied, "ErrorCode": "DecryptionFailure"}]}),
+    ]
+    answers.refuse(400, "AccessDeniedException")
+    asked.insert(0, [*examine([need])][-1].statement)
+    key = re.compile(r"key/[\w-]+")
+    assert json.loads(key.sub("key/KEY", json.dumps(documented))) == asked

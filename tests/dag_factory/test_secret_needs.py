@@ -3,6 +3,7 @@ import json
 import pytest
 from secret_project import CONTENT, FOLDER, SECRETS_PLUGINS, job
 
+from dag_factory.errors import Severity
 from dag_factory.secret_needs import State, read_needs, report_secrets
 from dag_factory.secret_store import DENIED, Fault, Fetched
 from dag_factory.settings import Settings
@@ -42,6 +43,12 @@ def test_the_dag_of_the_state_needs_secrets_too(write_project):
     ]
 
 
+def test_the_image_of_pods_need_not_be_known(write_project):
+    (need,), problems = needs_of(write_project, job("tap-a target-open", runner="kubernetes"))
+    assert (need.short_name, need.from_aws) == ("tap-a", True)
+    assert all(each.severity is Severity.WARNING for each in problems)
+
+
 @pytest.mark.parametrize(
     ("fault", "since", "state"),
     [
@@ -65,17 +72,15 @@ def test_why_there_is_nothing_of_a_secret(write_project, fault, since, state):
 def test_no_report_shows_a_value(write_project):
     needs, _ = needs_of(write_project, job("tap-a target-open"))
     for text in (json.dumps({"token": CONTENT}), CONTENT):
-        [report] = report_secrets(needs, Fetched({f"{FOLDER}/tap-a": text}, {}, "r"), {})
+        fetched = Fetched({f"{FOLDER}/tap-a": text}, {}, "r")
+        [report] = report_secrets(needs, fetched, {})
         assert CONTENT not in repr(report)
+        assert CONTENT not in repr(fetched)
 
 
 def test_settings_of_a_malformed_parent_do_not_count(write_project):
     needs, _ = needs_of(write_project, job("tap-b target-open"))
     texts = {f"{FOLDER}/tap-b": '{"token": "t"}', f"{FOLDER}/tap-a": "no object"}
-    reports = {
-        each.need.short_name: each for each in report_secrets(needs, Fetched(texts, {}, "r"), {})
-    }
-    assert reports["tap-b"].lacking == ("auth.user",)
-    assert reports["tap-a"].state is State.MALFORMED
-    assert reports["tap-a"].need.settings
-    assert FULL.keys() == {each.name for each in reports["tap-a"].need.sensitive}
+    [tap_a, tap_b] = report_secrets(needs, Fetched(texts, {}, "r"), {})
+    assert tap_a.state is State.MALFORMED
+    assert tap_b.lacking == ("auth.user",)

@@ -154,6 +154,7 @@ def test_what_may_not_even_be_known_is_denied(run, answers):
     answers.refuse(400, "AccessDeniedException")
     code, by_name = rows(run)
     assert (code, by_name["tap-a"]["state"]) == (1, "denied")
+    assert [each["set"] for each in by_name["tap-a"]["settings"]] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,8 @@ def test_where_aws_cannot_be_asked_the_needs_are_listed(run, aws_environ, names,
         aws_environ.delenv(name)
     code, out, err = run("plan")
     assert code == expected
-    assert f"{FOLDER}/tap-a  (unknown)\n" in out
+    assert out.startswith(f"{FOLDER}/tap-a  (unknown)\n")
+    assert out.endswith("\n1 secret\n")
     assert "    sensitive    token, auth.user\n" in out
     assert err.startswith(f"meltano-dags: the states are not known: {reason}")
     assert err.count("\n") == 1
@@ -218,7 +220,9 @@ def test_a_file_is_pushed_and_other_keys_stay(run, secrets_manager, tmp_path):
 
 def test_all_secrets_are_pushed_from_the_env_file_of_meltano(run, secrets_manager, tmp_path):
     file = tmp_path / ".env"
-    file.write_text(f"TAP_A_KEY={CONTENT}\nTARGET_X_PASSWORD='{CONTENT}'\nOTHER=x\nTAP_A_URL=\n")
+    file.write_text(
+        f"TAP_A_KEY={CONTENT}\nTARGET_X_PASSWORD='{CONTENT}'\nOTHER=x\nTAP_A_URL=\n{CONTENT}==\n"
+    )
     code, out, err = run("push", "--from-file", str(file), "--yes", task="tap-a target-x")
     assert (code, err) == (0, "left out, as no secret takes it: OTHER\n")
     assert "is created" in out
@@ -248,6 +252,12 @@ def test_a_plugin_that_goes_without_gets_an_empty_secret(run, secrets_manager):
     assert "holds        nothing: its plugin then goes without" in out
 
 
+def test_one_that_need_not_be_there_is_not_created_empty(run, secrets_manager):
+    secrets_manager.put(f"{FOLDER}/tap-a", FULL)
+    code, out, _ = run("push", "tap-b", "--from-env", "--yes", task="tap-b target-open")
+    assert (code, out) == (0, "no secrets written\n")
+
+
 def test_without_a_name_none_is_created_empty(run, secrets_manager):
     code, out, _ = run("push", "--from-env", "--yes")
     assert (code, out, secrets_manager.names()) == (0, "no secrets written\n", [])
@@ -270,6 +280,27 @@ def test_a_secret_that_may_not_be_read_is_not_written(run, answers, monkeypatch)
     assert code == 78
     assert f"'{FOLDER}/tap-a' cannot be read: allow secretsmanager:GetSecretValue on it" in err
     assert [*answers.asked[-1]] == ["SecretIdList"]
+
+
+@pytest.mark.parametrize("command", ["push", "doctor"])
+def test_where_no_task_reads_a_secret_aws_is_not_asked(run, answers, command):
+    expected = (0, "no task reads a secret of AWS\n", "")
+    assert run(command, task="tap-open target-open") == expected
+    assert answers.asked == []
+
+
+def test_a_secret_that_may_not_be_written_is_named(run, answers, monkeypatch):
+    def answer(asked):
+        if "SecretIdList" in asked:
+            return {}
+        answers.status = 400
+        return {"__type": "AccessDeniedException"}
+
+    answers.body = answer
+    monkeypatch.setenv("TAP_A_TOKEN", CONTENT)
+    code, _, err = run("push", "--from-env", "--yes")
+    assert code == 78
+    assert f"the secret '{FOLDER}/tap-a' is not written: AWS refuses PutSecretValue" in err
 
 
 @pytest.mark.parametrize(
@@ -318,6 +349,7 @@ class Terminal:
         except OSError:  # how Linux says that the other end is closed
             pass
         os.close(self.leader)
+        assert CONTENT not in self.shown
         return self.process.wait(60)
 
 
@@ -339,11 +371,22 @@ def test_the_prompt_asks_for_what_is_missing_and_shows_nothing(terminal, secrets
     at.answer("target-x password (is not set; enter leaves it): ", CONTENT)
     at.answer("Write these 2 secrets? [y/N] ", "y")
     assert at.end() == 0
-    assert CONTENT not in at.shown
     assert "tap-a token" not in at.shown
     held = json.loads(secrets_manager.text(f"{FOLDER}/tap-a"))
     assert held == {"token": "old", "auth.user": CONTENT}
     assert json.loads(secrets_manager.text(f"{FOLDER}/target-x")) == {"password": CONTENT}
+
+
+def test_what_a_parent_has_is_not_asked_for(terminal, secrets_manager):
+    secrets_manager.put(f"{FOLDER}/tap-a", {"token": "t"})
+    secrets_manager.put(f"{FOLDER}/tap-b", {})
+    at = terminal("push", task="tap-b target-open")
+    at.answer("tap-b auth.user (is not set; enter leaves it): ", CONTENT)
+    at.answer("Write this secret? [y/N] ", "y")
+    assert at.end() == 0
+    assert "token" not in at.shown
+    assert "tap-a" not in at.shown
+    assert json.loads(secrets_manager.text(f"{FOLDER}/tap-b")) == {"auth.user": CONTENT}
 
 
 def test_a_named_secret_is_asked_for_whole_and_enter_leaves_a_value(terminal, secrets_manager):
@@ -364,7 +407,6 @@ def test_the_variables_of_a_secret_are_asked_for_by_name(terminal, secrets_manag
     at.answer("proxy: name of a variable (enter ends): ", "")
     at.answer("Write this secret? [y/N] ", "y")
     assert at.end() == 0
-    assert CONTENT not in at.shown
     assert json.loads(secrets_manager.text(f"{FOLDER}/proxy")) == {"HTTPS_PROXY": CONTENT}
 
 
