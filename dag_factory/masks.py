@@ -13,8 +13,9 @@ _MASK = "***"
 
 
 def hidden_forms(values: Iterable[str]) -> frozenset[str]:
-    """Return the texts by which a log could show values: whole, by lines, in an address, as JSON
-    or as Python writes it.
+    """Return the texts by which a log could show values: as they are, by lines, quoted.
+
+    Quoted is how an address has them, or JSON, or Python.
 
     Of what is JSON, the texts and numbers in it count too; a text of fewer than five characters
     would blot out half the log.

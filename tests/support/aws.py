@@ -6,6 +6,7 @@ moto checks no one's rights to a secret, nor does it ever fail; the second serve
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -53,14 +54,21 @@ class SecretsManager:
         self._client.delete_secret(SecretId=name)
 
 
-@pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
-    """The address of moto's server."""
-    server = ThreadedMotoServer(_HOST, 0, verbose=False)
+@contextmanager
+def running_moto(host: str) -> Iterator[str]:
+    """Run moto's server at an address of this machine, and tell where it is."""
+    server = ThreadedMotoServer(host, 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """The address of moto's server."""
+    with running_moto(_HOST) as url:
+        yield url
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -190,7 +189,6 @@ def test_rows_that_are_too_old_fail_a_run_that_succeeded(project, age, is_old):
 
 CONTENT = "hunter2-and-more"
 NAME = "acme/dev/meltano/tap-a"
-RUN_ID = "01a21367-d2da-772a-b0e8-86a0c8a305ea"
 FROM_DOTENV = "Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set"
 
 
@@ -200,10 +198,9 @@ def secretive(tmp_path):
     return make_project(tmp_path, project=SECRETIVE, tap=TELL_CONFIG)
 
 
-def execute(project, run_id=None, **run):
+def execute(project, **run):
     operator = make_operator(project)
-    variables = {"MELTANO_RUN_ID": run_id} if run_id else {}
-    operator.prepare = lambda _: PreparedRun(COMMAND, variables, **run)
+    operator.prepare = lambda _: PreparedRun(COMMAND, {}, **run)
     operator.execute({})
 
 
@@ -221,28 +218,6 @@ def test_neither_log_nor_error_shows_what_a_secret_holds(secretive, secrets_mana
         execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
     assert "tap-a: ValueError: *** is no good" in said()
     assert CONTENT not in said()
-
-
-def test_a_meltano_that_is_killed_leaves_no_configuration_and_no_log(
-    secretive, secrets_manager, monkeypatch
-):
-    monkeypatch.setattr(tempfile, "tempdir", str(secretive / "tmp"))
-    (secretive / "tmp").mkdir()
-    secrets_manager.put(NAME, {"token": CONTENT})
-    seen = 'cp "$2" seen; ls -ld .meltano/run tmp/* >> seen; ls -R tmp >> seen'
-    write_script(secretive / "tap", f"{seen}; echo it is {CONTENT} >&2; kill -9 $PPID")
-    with pytest.raises(AirflowException, match="killed by SIGKILL"):
-        execute(secretive, RUN_ID, secrets=(SecretPlan((NAME,), of_plugin=True),))
-    seen = (secretive / "seen").read_text()
-    assert CONTENT in seen
-    assert seen.count("drwx------") == 2
-    assert RUN_ID in seen
-    (secretive / "seen").unlink()
-    (secretive / "tap").unlink()
-    files = [file for file in secretive.rglob("*") if file.is_file()]
-    assert files
-    assert [file for file in files if CONTENT.encode() in file.read_bytes()] == []
-    assert [*(secretive / "tmp").iterdir()] == []
 
 
 def test_no_log_shows_a_sensitive_variable_of_the_worker(secretive, monkeypatch, said):

@@ -1,0 +1,170 @@
+"""What a secret holds is nowhere around a pod, though its tap says it, and fails with it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+from airflow_server import LocalAirflow
+from aws import REGION, SecretsManager, running_moto
+from cluster import Cluster
+from leaks import (
+    MARKER,
+    PROJECT,
+    SECRET,
+    Processes,
+    begin,
+    holding,
+    holds,
+    marked_connection,
+    tell,
+    watch,
+)
+from mail_server import MailServer, serving_mail
+from platform_cli import start
+from ruamel.yaml import YAML
+from running import CHECKOUT, finished, free_port, wait_until
+
+pytestmark = [
+    pytest.mark.faults,
+    # The components are children of this process, and outlive the call that starts them.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen"),
+]
+OBJECTS = "pods,events,secrets,configmaps,serviceaccounts"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What is left of two runs at log level DEBUG: one that succeeded, and one that failed.
+
+    Attributes:
+        checkout: All that Airflow wrote, which has been stopped.
+        processes: Who of this machine had the token meanwhile.
+        objects: What Kubernetes told of the namespace at every look.
+        log: What Kubernetes has of the logs of the pods that failed.
+        answers: What Airflow's API tells of the runs.
+        server: The mails.
+    """
+
+    checkout: Path
+    processes: Processes
+    objects: list[str]
+    log: str
+    answers: dict[str, str]
+    server: MailServer
+
+
+@pytest.fixture(scope="module")
+def image(cluster: Cluster) -> str:
+    """The image of the project."""
+    return cluster.image("meltano", str(PROJECT.relative_to(CHECKOUT)), "TEST_LEAKS_IMAGE")
+
+
+@pytest.fixture(scope="module")
+def runs(
+    cluster: Cluster, namespace: str, image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runs]:
+    """Both jobs, run as pods by an Airflow of their own that logs all it can."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(PROJECT, checkout / "meltano")
+    (checkout / "dags").mkdir()
+    shutil.copy(CHECKOUT / "dags/meltano_jobs.py", checkout / "dags")
+    with running_moto(cluster.host) as url, serving_mail() as server:
+        aws = {
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+        }
+        launcher = cluster.launcher(namespace, tmp_path_factory.mktemp("launcher") / "kubeconfig")
+        launching = {"config_file": str(launcher), "namespace": namespace}
+        annotate(checkout / "meltano/meltano.yml", image, launching, aws)
+        own = {"DAG_FACTORY_SECRETS_PREFIX": "acme", "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
+        airflow = LocalAirflow(checkout, variables=aws | own)
+        secrets = SecretsManager(url, REGION)
+        secrets.put("acme/dev/airflow/connections/smtp_default", marked_connection(server))
+        secrets.put("acme/dev/meltano/tap-a", SECRET)
+        airflow.configure(free_port())
+        processes, objects, answers = Processes(), [], {}
+
+        def look() -> None:
+            objects.append(cluster.kubectl("get", OBJECTS, "-n", namespace, "--output=json"))
+
+        def end(api: httpx.Client, run: str) -> str | None:
+            look()
+            return finished(api, run)
+
+        try:
+            start(airflow)
+            with airflow.api() as api:
+                for job, state in (("loads", "success"), ("fails", "failed")):
+                    run = begin(api, job)
+                    assert watch(processes, partial(end, api, run), job) == state, tell(api, run)
+                    answers[job] = tell(api, run)
+                wait_until(lambda: len(server.mails) == 2, 120, "two mails")
+            look()
+            selector = ("--selector=meltano_job=fails", "--tail=-1")
+            log = cluster.kubectl("logs", "-n", namespace, *selector)
+        finally:
+            airflow.stop()
+        yield Runs(checkout, processes, objects, log, answers, server)
+
+
+def annotate(file: Path, image: str, launching: dict[str, str], environ: dict[str, str]) -> None:
+    """Let all tasks be pods that reach moto, and have no database but their own."""
+    environ = {**environ, "MELTANO_DATABASE_URI": "sqlite:////tmp/meltano.db"}
+    variables = [{"name": name, "value": value} for name, value in environ.items()]
+    variables.append({"name": "MELTANO_CLI_LOG_LEVEL", "value": "debug"})
+    yaml = YAML()
+    data = yaml.load(file)
+    data["annotations"] = {
+        "airflow": {
+            "runner": "kubernetes",
+            "image": image,
+            "operator": launching,
+            "pod_override": {"spec": {"containers": [{"name": "base", "env": variables}]}},
+        }
+    }
+    with file.open("w") as stream:
+        yaml.dump(data, stream)
+
+
+def test_the_taps_had_the_token_and_said_it(runs):
+    for answer in (*runs.answers.values(), runs.log):
+        assert answer.count("the token is ***") >= 4
+    assert "no such token: ***" in runs.log
+
+
+def test_kubernetes_tells_it_nowhere(runs):
+    told = "".join(runs.objects)
+    for part in ("tap-a-to-target-x", "tap-b-to-target-x", "acme/dev/meltano/tap-a", "Scheduled"):
+        assert part in told
+    failed = [each for each in json.loads(runs.objects[-1])["items"] if each["kind"] == "Pod"]
+    statuses = [status for each in failed for status in each["status"]["containerStatuses"]]
+    assert statuses
+    for status in statuses:
+        assert "no such token: ***" in status["state"]["terminated"]["message"]
+    assert not holds(told.encode(), MARKER)
+    assert not holds(runs.log.encode(), MARKER)
+
+
+def test_airflow_tells_it_nowhere(runs):
+    assert holding(runs.checkout, "the token is ***")
+    assert holding(runs.checkout, MARKER) == set()
+    for answer in runs.answers.values():
+        assert not holds(answer.encode(), MARKER)
+
+
+def test_no_mail_tells_it(runs):
+    for mail in runs.server.mails:
+        parts = [part.get_content() for part in mail.walk() if not part.is_multipart()]
+        assert any("no such token: ***" in part for part in parts)
+        assert not any(holds(text.encode(), MARKER) for text in (*parts, mail.as_string()))
+
+
+def test_only_meltano_and_its_plugins_had_it_in_their_environment(runs):
+    assert runs.processes.others == []
