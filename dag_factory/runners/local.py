@@ -84,7 +84,7 @@ class MeltanoOperator(BaseOperator):
             self._process = MeltanoProcess(
                 argv,
                 root,
-                private.environ,
+                private,
                 extractors=run.extractors,
                 bookmarked=run.bookmarked,
                 patience=_KILL_SECONDS,
@@ -92,7 +92,6 @@ class MeltanoOperator(BaseOperator):
             if self._stopped:
                 self._process.stop()
             summary = self._process.run(self._note)
-            private.is_ended = summary.exit_code >= 0
         if summary.exit_code and (reason := _project_problem(root)):
             return replace(summary, error=reason)
         return replace(summary, error=summary.error and self._mask(summary.error))

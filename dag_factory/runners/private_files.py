@@ -1,44 +1,31 @@
-"""What a run of Meltano writes beside its rows: for its user alone, and gone when it is over."""
+"""What a run of Meltano writes beside its rows: for its user alone."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _PRIVATE = 0o700
-_CONFIGURATION = "**/*.config.json"
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class PrivateRun:
-    """One run, and the files that it writes for itself.
-
-    Attributes:
-        environ: The variables with which Meltano is to be started.
-        is_ended: Whether Meltano has ended by itself, and so removed the configuration of plugins.
-    """
-
-    environ: Mapping[str, str]
-    is_ended: bool = False
-
-
 @contextmanager
-def private_files(root: Path, environ: Mapping[str, str]) -> Iterator[PrivateRun]:
-    """Hide what a run writes while it lasts, and remove it then, however it ends.
+def private_files(root: Path, environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Hide the configuration of plugins while a run lasts, and forget Meltano's own log after it.
 
-    Meltano writes the configuration of plugins, with their secrets, to `.meltano/run`, and leaves
-    it there when it is killed. What plugins say, it also writes, as it stands, to a log of its own
-    below `XDG_STATE_HOME`; Airflow's log has it all. Source: Meltano 4.4's ProjectDirsService.
+    Meltano writes the configuration, with secrets, to `.meltano/run`, and removes it at its end,
+    unless it is killed. What plugins say, it also writes, as it stands, to a log below
+    `XDG_STATE_HOME`; Airflow's log has it all. Source: Meltano 4.4's ProjectDirsService.
 
     Args:
         root: The folder that holds `meltano.yml`.
         environ: The variables of the run.
+
+    Yields:
+        The variables with which Meltano is to be started.
     """
     folder = Path(environ.get("MELTANO_SYS_DIR_ROOT") or root / ".meltano", "run")
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,29 +33,5 @@ def private_files(root: Path, environ: Mapping[str, str]) -> Iterator[PrivateRun
         folder.chmod(_PRIVATE)
     except PermissionError:
         _log.warning("Others may read secrets in %s: it belongs to another user", folder)
-    started = time.time()
     with TemporaryDirectory(prefix="meltano-", ignore_cleanup_errors=True) as logs:
-        run = PrivateRun({**environ, "XDG_STATE_HOME": logs})
-        try:
-            yield run
-        finally:
-            if not run.is_ended:
-                _forget_configuration(folder, started)
-
-
-def _forget_configuration(folder: Path, since: float) -> None:
-    """Remove the configuration that was written since then, unless a Meltano that lives wrote it.
-
-    Its names do not tell whose it is, and a Meltano that finds its own gone would fail.
-    """
-    import psutil  # noqa: PLC0415 - only where Meltano was killed
-
-    running = (
-        process.info["create_time"]
-        for process in psutil.process_iter(["cmdline", "create_time"])
-        if any(Path(word).name == "meltano" for word in (process.info["cmdline"] or ())[:2])
-    )
-    until = min(running, default=float("inf"))
-    for file in folder.glob(_CONFIGURATION):
-        if since <= file.stat().st_mtime < until:
-            file.unlink(missing_ok=True)
+        yield {**environ, "XDG_STATE_HOME": logs}
