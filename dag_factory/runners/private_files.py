@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from tempfile import TemporaryDirectory
 
 _PRIVATE = 0o700
 _CONFIGURATION = "**/*.config.json"
+# By how much the start of a process, counted from that of its machine, and a file's time may differ.
+_CLOCKS_SECONDS = 2
 _log = logging.getLogger(__name__)
 
 
@@ -46,29 +47,32 @@ def private_files(root: Path, environ: Mapping[str, str]) -> Iterator[PrivateRun
         folder.chmod(_PRIVATE)
     except PermissionError:
         _log.warning("Others may read secrets in %s: it belongs to another user", folder)
-    started = time.time()
     with TemporaryDirectory(prefix="meltano-", ignore_cleanup_errors=True) as logs:
+        # By the clock of files, which is a little behind that of programs.
+        started = Path(logs).stat().st_mtime
         run = PrivateRun({**environ, "XDG_STATE_HOME": logs})
         try:
             yield run
         finally:
             if not run.is_ended:
-                _forget_configuration(folder, started)
+                _forget_configuration(root, folder, started)
 
 
-def _forget_configuration(folder: Path, since: float) -> None:
-    """Remove the configuration that was written since then, unless a Meltano that lives wrote it.
+def _forget_configuration(root: Path, folder: Path, since: float) -> None:
+    """Remove the configuration written since then, unless a Meltano that lives may have written it.
 
-    Its names do not tell whose it is, and a Meltano that finds its own gone would fail.
+    Its names do not tell whose it is, and a Meltano that finds its own gone would fail. Meltano
+    works in the project's root.
     """
     import psutil  # noqa: PLC0415 - only where Meltano was killed
 
     running = (
         process.info["create_time"]
-        for process in psutil.process_iter(["cmdline", "create_time"])
+        for process in psutil.process_iter(["cmdline", "create_time", "cwd"])
         if any(Path(word).name == "meltano" for word in (process.info["cmdline"] or ())[:2])
+        and process.info["cwd"] == str(root.resolve())
     )
     until = min(running, default=float("inf"))
     for file in folder.glob(_CONFIGURATION):
-        if since <= file.stat().st_mtime < until:
+        if since <= file.stat().st_mtime < until - _CLOCKS_SECONDS:
             file.unlink(missing_ok=True)

@@ -94,16 +94,21 @@ def test_the_folder_is_where_meltano_is_told_to_have_it(project):
     assert not (project / ".meltano").exists()
 
 
-@pytest.mark.parametrize("name", ["meltano", "other"])
-def test_what_another_meltano_may_have_written_stays(project, name):
+@pytest.mark.parametrize(
+    ("name", "where", "stays"),
+    [("meltano", ".", True), ("other", ".", False), ("meltano", "..", False)],
+)
+def test_only_what_another_meltano_of_the_project_may_have_written_stays(
+    project, name, where, stays
+):
     file = project / ".meltano/run/tap-a/tap.x.config.json"
     file.parent.mkdir(parents=True)
     write_script(project / name, f"touch {file}; read line")
     with private_files(project, {}):
-        other = subprocess.Popen([project / name], stdin=subprocess.PIPE)
+        other = subprocess.Popen([project / name], cwd=project / where, stdin=subprocess.PIPE)
         wait_until(file.exists, 30, "what it writes")
-    assert file.exists() is (name == "meltano")
     other.communicate()
+    assert file.exists() is stays
 
 
 def test_what_was_there_before_stays(project):
