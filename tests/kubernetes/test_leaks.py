@@ -115,10 +115,13 @@ def runs(
 
 
 def annotate(file: Path, image: str, launching: dict[str, str], environ: dict[str, str]) -> None:
-    """Let all tasks be pods that reach moto, and have no database but their own."""
-    environ = {**environ, "MELTANO_DATABASE_URI": "sqlite:////tmp/meltano.db"}
+    """Let all tasks be pods that reach moto; Meltano is to write into memory alone."""
+    environ = environ | {
+        "MELTANO_SYS_DIR_ROOT": "/run/meltano",
+        "MELTANO_DATABASE_URI": "sqlite:////run/meltano/meltano.db",
+        "MELTANO_CLI_LOG_LEVEL": "debug",
+    }
     variables = [{"name": name, "value": value} for name, value in environ.items()]
-    variables.append({"name": "MELTANO_CLI_LOG_LEVEL", "value": "debug"})
     yaml = YAML()
     data = yaml.load(file)
     data["annotations"] = {
