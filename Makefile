@@ -39,7 +39,7 @@ clean:
 	@rm -rf .venv
 
 test: lint
-	@.venv/bin/pytest -n 2 --dist loadgroup
+	@.venv/bin/pytest -n 2
 
 test-faults: install
 	@.venv/bin/pytest -m faults

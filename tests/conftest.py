@@ -7,9 +7,16 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from running import RunningAirflow, copy_checkout, free_port
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["aws", "cluster"]
-_SHARED = ("airflow", "cluster")
+_PLATFORM = (
+    *(f"tests/{folder}/" for folder in ("deploy", "e2e", "images", "kubernetes")),
+    "tests/dag_factory/runners/test_pod_spec.py",
+    "tests/dag_factory/test_pod_",
+    "tests/extractors/test_tap_airflow_live.py",
+)
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
@@ -17,12 +24,15 @@ for name in [each for each in os.environ if each.startswith("MELTANO_")]:
     del os.environ[name]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to one process of `pytest -n` what shares an Airflow and a cluster, or a file."""
-    for item in items:
-        is_shared = not set(_SHARED).isdisjoint(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("platform" if is_shared else item.path.as_posix()))
+class PlatformScheduling(LoadFileScheduling):
+    """Leaves to one process of `pytest -n` all that shares an Airflow and a cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "platform" if nodeid.startswith(_PLATFORM) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PlatformScheduling:
+    return PlatformScheduling(config, log)
 
 
 def pytest_unconfigure() -> None:

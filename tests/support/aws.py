@@ -56,15 +56,18 @@ class SecretsManager:
 
 @contextmanager
 def running_moto(host: str) -> Iterator[str]:
-    """Run moto's server at an address of this machine, and tell where it is."""
+    """Run moto's server, without a secret, at an address of this machine; tell where it is."""
     server = ThreadedMotoServer(host, 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    url = f"http://{host}:{port}"
+    # All servers of a process share their secrets.
+    httpx.post(f"{url}/moto-api/reset").raise_for_status()
+    yield url
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def moto_url() -> Iterator[str]:
     """The address of moto's server."""
     with running_moto(_HOST) as url:
