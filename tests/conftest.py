@@ -11,11 +11,15 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["aws", "cluster"]
+# Where tests ask for this Airflow, or for a cluster. Other tests may run beside them.
 _PLATFORM = (
-    *(f"tests/{folder}/" for folder in ("deploy", "e2e", "images", "kubernetes")),
     "tests/dag_factory/runners/test_pod_spec.py",
     "tests/dag_factory/test_pod_",
+    "tests/deploy/",
+    "tests/e2e/",
     "tests/extractors/test_tap_airflow_live.py",
+    "tests/images/",
+    "tests/kubernetes/",
 )
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
