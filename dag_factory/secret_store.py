@@ -128,10 +128,6 @@ def current_since(names: Iterable[str]) -> dict[str, datetime | None]:
     return found
 
 
-def _current(version: Mapping[str, Any]) -> datetime | None:
-    return version["CreatedDate"] if "AWSCURRENT" in version.get("VersionStages", ()) else None
-
-
 def write_secret(name: str, text: str) -> None:
     """Give a secret a new version, or create it.
 

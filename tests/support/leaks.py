@@ -46,6 +46,15 @@ def holding(folder: Path, marker: str) -> set[str]:
     return found
 
 
+def check_mails(server: MailServer) -> None:
+    """See that every mail tells the error, and none the marker."""
+    for mail in server.mails:
+        parts = [part.get_content() for part in mail.walk() if not part.is_multipart()]
+        assert any("no such token: ***" in part for part in parts)
+        for text in (*parts, mail.as_string(), str(mail.items())):
+            assert not holds(text.encode(), MARKER)
+
+
 @dataclass
 class Processes:
     """Which processes had the token in their arguments or their environment, at every look.
