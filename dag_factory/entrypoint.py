@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Meltano's own, or `os.EX_TEMPFAIL` (75) where another run holds the state ID, or `os.EX_CONFIG`
     (78) where it was not started because no retry would help, or `os.EX_UNAVAILABLE` (69) where AWS
-    was not reached, or bookmarks not in time. 128 and its number stands for a signal.
+    was not reached, or bookmarks not in time, or `os.EX_OSERR` (71) where the system does not start
+    it. 128 and its number stands for a signal.
     """
     # The first process of a container gets only those signals that it handles.
     asked: list[int] = []
@@ -51,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(_PRIVATE)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    summary = _run(options, asked)
+    try:
+        summary = _run(options, asked)
+    except OSError as error:
+        summary = RunSummary(os.EX_OSERR, f"{options.command[0]} cannot be run: {error}")
+        _show(LogEntry(logging.ERROR, None, summary.error or ""))
     with suppress(OSError):
         options.termination_log.write_bytes(summary.to_json())
     code = summary.exit_code

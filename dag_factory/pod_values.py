@@ -16,6 +16,10 @@ BASE = "base"
 """The name of the container that runs Meltano, as in Airflow's KubernetesPodOperator."""
 AN_IMAGE = "registry.example.com/meltano:1.4.2"
 """An image as it should be, for messages."""
+MANAGED_BY = {"app.kubernetes.io/managed-by": "meltano-dag-factory"}
+"""The label of every pod that this package starts."""
+WHOSE = ("meltano_job", "meltano_environment")
+"""The labels by which a task finds its pod, beside Airflow's: environments share namespaces."""
 LESS = "request less, or raise the limit"
 """What to do about a request above its limit."""
 LAUNCHING = (
@@ -183,6 +187,9 @@ def _not_to_override(pod: Mapping[str, Any]) -> Iterator[str]:
         yield "a name; remove it, each try has a pod of its own"
     if "namespace" in metadata:
         yield "a namespace; write `operator: {namespace: ...}` instead"
+    for name in (*MANAGED_BY, *WHOSE):
+        if name in (metadata.get("labels") or ()):
+            yield f"the label {name}; remove it, a task finds its pods by it"
     if "restartPolicy" in spec:
         yield "a `restartPolicy`; remove it, the option `retries` says how often a task is tried"
     if "containers" in spec and spec["containers"] is None:

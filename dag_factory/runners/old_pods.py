@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dag_factory.runners.pod_spec import MANAGED_BY
+from dag_factory.pod_values import MANAGED_BY
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api, V1Pod

@@ -8,14 +8,10 @@ from typing import Any
 
 from dag_factory.plan import DagPlan, TaskPlan, legal_id
 from dag_factory.pod_merge import merge_pods
-from dag_factory.pod_values import BASE, image_version
+from dag_factory.pod_values import BASE, MANAGED_BY, image_version
 from dag_factory.runs import PreparedRun
 from dag_factory.secret_names import kubernetes_name
 
-MANAGED_BY = {"app.kubernetes.io/managed-by": "meltano-dag-factory"}
-"""The label of every pod that this package starts."""
-WHOSE = ("meltano_job", "meltano_environment")
-"""The labels by which a task finds its pod, beside Airflow's: environments share namespaces."""
 _LONGEST_NAME = 50
 # Kubernetes kills a container so long after asking it to stop, if nothing else is said; the end of
 # it is for killing what does not heed, and for the summary.

@@ -23,10 +23,10 @@ from kubernetes.client import CoreV1Event, V1ObjectMeta, V1Pod
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from dag_factory.pod_values import WHOSE
 from dag_factory.run_summary import RunSummary
 from dag_factory.runners.old_pods import remove_old_pods
 from dag_factory.runners.pod_failures import container_end, pod_failure, pod_gone, refusal
-from dag_factory.runners.pod_spec import WHOSE
 
 # Airflow's state of a task, across its tries: whether its pod was handed to the triggerer.
 _DEFERRED = "meltano_deferred"

@@ -161,6 +161,16 @@ def test_an_image_without_meltano_says_so(project):
     assert summary.error == "`melt` is not in the image: install it there"
 
 
+def test_a_command_that_the_system_does_not_start_leaves_a_summary(project):
+    file = project / "broken"
+    file.write_text("#!/no/such/interpreter\n")
+    file.chmod(0o755)
+    done, summary = run(project, command=(str(file), "run"))
+    assert done.returncode == os.EX_OSERR
+    assert f"{file} cannot be run: [Errno 2] No such file or directory" in summary.error
+    assert done.stdout == f"ERROR: {summary.error}\n"
+
+
 def test_the_path_of_an_image_need_not_hold_the_environment_of_meltano(project):
     done, _ = run(project, PATH=os.defpath)
     assert done.returncode == 0, done.stdout

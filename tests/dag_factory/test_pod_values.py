@@ -194,6 +194,10 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
         ({"metadata": "a"}, "has `metadata` that is no mapping"),
         ({"metadata": {"name": "a"}}, "has a name; remove it, each try has a pod of its own"),
         ({"metadata": {"namespace": "a"}}, r"has a namespace; write `operator: \{namespace: "),
+        (
+            {"metadata": {"labels": {"team": "a", "meltano_job": "b"}}},
+            "has the label meltano_job; remove it, a task finds its pods by it",
+        ),
         ({"spec": {"restartPolicy": "Always"}}, "has a `restartPolicy`; remove it, the option"),
         ({"spec": {"restartPolicy": None}}, "has a `restartPolicy`; remove it"),
         (

@@ -82,17 +82,34 @@ def test_a_task_that_takes_longer_than_it_may(pods, job, said):
     assert (state, "terminated" in str(reason)) == ("FAIL", True)
 
 
+def running_task(pods) -> psutil.Process:
+    """Return the process of the only task that a worker has."""
+    scheduler = pods.airflow.local.processes()["scheduler"]
+    [task] = [each for worker in scheduler.children() for each in worker.children()]
+    return task
+
+
 def test_a_worker_that_is_asked_to_stop(pods):
     run = pods.start("worker")
     run.wait_for_rows("worker")
-    scheduler = pods.airflow.local.processes()["scheduler"]
-    [task] = [each for worker in scheduler.children() for each in worker.children()]
-    task.terminate()
+    running_task(pods).terminate()
     assert run.end() == "success"
     assert run.task["try_number"] == 2
     assert "Meltano was stopped" in run.log(1)
     *_, (first, reason), (second, _) = pods.meltano_runs("tap-worker")
     assert (first, "terminated" in str(reason), second) == ("FAIL", True, "SUCCESS")
+    assert pods.rows("worker") == (ROWS, ROWS)
+
+
+def test_a_worker_that_is_killed_finds_its_pod(pods):
+    pods.forget("worker")
+    run = pods.start("worker_killed")
+    run.wait_for_rows("worker")
+    running_task(pods).kill()
+    assert run.end() == "success"
+    assert run.task["try_number"] == 2
+    assert "Reusing existing pod" in run.log(2)
+    assert pods.started("worker_killed") == 1
     assert pods.rows("worker") == (ROWS, ROWS)
 
 
@@ -130,6 +147,7 @@ def test_a_deferred_task_that_is_marked_failed(pods):
     assert run.end() == "failed"
     [(state, reason)] = pods.meltano_runs("tap-cancelled")
     assert (state, "terminated" in str(reason)) == ("FAIL", True)
+    assert 0 < pods.bookmark("tap-cancelled") <= pods.rows("cancelled")[0]
 
 
 def test_a_pod_that_is_killed_waits_for_its_lock_without_spending_a_try(pods, killed):
@@ -150,11 +168,26 @@ def test_a_triggerer_that_is_killed_takes_its_pods_up_again(pods):
     run = pods.start("triggerer")
     run.wait_for_rows("triggerer")
     local = pods.airflow.local
+    wait_until(lambda: run.task["state"] == "deferred", 60, "the deferral")
     kill(local.processes()["triggerer"])
     local.start("triggerer")
+    assert pods.phase("triggerer") == "Running"
     assert run.end() == "success"
     assert (run.task["try_number"], pods.started("triggerer")) == (1, 1)
     assert pods.rows("triggerer") == (ROWS, ROWS)
+
+
+def test_a_triggerer_that_is_away_for_longer_than_the_task_may_take(pods):
+    pods.forget("late")
+    run = pods.start("late_deferred")
+    wait_until(lambda: run.task["state"] == "deferred", 60, "the deferral")
+    local = pods.airflow.local
+    kill(local.processes()["triggerer"])
+    try:
+        assert run.end() == "failed"
+        wait_until(lambda: not pods.of("late_deferred"), 60, "the end of the pod")
+    finally:
+        local.start("triggerer")
 
 
 @pytest.fixture
@@ -178,6 +211,8 @@ def test_a_scheduler_that_is_killed_with_its_workers_finds_the_pod(pods, quick_t
         process.kill()
     psutil.wait_procs(family, timeout=30)
     local.start("scheduler")
+    wait_until(lambda: "Reusing existing pod" in run.log(run.task["try_number"]), 120, "a new try")
+    assert pods.phase("scheduler") == "Running"
     assert run.end(300) == "success"
     assert pods.started("scheduler") == 1
     assert pods.rows("scheduler") == (ROWS, ROWS)

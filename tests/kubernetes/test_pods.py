@@ -7,8 +7,8 @@ import pytest
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from running import wait_until
 
+from dag_factory.pod_values import MANAGED_BY
 from dag_factory.runners import old_pods
-from dag_factory.runners.pod_spec import MANAGED_BY
 from dag_factory.runners.pods import MeltanoPod
 
 SLEEP = "import time; time.sleep(600)"

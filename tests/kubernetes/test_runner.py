@@ -48,6 +48,7 @@ def test_its_pod_may_do_nothing_that_it_need_not(pods):
     assert run.end() == "failed"
     [(state, reason)] = pods.meltano_runs("tap-stopped")
     assert (state, "terminated" in str(reason)) == ("FAIL", True)
+    assert 0 < pods.bookmark("tap-stopped") <= pods.rows("stopped")[0]
 
 
 def test_an_image_that_is_not_to_be_had_is_named(pods):

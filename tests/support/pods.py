@@ -74,6 +74,17 @@ class Pods:
         sql = "select state, payload from runs where job_name = %s order by started_at"
         return self.postgres.query(sql, f"kube:{tap}-to-target-postgres")
 
+    def bookmark(self, tap: str) -> int:
+        """Return the last number whose row is loaded, as Meltano's state of a tap says."""
+        sql = "select completed_state from state where state_id = %s"
+        [(state,)] = self.postgres.query(sql, f"kube:{tap}-to-target-postgres")
+        return json.loads(state)["singer_state"]["bookmarks"]["numbers"]["replication_key_value"]
+
+    def phase(self, job: str) -> str:
+        """Return what Kubernetes says of a job's only pod."""
+        [pod] = self.of(job)
+        return pod["status"]["phase"]
+
     def age_locks(self, tap: str) -> None:
         """Make the locks of a tap's killed runs as old as if five minutes had passed."""
         sql = "update runs set last_heartbeat_at = last_heartbeat_at - interval '6 minutes'"

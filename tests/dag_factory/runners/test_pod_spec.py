@@ -10,7 +10,8 @@ from plans import PLAN
 from dag_factory.option_values import Secrets
 from dag_factory.options import TaskOptions
 from dag_factory.plan import SecretPlan
-from dag_factory.runners.pod_spec import MANAGED_BY, pod_name, pod_of_run, pod_template
+from dag_factory.pod_values import MANAGED_BY
+from dag_factory.runners.pod_spec import pod_name, pod_of_run, pod_template
 from dag_factory.runs import PreparedRun
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")

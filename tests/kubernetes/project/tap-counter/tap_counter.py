@@ -13,6 +13,7 @@ class Numbers(Stream):
     primary_keys = ("id",)
     replication_key = "id"
     is_sorted = True
+    STATE_MSG_FREQUENCY = 1000
     schema = th.PropertiesList(
         th.Property("id", th.IntegerType), th.Property("text", th.StringType)
     ).to_dict()
