@@ -1,0 +1,1 @@
+"""Whether an extract-load platform is well."""

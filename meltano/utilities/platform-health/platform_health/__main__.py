@@ -1,0 +1,5 @@
+"""`python -m platform_health`."""
+
+from platform_health.cli import main
+
+main()

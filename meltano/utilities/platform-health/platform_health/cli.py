@@ -1,0 +1,159 @@
+"""The command line; each setting also comes from a variable, as Meltano hands them over."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from upath import UPath
+
+from platform_health import (
+    freshness,
+    housekeeping,
+    page,
+    row_counts,
+    state_backup,
+    success_rate,
+)
+from platform_health.errors import HealthError
+from platform_health.warehouse import Warehouse
+
+_now = functools.partial(datetime.now, UTC)
+
+
+class Durations(click.ParamType):
+    """JSON such as `{"crm": "26h", "crm.people": "7d"}`: how old the newest row may be."""
+
+    name = "durations"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+        """Return seconds by schema or table."""
+        try:
+            return {
+                name.lower(): freshness.seconds(text) for name, text in json.loads(value).items()
+            }
+        except (ValueError, AttributeError) as error:
+            self.fail(f"{value!r} is not like {{'crm': '26h', 'crm.people': '7d'}}: {error}")
+
+
+def _warehouse(context: click.Context) -> Warehouse:
+    url = context.obj
+    if not url:
+        raise HealthError("warehouse_url is not set: the SQLAlchemy address of the warehouse")
+    return Warehouse(url)
+
+
+@click.group(context_settings={"auto_envvar_prefix": "PLATFORM_HEALTH"})
+@click.option(
+    "--warehouse-url",
+    envvar="PLATFORM_HEALTH_WAREHOUSE_URL",
+    help="Address of the warehouse for SQLAlchemy.",
+)
+@click.pass_context
+def cli(context: click.Context, warehouse_url: str | None) -> None:
+    """Tell whether the platform is well; what is not fails the command, in one line each."""
+    context.obj = warehouse_url
+
+
+def _folder(name: str, what: str) -> Callable[..., Any]:
+    return click.option(
+        f"--{name}",
+        envvar=f"PLATFORM_HEALTH_{name.upper().replace('-', '_')}",
+        required=True,
+        type=UPath,
+        help=what,
+    )
+
+
+@cli.command("success-rate")
+@_folder("report-path", "The page, on a disk or at an address such as s3://bucket/page.html.")
+@click.pass_context
+def run_success_rate(context: click.Context, report_path: UPath) -> None:
+    """Measure how scheduled runs end, keep it as tables, and draw a page."""
+    warehouse = _warehouse(context)
+    measured = success_rate.measure(warehouse, _now())
+    success_rate.keep(warehouse, measured)
+    report_path.parent.mkdir(parents=True, exist_ok=True)
+    report_path.write_text(page.draw(measured), encoding="utf-8")
+    click.echo(f"{measured.headline}; see {report_path}")
+
+
+@cli.command("freshness")
+@click.option(
+    "--max-age",
+    envvar="PLATFORM_HEALTH_MAX_AGE",
+    type=Durations(),
+    default="{}",
+    help="How old the newest row of a schema's tables, or of one table, may be, as JSON.",
+)
+@click.pass_context
+def run_freshness(context: click.Context, max_age: dict[str, float]) -> None:
+    """Fail where nothing has been loaded for too long."""
+    click.echo(freshness.check(_warehouse(context), max_age, _now()))
+
+
+@cli.command("row-counts")
+@click.option(
+    "--extractors",
+    envvar="PLATFORM_HEALTH_EXTRACTORS",
+    required=True,
+    help="JSON list of the extractors whose sources are counted.",
+)
+@click.option(
+    "--tolerance",
+    envvar="PLATFORM_HEALTH_TOLERANCE",
+    type=click.FloatRange(0, 100),
+    default=1.0,
+    show_default=True,
+    help="Percent of a source's rows that may have come since the load.",
+)
+@click.pass_context
+def run_row_counts(context: click.Context, extractors: str, tolerance: float) -> None:
+    """Read sources as a whole, and fail where the warehouse lacks rows of them."""
+    warehouse = _warehouse(context)
+    counted = row_counts.check(warehouse, json.loads(extractors), tolerance, _now())
+    click.echo(counted)
+
+
+@cli.command("state-backup")
+@_folder("backup-path", "The folder, on a disk or at an address such as s3://bucket/state.")
+@click.option(
+    "--keep",
+    envvar="PLATFORM_HEALTH_KEEP_BACKUPS",
+    type=click.IntRange(1),
+    default=30,
+    show_default=True,
+    help="How many backups to keep.",
+)
+def run_state_backup(backup_path: UPath, keep: int) -> None:
+    """Write the state of all pipelines of this environment to a file."""
+    click.echo(state_backup.back_up(backup_path, keep, _now()))
+
+
+@cli.command("housekeeping")
+@click.option(
+    "--keep-days",
+    envvar="PLATFORM_HEALTH_KEEP_DAYS",
+    type=click.IntRange(31),
+    default=400,
+    show_default=True,
+    help="How long figures of the platform are kept.",
+)
+@click.pass_context
+def run_housekeeping(context: click.Context, keep_days: int) -> None:
+    """Forget old figures, and have DuckDB renew its statistics."""
+    click.echo(housekeeping.tidy(_warehouse(context), keep_days, _now()))
+
+
+def main() -> None:
+    """Run a command; what is wrong is told in one line, not in a traceback."""
+    try:
+        cli()
+    except HealthError as error:
+        click.echo(f"platform-health: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,84 @@
+"""Whether every loaded table has been loaded lately."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from platform_health.errors import HealthError
+
+if TYPE_CHECKING:
+    from platform_health.warehouse import Warehouse
+
+DEFAULT_AGE = 26 * 3600
+"""Seconds: a daily load, and two hours for it to run late."""
+LOADED_AT = "_sdc_batched_at"
+"""The column in which a loader with `add_record_metadata` says when a row was loaded."""
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration such as `90m`, `26h` or `7d`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    match = re.fullmatch(r"(\d+)([mhd])", text)
+    if not match:
+        raise ValueError(f"{text!r} is no duration such as 90m, 26h or 7d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def check(warehouse: Warehouse, max_age: Mapping[str, float], now: datetime) -> str:
+    """Note when each table got its newest row, and return how many were looked at.
+
+    Args:
+        warehouse: Where the tables are.
+        max_age: Seconds by schema or by `schema.table`; 26 hours for others.
+        now: What the age is counted to.
+
+    Raises:
+        HealthError: Some are too old, or are named and not there.
+    """
+    tables = [
+        table for table, columns in sorted(warehouse.tables().items()) if LOADED_AT in columns
+    ]
+    known = {name for schema, table in tables for name in (schema, f"{schema}.{table}")}
+    wrong = [f"{name} is not there" for name in sorted(set(max_age) - known)]
+    ages = {}
+    for schema, table in tables:
+        sql = f"select cast(max({LOADED_AT}) as varchar) as newest from {schema}.{table}"  # noqa: S608
+        [row] = warehouse.rows(sql)
+        name = f"{schema}.{table}"
+        age = _age(row["newest"], now)
+        ages[name] = age
+        allowed = max_age.get(name, max_age.get(schema, DEFAULT_AGE))
+        if age is None:
+            wrong.append(f"{name} is empty")
+        elif age > allowed:
+            wrong.append(
+                f"{name} was loaded {age / 3600:.0f} h ago, and may be {allowed / 3600:.0f} h old"
+            )
+    warehouse.append(
+        "freshness",
+        [
+            sa.Column("measured_at", sa.TIMESTAMP(timezone=True)),
+            sa.Column("table_name", sa.String),
+            sa.Column("age_seconds", sa.Double),
+        ],
+        [{"measured_at": now, "table_name": each, "age_seconds": ages[each]} for each in ages],
+    )
+    if wrong:
+        raise HealthError("; ".join(wrong))
+    return f"{len(ages)} tables are fresh"
+
+
+def _age(newest: str | None, now: datetime) -> float | None:
+    if newest is None:
+        return None
+    loaded = datetime.fromisoformat(newest)
+    return (now - (loaded if loaded.tzinfo else loaded.replace(tzinfo=now.tzinfo))).total_seconds()

@@ -1,0 +1,217 @@
+"""How scheduled runs end, from the tables that tap-airflow fills."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from platform_health.errors import HealthError
+
+if TYPE_CHECKING:
+    from platform_health.warehouse import Warehouse
+
+SCHEMA = "tap_airflow"
+"""Where the tables of tap-airflow are."""
+WINDOWS = (7, 30)
+"""Days over which is measured; the last is the longest."""
+_LONGEST_CAUSE = 100
+_NEWEST_FAILURES = 20
+_RUNS = f"""
+    select dag_id, dag_run_id, state, duration, run_after from {SCHEMA}.dag_runs
+    where run_type = 'scheduled' and state in ('success', 'failed') and run_after > :since
+"""  # noqa: S608 - a constant
+_RATES = f"""
+    with runs as ({_RUNS}),
+    retried as (
+        select dag_id, dag_run_id, sum(greatest(try_number - 1, 0)) as retries
+        from {SCHEMA}.task_instances group by dag_id, dag_run_id
+    )
+    select
+        runs.dag_id, count(*) as runs,
+        sum(case when state = 'success' then 1 else 0 end) as succeeded,
+        percentile_cont(0.5) within group (order by duration) as p50_seconds,
+        percentile_cont(0.95) within group (order by duration) as p95_seconds,
+        coalesce(sum(retries), 0) as retries
+    from runs left join retried using (dag_id, dag_run_id)
+    group by grouping sets ((runs.dag_id), ())
+"""  # noqa: S608 - a constant
+_DAYS = f"""
+    select cast(run_after as date) as day, state, count(*) as runs
+    from ({_RUNS}) as runs group by 1, 2
+"""  # noqa: S608 - a constant
+_FAILURES = f"""
+    select failures.dag_id, failures.task_id, failures.try_number, failures.error,
+        cast(failures.end_date as varchar) as ended
+    from {SCHEMA}.task_failures as failures join ({_RUNS}) as runs using (dag_id, dag_run_id)
+    order by failures.end_date desc
+"""  # noqa: S608 - a constant
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How the runs of a DAG, or of all, ended within a window.
+
+    Attributes:
+        window_days: How far it looks back.
+        dag_id: The DAG; `None` for all of them.
+        runs: Scheduled runs that have ended.
+        succeeded: Those of them that succeeded.
+        p50_seconds: How long half of them took at the most.
+        p95_seconds: How long 95 of 100 took at the most.
+        retries: Tries of their tasks beyond the first.
+    """
+
+    window_days: int
+    dag_id: str | None
+    runs: int
+    succeeded: int
+    p50_seconds: float
+    p95_seconds: float
+    retries: int
+
+    @property
+    def rate(self) -> float:
+        """The share that succeeded, from 0 to 1."""
+        return self.succeeded / self.runs
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A try of a task that failed, in a scheduled run."""
+
+    dag_id: str
+    task_id: str
+    try_number: int
+    error: str
+    ended: str
+
+    @property
+    def cause(self) -> str:
+        """Its error without what differs from run to run."""
+        text = re.sub(r"^Meltano failed with exit code -?\d+: ", "", self.error)
+        return re.sub(r"\d+", "…", text)[:_LONGEST_CAUSE]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured, newest and worst first.
+
+    Attributes:
+        at: When.
+        rates: Of all DAGs, and of each, within each window.
+        days: Runs of each day of the longest window that succeeded and that failed.
+        failures: Those of the longest window.
+    """
+
+    at: datetime
+    rates: tuple[Rate, ...]
+    days: dict[date, tuple[int, int]]
+    failures: tuple[Failure, ...]
+
+    def of_all(self, window_days: int) -> Rate:
+        """Return the rate of all DAGs; there is one, though nothing may have run."""
+        found = (r for r in self.rates if (r.window_days, r.dag_id) == (window_days, None))
+        return next(found)
+
+    def of_dags(self, window_days: int) -> list[Rate]:
+        """Return the rates of the DAGs that ran, the worst first."""
+        found = [r for r in self.rates if r.window_days == window_days and r.dag_id is not None]
+        return sorted(found, key=lambda each: (each.rate, each.dag_id))
+
+    @property
+    def causes(self) -> list[tuple[str, int]]:
+        """Why tries failed, and how often, the commonest first."""
+        return Counter(each.cause for each in self.failures).most_common()
+
+    @property
+    def newest_failures(self) -> tuple[Failure, ...]:
+        """The last failures."""
+        return self.failures[:_NEWEST_FAILURES]
+
+    @property
+    def headline(self) -> str:
+        """The rates of all DAGs in one line."""
+        parts = []
+        for days in WINDOWS:
+            rate = self.of_all(days)
+            said = "no scheduled run ended"
+            if rate.runs:
+                said = f"{rate.rate:.1%} of {rate.runs} scheduled runs succeeded"
+            parts.append(f"{said} in {days} days")
+        return ", ".join(parts)
+
+
+def measure(warehouse: Warehouse, now: datetime) -> Measured:
+    """Measure how scheduled runs have ended.
+
+    Args:
+        warehouse: With the tables of tap-airflow.
+        now: The end of the windows.
+
+    Raises:
+        HealthError: The tables are not there.
+    """
+    tables = warehouse.tables()
+    if (SCHEMA, "dag_runs") not in tables:
+        raise HealthError(f"there is no table {SCHEMA}.dag_runs: run a job that loads tap-airflow")
+    since = {days: now - timedelta(days=days) for days in WINDOWS}
+    rates = [
+        Rate(days, **{name: row[name] for name in row if name != "window_days"})
+        for days in WINDOWS
+        for row in map(_plain, warehouse.rows(_RATES, since=since[days]))
+    ]
+    longest = since[WINDOWS[-1]]
+    days: dict[date, tuple[int, int]] = {}
+    for row in warehouse.rows(_DAYS, since=longest):
+        good, bad = days.get(row["day"], (0, 0))
+        added = (row["runs"], 0) if row["state"] == "success" else (0, row["runs"])
+        days[row["day"]] = (good + added[0], bad + added[1])
+    failures: list[Any] = []
+    if (SCHEMA, "task_failures") in tables:
+        failures = warehouse.rows(_FAILURES, since=longest)
+    return Measured(now, tuple(rates), days, tuple(Failure(**each) for each in failures))
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    """Return a row with the numbers of Python: a database has decimals, and NULL for no runs."""
+    numbers = {name: float(row[name] or 0) for name in ("p50_seconds", "p95_seconds")}
+    counts = {name: int(row[name] or 0) for name in ("runs", "succeeded", "retries")}
+    return {**row, **numbers, **counts}
+
+
+def keep(warehouse: Warehouse, measured: Measured) -> None:
+    """Add what was measured to the tables `success_rate` and `failures_by_cause`."""
+    at = {"measured_at": measured.at}
+    warehouse.append(
+        "success_rate",
+        [
+            sa.Column("measured_at", sa.TIMESTAMP(timezone=True)),
+            sa.Column("window_days", sa.Integer),
+            sa.Column("dag_id", sa.String),
+            sa.Column("runs", sa.Integer),
+            sa.Column("succeeded", sa.Integer),
+            sa.Column("success_rate", sa.Double),
+            sa.Column("p50_seconds", sa.Double),
+            sa.Column("p95_seconds", sa.Double),
+            sa.Column("retries", sa.Integer),
+        ],
+        [{**at, **vars(each), "success_rate": each.rate} for each in measured.rates if each.runs],
+    )
+    warehouse.append(
+        "failures_by_cause",
+        [
+            sa.Column("measured_at", sa.TIMESTAMP(timezone=True)),
+            sa.Column("window_days", sa.Integer),
+            sa.Column("cause", sa.String),
+            sa.Column("failures", sa.Integer),
+        ],
+        [
+            {**at, "window_days": WINDOWS[-1], "cause": cause, "failures": count}
+            for cause, count in measured.causes
+        ],
+    )
