@@ -12,7 +12,7 @@ Trigger = Callable[..., str]
 Edit = Callable[[Callable[[Any], None]], None]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trigger(api: httpx.Client) -> Trigger:
     """Start a DAG by hand, with the values of its form, and return the path of its run."""
 

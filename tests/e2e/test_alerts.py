@@ -1,10 +1,13 @@
 """Who hears of a job that fails, is tried again, or is late: mail through a real SMTP server."""
 
+import io
 import json
+from contextlib import redirect_stdout
 
 import pytest
 from mail_server import serving_mail
 from running import finished, shown, wait_until
+from tap_airflow.tap import TapAirflow
 
 NAMED = {
     "class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier",
@@ -26,7 +29,7 @@ OPTIONS = {
 TASK = "tap-refused-to-target-duckdb"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(api):
     """A mail server that the running Airflow knows as `smtp_default`."""
     with serving_mail() as server:
@@ -45,11 +48,18 @@ def add_refused_job(data):
     data["jobs"].append({"name": "refused", "tasks": tasks, "annotations": annotations})
 
 
-def test_a_retry_a_failure_and_a_missed_deadline_are_mailed(airflow, api, edit, trigger, server):
-    edit(add_refused_job)
+@pytest.fixture(scope="module")
+def refused(api, edit_for_module, trigger, server):
+    """A run that has failed, after a retry."""
+    edit_for_module(add_refused_job)
     wait_until(lambda: shown(api, "refused"), 60, "the DAG")
     run = trigger("refused")
     assert wait_until(lambda: finished(api, run), 120, "its end") == "failed"
+    return run
+
+
+@pytest.mark.usefixtures("refused")
+def test_a_retry_a_failure_and_a_missed_deadline_are_mailed(airflow, server):
     wait_until(lambda: len(server.mails) == 4, 60, "four mails")
     mails = {
         mail["Subject"]: (mail, to)
@@ -75,3 +85,23 @@ def test_a_retry_a_failure_and_a_missed_deadline_are_mailed(airflow, api, edit, 
     named, to = mails[f"{TASK} by name"]
     assert to == ["oncall@example.com"]
     assert "Meltano failed with exit code 1" in named.get_payload()[0].get_content()
+
+
+def test_tap_airflow_reads_each_try_that_failed_and_why(airflow, refused):
+    config = {"api_url": airflow.url, "username": airflow.username, "password": airflow.password}
+    tap = TapAirflow(config=config)
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with redirect_stdout(out):
+        tap.sync_all()
+    out.seek(0)
+    messages = [json.loads(line) for line in out]
+    failures = [
+        each["record"]
+        for each in messages
+        if each["type"] == "RECORD" and each["stream"] == "task_failures"
+    ]
+    of_run = [each for each in failures if refused.endswith(each["dag_run_id"])]
+    assert [(each["try_number"], each["task_id"]) for each in of_run] == [(1, TASK), (2, TASK)]
+    for each in of_run:
+        assert each["error"].startswith("Meltano failed with exit code 1: tap-refused: ")
+        assert each["end_date"] > each["start_date"]

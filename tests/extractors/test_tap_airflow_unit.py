@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from contextlib import redirect_stdout
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +24,8 @@ LISTS = {
     "/api/v2/dags": "dags",
     "/api/v2/dags/~/dagRuns": "dag_runs",
     "/api/v2/dags/~/dagRuns/~/taskInstances": "task_instances",
+    "/api/v2/assets/events": "asset_events",
+    "/api/v2/pools": "pools",
     "/api/v2/importErrors": "import_errors",
 }
 
@@ -79,6 +82,8 @@ class FakeAirflow(ThreadingHTTPServer):
             "dags": [a_dag("reference_data")],
             "dag_runs": [a_run(1)],
             "task_instances": [a_task()],
+            "asset_events": [],
+            "pools": [],
             "import_errors": [],
         }
         self.faults: list[tuple[int, dict, bytes]] = []
@@ -88,6 +93,7 @@ class FakeAirflow(ThreadingHTTPServer):
         self.token_lifetime = 3600
         self.cursors = True
         self.after_page = lambda: None
+        self.of_tries: dict[str, dict] = {}
 
     def asked(self, path: str) -> list[dict]:
         return [query for _, asked, query in self.requests if asked == path]
@@ -119,6 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(*self.server.faults.pop(0))
         if self.headers["Authorization"] != f"Bearer {self.server.tokens[-1]}":
             return self._send(401, {}, b'{"detail":"Token Expired"}')
+        if path not in LISTS:
+            answer = self.server.of_tries.get(path)
+            return self._send(200 if answer else 404, {}, json.dumps(answer).encode())
         status, page = self.server.page(LISTS[path], query)
         self.server.after_page()
         return self._send(status, {}, json.dumps(page).encode())
@@ -249,6 +258,12 @@ def test_discovery_needs_no_server():
         "dags": (["dag_id"], "FULL_TABLE"),
         "dag_runs": (["dag_id", "dag_run_id"], "INCREMENTAL"),
         "task_instances": (["dag_id", "dag_run_id", "task_id", "map_index"], "INCREMENTAL"),
+        "task_failures": (
+            ["dag_id", "dag_run_id", "task_id", "map_index", "try_number"],
+            "FULL_TABLE",
+        ),
+        "asset_events": (["id"], "INCREMENTAL"),
+        "pools": (["name"], "FULL_TABLE"),
         "import_errors": (["import_error_id"], "FULL_TABLE"),
     }
 
@@ -269,7 +284,7 @@ def test_a_sync_logs_in_once(config, server):
 def test_a_token_about_to_expire_is_renewed_before_it_is_used(config, server):
     server.token_lifetime = 30
     sync(config)
-    assert len(server.tokens) == len(server.requests) - len(server.tokens) == 4
+    assert len(server.tokens) == len(server.requests) - len(server.tokens) == 6
 
 
 @pytest.mark.parametrize(
@@ -342,7 +357,7 @@ def test_a_server_error_is_tried_again_with_growing_waits(config, server, waits)
 def test_a_server_that_stays_broken_is_told_in_one_line(config, server):
     server.faults = [(500, {}, b"Traceback\nof\nAirflow")] * 5
     with pytest.raises(RetriableAPIError) as error:
-        sync(config)
+        sync(config, only="dag_runs")
     assert str(error.value) == (
         f"GET {server.url}/api/v2/dags/~/dagRuns answered 500 Internal Server Error"
     )
@@ -365,7 +380,7 @@ def test_a_server_that_stays_broken_is_told_in_one_line(config, server):
 def test_what_another_try_would_not_change_says_what_to_do(config, server, waits, fault, line):
     server.faults = [fault]
     with pytest.raises(FatalAPIError, match=line) as error:
-        sync(config)
+        sync(config, only="dag_runs")
     assert "\n" not in str(error.value)
     assert waits == []
 
@@ -506,3 +521,62 @@ def test_no_dag_is_lost_when_others_come_and_go_between_pages(config, server, af
     names = [row["dag_id"] for row in records(messages, "dags")]
     assert len(names) == len(set(names))
     assert {row["dag_id"] for row in server.rows["dags"]} - {"0"} <= set(names)
+
+
+# Failures
+
+TASK_PATH = "/api/v2/dags/reference_data/dagRuns/manual__1/taskInstances/one"
+
+
+def a_try(number: int, state: str) -> dict:
+    return {**a_task(number), "state": state, "run_id": "manual__1"}
+
+
+def test_each_try_that_failed_is_read_with_the_last_error_of_its_log(config, server):
+    server.rows["task_instances"] = [a_task(try_number=3)]
+    tries = [a_try(1, "failed"), a_try(2, "failed"), a_try(3, "success")]
+    raised = {"exc_type": "AirflowException", "exc_value": "tap-a: no such table"}
+    cause = {"exc_type": "OSError", "exc_value": "not this"}
+    logs = [
+        {"event": "begins", "level": "info"},
+        {"event": "Task failed", "level": "error", "error_detail": [raised, cause]},
+        {"event": "ends", "level": "info"},
+    ]
+    server.of_tries = {
+        f"{TASK_PATH}/-1/tries": {"task_instances": tries, "total_entries": 3},
+        f"{TASK_PATH}/logs/1": {"content": logs},
+        f"{TASK_PATH}/logs/2": {"content": [{"event": "x" * 3000, "level": "error"}]},
+    }
+    first, second = records(sync(config), "task_failures")
+    assert (first["try_number"], first["error"]) == (1, "tap-a: no such table")
+    assert (second["try_number"], second["error"]) == (2, "x" * 2000)
+    assert server.asked(f"{TASK_PATH}/logs/1")[0]["map_index"] == "-1"
+
+
+def test_a_log_that_is_gone_leaves_the_error_empty(config, server):
+    server.rows["task_instances"] = [{**a_task(), "state": "failed"}]
+    tries = {"task_instances": [a_try(1, "failed")], "total_entries": 1}
+    server.of_tries = {f"{TASK_PATH}/-1/tries": tries}
+    [failure] = records(sync(config), "task_failures")
+    assert (failure["state"], failure["error"]) == ("failed", None)
+
+
+def test_a_task_that_succeeded_at_once_costs_no_request(config, server):
+    assert records(sync(config), "task_failures") == []
+    assert not [path for _, path, _ in server.requests if "/tries" in path]
+
+
+# Asset events
+
+
+def test_asset_events_are_asked_for_since_the_last_sync(config, server):
+    event = {"id": 7, "timestamp": "2026-11-22T16:25:59Z", "extra": {"rows": {"a": 1}}}
+    server.rows["asset_events"] = [event]
+    messages = sync(config, only="asset_events")
+    [row] = records(messages, "asset_events")
+    assert (row["id"], row["extra"]) == (7, {"rows": {"a": 1}})
+    sync(config, only="asset_events", state=last_state(messages))
+    first, second = server.asked("/api/v2/assets/events")
+    assert "timestamp_gte" not in first
+    began = datetime.fromisoformat(row["read_at"])
+    assert datetime.fromisoformat(second["timestamp_gte"]) == began - OVERLAP

@@ -22,6 +22,10 @@ class TokenRefusedError(FatalAPIError):
     """Airflow does not accept a token (or a username and password)."""
 
 
+class NotFoundError(FatalAPIError):
+    """There is nothing at an address, or nothing yet."""
+
+
 def check(response: requests.Response) -> None:
     """Let a JSON answer through and raise one clear line for anything else.
 
@@ -30,6 +34,7 @@ def check(response: requests.Response) -> None:
 
     Raises:
         RetriableAPIError: The server is busy or broken: 429 and 5xx.
+        NotFoundError: 404 and 405.
         TokenRefusedError: 401, and the 403 that is about the token and not about rights.
         FatalAPIError: Everything that another try would not change.
     """
@@ -52,10 +57,10 @@ def check(response: requests.Response) -> None:
     if status == HTTPStatus.FORBIDDEN:
         raise FatalAPIError(
             f"{answer}: give the Airflow user the right to read DAGs, runs, task instances and "
-            "import errors (the Viewer role has it)"
+            "their logs, assets, pools and import errors (the Viewer role has it)"
         )
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
-        raise FatalAPIError(f"{answer}: {WRONG_ADDRESS}")
+        raise NotFoundError(f"{answer}: {WRONG_ADDRESS}")
     if status >= HTTPStatus.BAD_REQUEST:
         raise FatalAPIError(f"{answer}: {detail or 'no reason given'}")
     if "json" not in kind:

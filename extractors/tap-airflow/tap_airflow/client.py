@@ -39,6 +39,8 @@ class AirflowStream(RESTStream):
     """A list of Airflow's REST API."""
 
     allow_redirects = False
+    rows: str | None = None
+    """Name of the list in Airflow's answer, where it is not the stream's."""
 
     def __init__(self, tap: TapAirflow) -> None:
         super().__init__(tap)
@@ -96,13 +98,14 @@ class AirflowStream(RESTStream):
         """Yield the rows of a page, and keep the server's time of the first."""
         if self._read_at is None:
             self._read_at = _sent_at(response).isoformat()
-        yield from self.page(response)[self.name]
+        yield from self.page(response)[self.rows or self.name]
 
     def page(self, response: requests.Response) -> dict[str, Any]:
         """Return the answer, if it is one of Airflow's."""
         page = response.json()
-        if not isinstance(page, dict) or self.name not in page:
-            raise FatalAPIError(f"{self.path} answered without {self.name}: {WRONG_ADDRESS}")
+        rows = self.rows or self.name
+        if not isinstance(page, dict) or rows not in page:
+            raise FatalAPIError(f"{self.path} answered without {rows}: {WRONG_ADDRESS}")
         return page
 
     def post_process(

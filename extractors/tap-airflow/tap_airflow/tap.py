@@ -17,12 +17,13 @@ from tap_airflow import streams
 from tap_airflow.answers import WRONG_ADDRESS
 from tap_airflow.auth import TokenAuthenticator
 from tap_airflow.client import AirflowStream
+from tap_airflow.failures import TaskFailuresStream
 
 SECRETS = ("password", "token")
 
 
 class TapAirflow(Tap):
-    """Reads DAGs, runs, task instances and import errors from Airflow's REST API."""
+    """Reads DAGs, their runs and tasks, asset events, pools and import errors from Airflow."""
 
     name = "tap-airflow"
     package_name = "tap-airflow"
@@ -86,11 +87,14 @@ class TapAirflow(Tap):
         )
 
     def discover_streams(self) -> list[AirflowStream]:
-        """Return the four streams; no request is needed for it."""
+        """Return the streams; no request is needed for it."""
         return [
             streams.DagsStream(self),
             streams.DagRunsStream(self),
             streams.TaskInstancesStream(self),
+            TaskFailuresStream(self),
+            streams.AssetEventsStream(self),
+            streams.PoolsStream(self),
             streams.ImportErrorsStream(self),
         ]
 

@@ -1,0 +1,41 @@
+"""Columns: how they are declared, and those that several streams have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from singer_sdk import typing as th
+
+STRING = th.StringType
+INTEGER = th.IntegerType
+NUMBER = th.NumberType
+BOOLEAN = th.BooleanType
+DATE_TIME = th.DateTimeType
+OBJECT = th.ObjectType(additional_properties=True)
+STRINGS = th.ArrayType(STRING)
+
+
+def column(name: str, kind: Any, description: str) -> th.Property[Any]:
+    """Declare a column that may be null."""
+    return th.Property(name, kind, description=description)
+
+
+def key(name: str, kind: Any, description: str) -> th.Property[Any]:
+    """Declare a column that identifies a row."""
+    return th.Property(name, kind, required=True, nullable=False, description=description)
+
+
+READ_AT = key(
+    "read_at",
+    DATE_TIME,
+    "When the sync that read this row asked for it, on Airflow's clock: the row is as it was then "
+    "or a little later. A row with an older read_at than the stream's latest sync has not changed "
+    "since (dag_runs, task_instances) or is gone (dags, import_errors)",
+)
+DAG_ID = key("dag_id", STRING, "Id of the DAG")
+DAG_RUN_ID = key("dag_run_id", STRING, "Id of the run, unique within its DAG")
+DAG_DISPLAY_NAME = column("dag_display_name", STRING, "Name of the DAG in the web page")
+LOGICAL_DATE = column("logical_date", DATE_TIME, "The tick a run stands for; null if it has none")
+RUN_AFTER = column("run_after", DATE_TIME, "Earliest moment at which the run may start")
+DURATION = column("duration", NUMBER, "Seconds from start to end; null while running")
+NOTE = column("note", STRING, "What somebody noted in the web page")
