@@ -174,6 +174,11 @@ def test_a_table_goes_before_its_schema_and_what_is_fresh_is_counted(loaded, war
     assert freshness.check(warehouse, allowed, NOW) == "2 tables are fresh"
 
 
+def test_where_no_loader_says_when_it_loaded_it_says_what_to_set(warehouse):
+    with pytest.raises(HealthError, match="set add_record_metadata for the loader"):
+        freshness.check(warehouse, {}, NOW)
+
+
 def test_a_duration_that_is_none_is_refused_with_what_it_should_be(file):
     words = ["--warehouse-url", file.url, "freshness", "--max-age", '{"crm": "soon"}']
     done = CliRunner().invoke(cli, words)

@@ -47,6 +47,8 @@ def check(warehouse: Warehouse, max_age: Mapping[str, float], now: datetime) -> 
     tables = [
         table for table, columns in sorted(warehouse.tables().items()) if LOADED_AT in columns
     ]
+    if not tables:
+        raise HealthError(f"no table has {LOADED_AT}: set add_record_metadata for the loader")
     known = {name for schema, table in tables for name in (schema, f"{schema}.{table}")}
     wrong = [f"{name} is not there" for name in sorted(set(max_age) - known)]
     ages = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,7 @@ def ask(*words: str) -> str:
     Raises:
         HealthError: It failed.
     """
-    command = ["meltano", *words]
+    command = [_executable(), *words]
     done = subprocess.run(  # noqa: S603 - an argv list; no shell
         command, env=os.environ | _QUIET, stdout=subprocess.PIPE, text=True, check=False
     )
@@ -40,7 +41,7 @@ def messages(extractor: str) -> Iterator[dict[str, Any]]:
     Raises:
         HealthError: It failed.
     """
-    command = ["meltano", "invoke", "--plugin-type=extractor", extractor]
+    command = [_executable(), "invoke", "--plugin-type=extractor", extractor]
     with subprocess.Popen(  # noqa: S603 - an argv list; no shell
         command, env=os.environ | _QUIET, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -50,5 +51,12 @@ def messages(extractor: str) -> Iterator[dict[str, Any]]:
         raise _failed(command)
 
 
+def _executable() -> str:
+    found = shutil.which("meltano")
+    if not found:
+        raise HealthError("meltano is not on PATH: put the folder of its command there")
+    return found
+
+
 def _failed(command: list[str]) -> HealthError:
-    return HealthError(f"`{' '.join(command)}` failed: see the log above")
+    return HealthError(f"`meltano {' '.join(command[1:])}` failed: see the log above")
