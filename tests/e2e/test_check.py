@@ -9,7 +9,7 @@ from running import RunningAirflow, wait_until
 
 JOB = {
     "name": "lacking",
-    "tasks": ["tap-spreadsheets target-duckdb"],
+    "tasks": ["tap-spreadsheets target-warehouse"],
     "annotations": {
         "airflow": {
             "email": "data@example.com",
@@ -62,7 +62,7 @@ def test_a_task_of_a_missing_pool_says_so_in_its_details(api, edit, trigger):
     edit(lambda data: data["jobs"].append(job))
     wait_until(lambda: api.get("dags/pooled").status_code == 200, 60, "the DAG")
     run = trigger("pooled")
-    task = f"{run}/taskInstances/tap-spreadsheets-to-target-duckdb"
+    task = f"{run}/taskInstances/tap-spreadsheets-to-target-warehouse"
     wait_until(lambda: api.get(task).json()["state"] == "scheduled", 60, "the task")
     (reason,) = api.get(f"{task}/dependencies").json()["dependencies"]
     assert "non-existent pool 'nowhere'" in reason["reason"]

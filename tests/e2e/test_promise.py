@@ -5,10 +5,10 @@ import time
 
 from running import count, finished, shown, wait_until
 
-BAD = {"name": "broken", "tasks": ["tap-spredsheets target-duckdb"]}
+BAD = {"name": "broken", "tasks": ["tap-spredsheets target-warehouse"]}
 REFUSED = {
     "name": "refused_by_airflow",
-    "tasks": ["tap-spreadsheets target-duckdb"],
+    "tasks": ["tap-spreadsheets target-warehouse"],
     "annotations": {"airflow": {"tags": ["x" * 101]}},
 }
 IMPOSSIBLE = {"name": "impossible", "job": "reference_data", "interval": "61 * * * *"}
@@ -27,8 +27,8 @@ PLUGIN = {
         ]
     },
 }
-JOB_OF_TWO = ["tap-spreadsheets target-duckdb", "tap-airflow target-duckdb"]
-JOB = {"name": "rivers", "tasks": ["tap-rivers target-duckdb"]}
+JOB_OF_TWO = ["tap-spreadsheets target-warehouse", "tap-airflow target-warehouse"]
+JOB = {"name": "rivers", "tasks": ["tap-rivers target-warehouse"]}
 SCHEDULE = {"name": "rivers_minutely", "job": "rivers", "interval": "* * * * *"}
 
 

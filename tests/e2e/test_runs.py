@@ -142,7 +142,7 @@ def test_rows_are_told_with_the_assets_and_missing_ones_fail_the_task(api, trigg
     events = api.get("assets/events", params=of_run).raise_for_status().json()["asset_events"]
     assert {each["name"] for each in events} == {
         "reference_data",
-        "dev:tap-spreadsheets-to-target-duckdb",
+        "dev:tap-spreadsheets-to-target-warehouse",
     }
     assert events[0]["extra"]["rows"] == {"countries": 249, "time_zones": 312}
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from running import finished, wait_until
 
-STATE_ID = "dev:tap-airflow-to-target-duckdb"
-COPY = "dev:tap-airflow-to-target-duckdb:copy"
+STATE_ID = "dev:tap-airflow-to-target-warehouse"
+COPY = "dev:tap-airflow-to-target-warehouse:copy"
 
 
 @pytest.fixture
