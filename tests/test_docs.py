@@ -3,13 +3,15 @@
 import json
 import re
 import shutil
+from itertools import chain
 
 import pytest
 import yaml
 from running import CHECKOUT
 
 from dag_factory.errors import Code
-from dag_factory.options import OPTIONS
+from dag_factory.option_values import Secrets
+from dag_factory.options import OPTIONS, DagOptions, Level, PluginOptions, TaskOptions
 from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
 
@@ -72,6 +74,27 @@ def test_every_option_is_in_the_table_and_in_an_example():
     assert re.findall(r"^\| `(\w+)` \|", OPTIONS_PAGE, re.MULTILINE) == list(OPTIONS)
     examples = "".join(OPTION_EXAMPLES)
     assert [name for name in OPTIONS if not re.search(rf"\b{name}:", examples)] == []
+
+
+OF_A_JOB = (Level.PROJECT, Level.JOB, Level.ENVIRONMENT, Level.ENVIRONMENT_JOB)
+PLACES = {
+    "a job": OF_A_JOB,
+    "a task": (*OF_A_JOB, Level.PLUGIN, Level.TASK),
+    "the job itself": (Level.JOB,),
+}
+OPTION_ROWS = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \| (.+) \|$", OPTIONS_PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "place", "default"), OPTION_ROWS, ids=list(OPTIONS))
+def test_the_table_says_where_each_option_stands_and_what_it_is_by_default(name, place, default):
+    levels = chain.from_iterable(PLACES.get(each, (each,)) for each in place.split(", or "))
+    assert set(levels) == set(OPTIONS[name].levels)
+    built_in = vars(DagOptions()) | vars(TaskOptions()) | vars(PluginOptions())
+    if literal := re.fullmatch(r"`(.+)`|(\d+)", default):
+        written = yaml.safe_load(literal[1] or literal[2])
+        assert OPTIONS[name].read(written) == built_in[name]
+    else:
+        assert built_in[name] in (None, (), {}, Secrets())
 
 
 @pytest.mark.parametrize("text", OPTION_EXAMPLES)
