@@ -13,7 +13,7 @@ from dag_factory.errors import Code
 from dag_factory.option_values import Secrets
 from dag_factory.options import OPTIONS, DagOptions, Level, PluginOptions, TaskOptions
 from dag_factory.planner import read_plans
-from dag_factory.settings import Settings
+from dag_factory.settings import Settings, read_settings
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
 PROBLEMS = (CHECKOUT / "docs/problems.md").read_text()
@@ -55,9 +55,9 @@ def test_an_example_of_a_problem_is_wrong_or_right_as_it_says(code, text, tmp_pa
     (tmp_path / "meltano.yml").write_text(text + "".join(f"{key}: {COMMON[key]}\n" for key in keys))
     common = [line for line in COMMON_FILE.splitlines() if line.partition(":")[0] + ":" not in own]
     (tmp_path / "common.meltano.yml").write_text("\n".join(common))
-    environment = re.match("# wrong, with MELTANO_ENVIRONMENT=(.+)", text)
+    environ = dict(re.findall(r"\A# (?:wrong|right), with (\w+)=(.+)", text))
 
-    _, problems = read_plans(Settings(tmp_path, environment and environment[1]))
+    _, problems = read_plans(read_settings(tmp_path, environ=environ))
     assert {each.code for each in problems} == ({code} if text.startswith("# wrong") else set())
 
 
@@ -107,8 +107,19 @@ def test_an_example_of_options_has_no_problem(text, tmp_path):
         own += [each for each in common if each["name"] not in [plugin["name"] for plugin in own]]
     (tmp_path / "meltano.yml").write_text(json.dumps(project, default=str))
     for environment in ("dev", "prod"):
-        _, problems = read_plans(Settings(tmp_path, environment))
+        _, problems = read_plans(Settings(tmp_path, environment, secrets_prefix="acme"))
         assert {each.code for each in problems} <= {Code.SHARED_STATE}
+
+
+def test_every_setting_is_in_the_table_and_in_an_example():
+    page = (CHECKOUT / "docs/meltano-yml.md").read_text().partition("## Settings")[2]
+    read = re.findall(r"\(`((?:MELTANO|DAG_FACTORY)_\w+)`\)", Settings.__doc__)
+    table = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    environ = dict(re.findall(r"^(\w+)=(.+)$", page, re.MULTILINE))
+    assert list(environ) == table
+    assert sorted(table) == sorted(read)
+    found = read_settings(environ=environ)
+    assert (found.environment, found.image) == ("prod", "registry.example.com/meltano:1.4.2")
 
 
 def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):

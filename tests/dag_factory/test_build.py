@@ -347,11 +347,11 @@ def test_many_tasks_are_grouped_under_names_that_are_no_tasks(tmp_path):
 
 
 def test_the_end_of_a_parallel_job_belongs_to_its_owner_and_queue(tmp_path):
-    options = TaskOptions(queue="q")
+    options = TaskOptions(queue="q", pool="p")
     tasks = tuple(replace(each, upstream=(), options=options) for each in PLAN.tasks)
     dag = build_dag(replace(PLAN, tasks=tasks, options=DagOptions(owner="me")), tmp_path)
     done = dag.get_task("done")
-    assert (done.owner, done.queue, done.retries) == ("me", "q", 2)
+    assert (done.owner, done.queue, done.pool, done.retries) == ("me", "q", "p", 2)
     assert [asset.name for asset in done.outlets] == ["load"]
 
 

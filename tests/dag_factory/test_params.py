@@ -47,7 +47,8 @@ def test_every_field_says_what_it_is_and_what_it_takes():
     nightly = SchedulePlan("nightly", "0 0 * * *", "UTC", {"FULL": "1"})
     fields = form(replace(JOB, schedules=(nightly,)))
     own = [fields.pop(name) for name in OWN]
-    assert [each.schema["title"] for each in own] == ["Region", "SHOP_DAYS", "SHOP_NOTE", "SHOP_DRY"]
+    titles = [each.schema["title"] for each in own]
+    assert titles == ["Region", "SHOP_DAYS", "SHOP_NOTE", "SHOP_DRY"]
     for name, field in fields.items():
         assert field.schema["title"], name
         assert field.description.endswith("."), name
