@@ -14,6 +14,7 @@ from dag_factory.option_values import Secrets
 from dag_factory.options import OPTIONS, DagOptions, Level, PluginOptions, TaskOptions
 from dag_factory.planner import read_plans
 from dag_factory.settings import Settings, read_settings
+from dag_factory.testing import DagTests
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
 PROBLEMS = (CHECKOUT / "docs/problems.md").read_text()
@@ -134,6 +135,18 @@ def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
     assert problems == ()
     (rivers,) = [plan for plan in plans if plan.job == "rivers"]
     assert (rivers.crons, rivers.tasks[0].options.retries) == (("0 3 * * *",), 3)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/integrity-tests.md"])
+def test_three_lines_are_the_integrity_tests(page, monkeypatch):
+    begins = r"```python\n(from dag_factory.testing import get_dag_test_class\n\n.+\n)```"
+    (lines,) = re.findall(begins, (CHECKOUT / page).read_text())
+    assert len(lines.splitlines()) == 3
+    monkeypatch.chdir(CHECKOUT)
+    names = {}
+    exec(lines, names)  # noqa: S102 - our own docs
+    assert issubclass(names["TestDags"], DagTests)
+    assert {plan.environment for plan in names["TestDags"].plans} == {"prod"}
 
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
