@@ -28,15 +28,6 @@ PLUGIN = {
         ]
     },
 }
-RICH = {
-    "tags": ["z", "a"],
-    "order": "parallel",
-    "deadline": "2h",
-    "email": ["b@example.com", "a@example.com"],
-    "after": {"any": ["reference_data", "airflow_history"]},
-    "params": {"REGION": {"type": "string", "enum": ["us", "eu"]}},
-    "dag": {"dagrun_timeout": "2h"},
-}
 JOB_OF_TWO = ["tap-spreadsheets target-duckdb", "tap-airflow target-duckdb"]
 JOB = {"name": "rivers", "tasks": ["tap-rivers target-duckdb"]}
 SCHEDULE = {"name": "rivers_minutely", "job": "rivers", "interval": "* * * * *"}
@@ -99,6 +90,17 @@ def test_an_edit_of_another_job_makes_no_new_version_of_a_dag(api, edit):
     edit(lambda data: data["jobs"].insert(0, {"name": "other", "tasks": JOB_OF_TWO}))
     wait_until(lambda: shown(api, "other"), 60, "the other DAG")
     assert versions(api, "reference_data") == before == 1
+
+
+RICH = {
+    "tags": ["z", "a"],
+    "order": "parallel",
+    "deadline": "2h",
+    "email": ["b@example.com", "a@example.com"],
+    "after": {"any": ["reference_data", "airflow_history"]},
+    "params": {"REGION": {"type": "string", "enum": ["us", "eu"]}},
+    "dag": {"dagrun_timeout": "2h"},
+}
 
 
 def add_rich(data):
