@@ -60,6 +60,25 @@ def no_shared_database(
         yield Problem(Code.NO_SHARED_DATABASE, place, message, hint)
 
 
+def no_secrets_prefix(
+    options: TaskOptions, prefix: str | None, places: Mapping[str, tuple[Location, ...]]
+) -> Iterator[Problem]:
+    """Yield a warning where the option `secrets` of a pod gives it nothing, for want of a prefix.
+
+    A process of the local runner has the project's `.env` instead, a pod has none.
+
+    Args:
+        options: Those of one task that runs in a pod.
+        prefix: What begins the names of secrets.
+        places: Where the options stand.
+    """
+    if (options.secrets.names or options.given_secrets) and not prefix:
+        *_, place = places["secrets"]
+        message = "pods read no `secrets`, as DAG_FACTORY_SECRETS_PREFIX is not set"
+        hint = "set it where DAGs are parsed and checked, or remove the option"
+        yield Problem(Code.NO_SECRETS_PREFIX, place, message, hint)
+
+
 def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return (pod.get("spec") or {}).get("containers") or []
 

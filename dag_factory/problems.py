@@ -98,6 +98,7 @@ def _row(problem: Problem, root: Path) -> dict[str, Any]:
     return {
         "code": problem.code,
         "severity": problem.severity,
+        "fails_check": problem.fails_check,
         "file": problem.location.text(root).rpartition(":")[0],
         "line": problem.location.line,
         "column": problem.location.column,

@@ -7,7 +7,12 @@ from dataclasses import replace
 from itertools import chain, count
 
 from dag_factory.blocks import Blocks, pairs
-from dag_factory.consistency import lasting_containers, no_shared_database, without_keys
+from dag_factory.consistency import (
+    lasting_containers,
+    no_secrets_prefix,
+    no_shared_database,
+    without_keys,
+)
 from dag_factory.digests import task_digest
 from dag_factory.errors import Code, Location, Problem, guess
 from dag_factory.option_levels import OptionLevels, Sources
@@ -116,6 +121,7 @@ class TaskPlanner:
         [runner] = places["runner"]
         self.problems += no_shared_database(self._project, self._environment, options, runner)
         self.problems += lasting_containers(options, places)
+        self.problems += no_secrets_prefix(options, self._settings.secrets_prefix, places)
         for name in above_limits(options.resources):
             *_, place = places[f"resources.requests.{name}"]
             self._report(Code.INVALID_OPTION, place, *self._above(source, options, name, places))

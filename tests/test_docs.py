@@ -3,15 +3,18 @@
 import json
 import re
 import shutil
+from itertools import chain
 
 import pytest
 import yaml
 from running import CHECKOUT
 
 from dag_factory.errors import Code
-from dag_factory.options import OPTIONS
+from dag_factory.option_values import Secrets
+from dag_factory.options import OPTIONS, DagOptions, Level, PluginOptions, TaskOptions
 from dag_factory.planner import read_plans
-from dag_factory.settings import Settings
+from dag_factory.settings import Settings, read_settings
+from dag_factory.testing import DagTests
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
 PROBLEMS = (CHECKOUT / "docs/problems.md").read_text()
@@ -53,9 +56,9 @@ def test_an_example_of_a_problem_is_wrong_or_right_as_it_says(code, text, tmp_pa
     (tmp_path / "meltano.yml").write_text(text + "".join(f"{key}: {COMMON[key]}\n" for key in keys))
     common = [line for line in COMMON_FILE.splitlines() if line.partition(":")[0] + ":" not in own]
     (tmp_path / "common.meltano.yml").write_text("\n".join(common))
-    environment = re.match("# wrong, with MELTANO_ENVIRONMENT=(.+)", text)
+    environ = dict(re.findall(r"\A# (?:wrong|right), with (\w+)=(.+)", text))
 
-    _, problems = read_plans(Settings(tmp_path, environment and environment[1]))
+    _, problems = read_plans(read_settings(tmp_path, environ=environ))
     assert {each.code for each in problems} == ({code} if text.startswith("# wrong") else set())
 
 
@@ -74,6 +77,27 @@ def test_every_option_is_in_the_table_and_in_an_example():
     assert [name for name in OPTIONS if not re.search(rf"\b{name}:", examples)] == []
 
 
+OF_A_JOB = (Level.PROJECT, Level.JOB, Level.ENVIRONMENT, Level.ENVIRONMENT_JOB)
+PLACES = {
+    "a job": OF_A_JOB,
+    "a task": (*OF_A_JOB, Level.PLUGIN, Level.TASK),
+    "the job itself": (Level.JOB,),
+}
+OPTION_ROWS = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \| (.+) \|$", OPTIONS_PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "place", "default"), OPTION_ROWS, ids=list(OPTIONS))
+def test_the_table_says_where_each_option_stands_and_what_it_is_by_default(name, place, default):
+    levels = chain.from_iterable(PLACES.get(each, (each,)) for each in place.split(", or "))
+    assert set(levels) == set(OPTIONS[name].levels)
+    built_in = vars(DagOptions()) | vars(TaskOptions()) | vars(PluginOptions())
+    if literal := re.fullmatch(r"`(.+)`|(\d+)", default):
+        written = yaml.safe_load(literal[1] or literal[2])
+        assert OPTIONS[name].read(written) == built_in[name]
+    else:
+        assert built_in[name] in (None, (), {}, Secrets())
+
+
 @pytest.mark.parametrize("text", OPTION_EXAMPLES)
 def test_an_example_of_options_has_no_problem(text, tmp_path):
     project = {"environments": [{"name": "dev"}, {"name": "prod"}], "default_environment": "dev"}
@@ -84,8 +108,19 @@ def test_an_example_of_options_has_no_problem(text, tmp_path):
         own += [each for each in common if each["name"] not in [plugin["name"] for plugin in own]]
     (tmp_path / "meltano.yml").write_text(json.dumps(project, default=str))
     for environment in ("dev", "prod"):
-        _, problems = read_plans(Settings(tmp_path, environment))
+        _, problems = read_plans(Settings(tmp_path, environment, secrets_prefix="acme"))
         assert {each.code for each in problems} <= {Code.SHARED_STATE}
+
+
+def test_every_setting_is_in_the_table_and_in_an_example():
+    page = (CHECKOUT / "docs/meltano-yml.md").read_text().partition("## Settings")[2]
+    read = re.findall(r"\(`((?:MELTANO|DAG_FACTORY)_\w+)`\)", Settings.__doc__)
+    table = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    environ = dict(re.findall(r"^(\w+)=(.+)$", page, re.MULTILINE))
+    assert list(environ) == table
+    assert sorted(table) == sorted(read)
+    found = read_settings(environ=environ)
+    assert (found.environment, found.image) == ("prod", "registry.example.com/meltano:1.4.2")
 
 
 def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
@@ -100,6 +135,18 @@ def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
     assert problems == ()
     (rivers,) = [plan for plan in plans if plan.job == "rivers"]
     assert (rivers.crons, rivers.tasks[0].options.retries) == (("0 3 * * *",), 3)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/integrity-tests.md"])
+def test_three_lines_are_the_integrity_tests(page, monkeypatch):
+    begins = r"```python\n(from dag_factory.testing import get_dag_test_class\n\n.+\n)```"
+    (lines,) = re.findall(begins, (CHECKOUT / page).read_text())
+    assert len(lines.splitlines()) == 3
+    monkeypatch.chdir(CHECKOUT)
+    names = {}
+    exec(lines, names)  # noqa: S102 - our own docs
+    assert issubclass(names["TestDags"], DagTests)
+    assert {plan.environment for plan in names["TestDags"].plans} == {"prod"}
 
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]

@@ -28,7 +28,7 @@ from dag_factory.alert_mail import AlertedJob, deadline_mail, duration_text, tas
 from dag_factory.alerts import deadline_alert, deadline_missed, task_callbacks
 from dag_factory.option_values import Notifier
 
-JOB = AlertedJob("crm_contacts", "prod")
+JOB = AlertedJob("crm_contacts", "prod", "nightly: 0 2 * * * Europe/Prague")
 ALL = ("failure", "retry", "deadline")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RUN = {
@@ -155,6 +155,7 @@ def test_both_forms_of_the_mail_say_all_there_is_to_say():
     page = Page(mail.html)
     for words in (
         *("crm_contacts", "tap-crm-to-target-snowflake", "prod", "3 of 3", "12m 3s"),
+        "nightly: 0 2 * * * Europe/Prague",
         *("by schedule, for 2026-11-22 12:00 UTC", "scheduled__2026-11-22T12:00:00+00:00"),
         "Meltano failed with exit code 1: tap-crm: 401",
     ):
@@ -173,6 +174,7 @@ def test_the_mail_about_a_late_run_says_what_is_known_of_it():
     page = Page(mail.html)
     for words in (
         *("crm_contacts", "prod", "by hand", "manual__1", "running", "2026-11-22 12:00 UTC"),
+        "nightly: 0 2 * * * Europe/Prague",
         "The run is not done 2h after it was queued.",
     ):
         assert words in mail.text

@@ -33,9 +33,10 @@ environments:
   annotations:
     airflow:
       queue: prod
+      owner: prod
       tags: [prod]
       jobs:
-        j: {owner: on call}
+        j: {owner: on call, queue: on call}
 default_environment: dev
 """
 
@@ -60,8 +61,9 @@ def test_the_nearest_place_wins_for_a_task(root):
 
 def test_an_environment_and_its_jobs_win_over_the_job(root):
     found = plans(root, "prod")
-    assert (found["j"].options.owner, found["other"].options.owner) == ("on call", "top")
-    assert [task.options.queue for task in found["j"].tasks] == ["prod", "prod"]
+    assert (found["j"].options.owner, found["other"].options.owner) == ("on call", "prod")
+    assert [task.options.queue for task in found["j"].tasks] == ["on call", "on call"]
+    assert [task.options.queue for task in found["other"].tasks] == ["prod"]
 
 
 def test_tags_and_mappings_add_up(root):
@@ -73,9 +75,9 @@ def test_tags_and_mappings_add_up(root):
 def test_each_value_that_is_set_knows_its_lines(root):
     of_dag, of_tasks = option_sources(Settings(root, "prod"))(plans(root, "prod")["j"])
     of_items = {"dag.fail_fast": [2], "dag.dagrun_timeout": [16]}
-    assert lines(of_dag) == {"owner": [29], "tags": [2, 14, 27], "dag": [2, 16], **of_items}
+    assert lines(of_dag) == {"owner": [30], "tags": [2, 14, 28], "dag": [2, 16], **of_items}
     first, second = of_tasks.values()
-    assert lines(first) == {"retries": [5], "pool": [19], "queue": [26]}
+    assert lines(first) == {"retries": [5], "pool": [19], "queue": [30]}
     assert lines(second)["retries"] == [8]
 
 

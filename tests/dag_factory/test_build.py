@@ -13,6 +13,7 @@ from plans import PLAN, schedules
 
 import dag_factory
 from dag_factory import build_airflow_dags, raise_project_problems
+from dag_factory.alert_mail import AlertedJob
 from dag_factory.build import build_dag, build_dags
 from dag_factory.errors import Code, Location, ProjectError
 from dag_factory.options import DagOptions, TaskOptions
@@ -73,6 +74,18 @@ def test_the_options_of_a_task_reach_airflow(tmp_path):
     assert (task.pool, task.pool_slots, task.priority_weight) == ("crm", 2, 7)
     assert (str(task.weight_rule), task.queue) == ("absolute", "big")
     assert (task.trigger_rule, task.depends_on_past) == ("all_done", True)
+
+
+def test_an_alert_knows_the_job_its_environment_and_its_schedules(tmp_path):
+    who = DagOptions(email=("a@example.com",), deadline=timedelta(hours=2))
+    plan = replace(PLAN, schedules=schedules("0 1 * * *", "0 9 * * 1"), options=who)
+    dag = build_dag(plan, tmp_path)
+    about = AlertedJob("load", "dev", "s0: 0 1 * * * UTC; s1: 0 9 * * 1 UTC")
+    for task in dag.tasks:
+        assert [each.about for each in task.on_failure_callback] == [about]
+        assert task.on_retry_callback == []
+    (deadline,) = dag.deadline
+    assert deadline.callback.kwargs["schedule"] == about.schedule
 
 
 @pytest.mark.parametrize(
@@ -334,11 +347,11 @@ def test_many_tasks_are_grouped_under_names_that_are_no_tasks(tmp_path):
 
 
 def test_the_end_of_a_parallel_job_belongs_to_its_owner_and_queue(tmp_path):
-    options = TaskOptions(queue="q")
+    options = TaskOptions(queue="q", pool="p")
     tasks = tuple(replace(each, upstream=(), options=options) for each in PLAN.tasks)
     dag = build_dag(replace(PLAN, tasks=tasks, options=DagOptions(owner="me")), tmp_path)
     done = dag.get_task("done")
-    assert (done.owner, done.queue, done.retries) == ("me", "q", 2)
+    assert (done.owner, done.queue, done.pool, done.retries) == ("me", "q", "p", 2)
     assert [asset.name for asset in done.outlets] == ["load"]
 
 
@@ -376,6 +389,7 @@ def test_the_ids_of_meltanos_own_generator_can_be_kept(write_project):
         """
         jobs: [{name: a, tasks: [dbt]}, {name: b, tasks: [dbt:run]}]
         schedules:
+        - {name: rare, job: a, interval: '@manual'}
         - {name: nightly, job: a, interval: '@daily'}
         - {name: hourly, job: a, interval: '@hourly'}
         """

@@ -46,7 +46,7 @@ def test_check_for_other_programs(write_project, capsys):
     root = write_project("jobs:\n- {name: j, tasks: [dbtt]}\n")
     assert main(["check", "--format", "json", "--project", str(root)]) == 1
     (row,) = json.loads(capsys.readouterr().out)
-    assert (row["code"], row["severity"]) == ("MDF013", "job")
+    assert (row["code"], row["severity"], row["fails_check"]) == ("MDF013", "job", True)
     assert (row["file"], row["line"], row["column"]) == ("meltano.yml", 2, 21)
 
 
@@ -163,7 +163,7 @@ def test_show_tells_everything_about_a_job(write_project, capsys):
         "  schedule       rare: by hand",
         "    command      meltano run --no-install tap-a target-x",
         "    state ID     dev:tap-a-to-target-x",
-        "    secret       $TAP_A_API_KEY",
+        "    sensitive    $TAP_A_API_KEY",
         "    after        tap-a-to-target-x",
     ):
         assert f"{line}\n" in out
@@ -183,8 +183,8 @@ def test_show_names_the_secrets_that_each_task_reads(write_project, capsys, monk
     for line in (
         "    secret       acme/dev/meltano/tap-child or acme/dev/meltano/tap-a",
         "    secret       acme/dev/meltano/proxy",
-        "    secret       $TAP_CHILD_API_KEY",
-        "    secret       $TAP_A_API_KEY",
+        "    sensitive    $TAP_CHILD_API_KEY",
+        "    sensitive    $TAP_A_API_KEY",
         "    secrets        proxy",
     ):
         assert f"{line}\n" in out

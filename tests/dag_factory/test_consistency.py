@@ -15,12 +15,12 @@ NO_KEY = "metadata: {visits: {table-key-properties: []}}"
 KEY = "metadata: {visits: {table-key-properties: [id]}}"
 
 
-def said(write_project, text=JOB, environment="dev", *, plugins=PLUGINS, **changes):
+def said(write_project, text=JOB, environment="dev", *, plugins=PLUGINS, prefix="acme", **changes):
     """Return the codes and lines of what is said; `changes` add to the entry of a plugin."""
     for name, change in changes.items():
         plugins = plugins.replace(f"namespace: {name}}}", f"namespace: {name}, {change}}}")
     root = write_project(text, plugins=plugins)
-    plans, problems = read_plans(Settings(root, environment))
+    plans, problems = read_plans(Settings(root, environment, secrets_prefix=prefix))
     assert len(plans) == 1
     assert {each.severity for each in problems} <= {Severity.WARNING}
     return [each.code for each in problems]
@@ -79,6 +79,24 @@ def test_a_file_of_the_pod_and_the_default_are_not(write_project, setting):
 def test_a_secret_of_variables_may_hold_the_database(write_project, secrets, expected):
     option = f"runner: kubernetes, secrets: [{secrets}]"
     assert said(write_project, IN_PODS.replace("runner: kubernetes", option)) == expected
+
+
+@pytest.mark.parametrize("secrets", ["[shared]", "{mode: k8s}", "{mode: k8s, names: [shared]}"])
+def test_secrets_of_pods_need_a_prefix(write_project, secrets):
+    option = f"runner: kubernetes, secrets: {secrets}"
+    text = f"database_uri: $DATABASE\n{IN_PODS.replace('runner: kubernetes', option)}"
+    assert said(write_project, text, prefix=None) == [Code.NO_SECRETS_PREFIX]
+    assert said(write_project, text) == []
+    assert (
+        said(write_project, text.replace("runner: kubernetes", "runner: local"), prefix=None) == []
+    )
+
+
+@pytest.mark.parametrize("secrets", ["[]", "{mode: aws}"])
+def test_who_asks_for_no_secret_needs_no_prefix(write_project, secrets):
+    option = f"runner: kubernetes, secrets: {secrets}"
+    text = f"database_uri: $DATABASE\n{IN_PODS.replace('runner: kubernetes', option)}"
+    assert said(write_project, text, prefix=None) == []
 
 
 def test_the_env_of_the_environment_counts_there_alone(write_project):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from dag_factory.cli import main
@@ -258,6 +260,9 @@ def test_a_secret_fails_the_check_and_takes_no_dag_away(write_project, capsys):
     assert capsys.readouterr().out.endswith("\n1 DAG, 1 problem, no warnings\n")
     assert main(["check", "--project", str(root), "--format", "github"]) == 1
     assert capsys.readouterr().out.startswith("::error ")
+    assert main(["check", "--project", str(root), "--format", "json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["severity"], row["fails_check"]) == ("warning", True)
     assert main(["list", "--project", str(root)]) == 0
     plans, _, problems = read_all_plans(Settings(root))
     assert [plan.job for plan in plans] == ["j"]

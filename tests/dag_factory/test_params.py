@@ -43,6 +43,28 @@ def test_the_defaults_change_nothing_but_the_jobs_own():
     assert default_variables(JOB) == {"SHOP_DAYS": "3", "SHOP_DRY": "false"}
 
 
+def test_every_field_says_what_it_is_and_what_it_takes():
+    nightly = SchedulePlan("nightly", "0 0 * * *", "UTC", {"FULL": "1"})
+    fields = form(replace(JOB, schedules=(nightly,)))
+    own = [fields.pop(name) for name in OWN]
+    titles = [each.schema["title"] for each in own]
+    assert titles == ["Region", "SHOP_DAYS", "SHOP_NOTE", "SHOP_DRY"]
+    for name, field in fields.items():
+        assert field.schema["title"], name
+        assert field.description.endswith("."), name
+    assert {name: field.schema["type"] for name, field in fields.items()} == {
+        "schedule": "string",
+        "full_refresh": ["null", "boolean"],
+        "refresh_catalog": ["null", "boolean"],
+        "no_state_update": ["null", "boolean"],
+        "state_id_suffix": ["null", "string"],
+        "state_strategy": "string",
+        "select_tap_a": ["null", "array"],
+        "log_level": "string",
+        "dry_run": ["null", "boolean"],
+    }
+
+
 @pytest.mark.parametrize(
     ("field", "value", "variable", "text"),
     [

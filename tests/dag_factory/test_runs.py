@@ -57,6 +57,7 @@ def test_a_run_knows_where_it_belongs():
     assert variables["AIRFLOW_CTX_TASK_ID"] == "t"
     assert variables["AIRFLOW_CTX_TRY_NUMBER"] == "2"
     assert "AIRFLOW_CTX_DATA_INTERVAL_START" not in variables
+    assert prepared("scheduled").variables["AIRFLOW_CTX_LOGICAL_DATE"] == TICK.isoformat()
 
 
 def test_a_scheduled_run_gets_the_env_of_the_schedules_that_it_serves_in_their_order():

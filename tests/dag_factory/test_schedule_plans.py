@@ -1,6 +1,11 @@
+import json
+import subprocess
+import sys
+
 import pytest
 
 from dag_factory.errors import Code
+from dag_factory.intervals import INTERVALS
 from dag_factory.planner import read_plans
 from dag_factory.settings import Settings
 
@@ -26,6 +31,15 @@ def test_an_interval_means_what_meltano_means(write_project, interval, cron):
     (dag,), problems = read_plans(Settings(root))
     assert not problems
     assert dag.schedules[0].cron == cron
+
+
+def test_the_words_are_meltanos():
+    # Meltano sets up logging when it is imported.
+    code = (
+        "import json; from meltano.core.schedule import CRON_INTERVALS as c; print(json.dumps(c))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+    assert json.loads(said) == INTERVALS
 
 
 @pytest.mark.parametrize(

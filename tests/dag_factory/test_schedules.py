@@ -2,11 +2,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+from airflow.sdk import AssetAll, AssetAny, AssetOrTimeSchedule
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from plans import PLAN, schedules
 
 from dag_factory.build import build_dag
+from dag_factory.option_values import After
 from dag_factory.schedules import dag_schedule
 
 
@@ -37,6 +40,22 @@ def test_a_new_schedule_waits_for_its_next_tick_in_utc():
 
 def test_a_tick_that_is_just_past_is_made_up_for():
     assert first_tick(hours_from_now=0) <= datetime.now(UTC)
+
+
+AFTER = After(("first", "second"))
+
+
+@pytest.mark.parametrize(
+    ("after", "condition"), [(AFTER, AssetAll), (replace(AFTER, any=True), AssetAny)]
+)
+def test_a_job_runs_after_all_or_any_of_the_others_alone_or_beside_a_cron(after, condition):
+    alone = dag_schedule(replace(PLAN, after=after))
+    assert type(alone) is condition
+    assert [asset.name for asset in alone.objects] == ["first", "second"]
+    both = dag_schedule(replace(PLAN, after=after, schedules=schedules("0 6 * * *")))
+    assert type(both) is AssetOrTimeSchedule
+    assert type(both.asset_condition) is condition
+    assert both.timetable.expression == "0 6 * * *"
 
 
 def test_several_crons_are_one_timetable_of_airflow():

@@ -1,13 +1,18 @@
 """The integrity tests for other repositories, each on a project that it must fail."""
 
 import os
+from dataclasses import replace
 from textwrap import dedent
 from uuid import uuid4
 
 import pytest
+from plans import PLAN, schedules
 from small_project import PLUGINS
 
+from dag_factory.option_values import After
 from dag_factory.plan import legal_id
+from dag_factory.settings import Settings
+from dag_factory.testing import DagTests
 
 GOOD = """
 annotations: {airflow: {owner: data, email: data@example.com}}
@@ -129,3 +134,29 @@ def test_an_environment_without_jobs_is_not_good(run):
     """
     failed, _, _ = run(project, environment="prod")
     assert failed == ["test_some_job_has_a_dag"]
+
+
+class Changing(After):
+    """Is said in other words each time."""
+
+    def __str__(self):
+        return uuid4().hex
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        ("test_ids_are_legal", {"dag_id": "no id"}),
+        ("test_ids_are_legal", {"tasks": PLAN.tasks[:1] * 2}),
+        ("test_schedules_can_fire", {"schedules": schedules("61 * * * *")}),
+        ("test_the_dag_is_the_same_whenever_it_is_built", {"after": Changing(("a",))}),
+    ],
+)
+def test_what_no_project_should_bring_about_would_be_found(rule, changes, tmp_path):
+    class Tests(DagTests):
+        settings = Settings(tmp_path)
+
+    keeps = getattr(Tests(), rule)
+    keeps(PLAN)
+    with pytest.raises(AssertionError):
+        keeps(replace(PLAN, **changes))

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,26 @@ JOB = {
     },
 }
 
+DIFFERING = {**JOB, "name": "differing", "annotations": {"airflow": {"paused": True}}}
+SCHEDULES = [
+    {"name": "often", "job": "differing", "interval": "@daily"},
+    {"name": "seldom", "job": "differing", "interval": "@weekly", "env": {"FULL": "1"}},
+]
+WITHOUT_PLUGINS = """
+import sys
+from airflow._shared import module_loading
+from dag_factory.cli import main
 
-def check(airflow: RunningAirflow):
+module_loading._get_grouped_entry_points()["airflow.plugins"] = []
+sys.exit(main())
+"""
+
+
+def check(airflow: RunningAirflow, *program: str):
     project = airflow.checkout / "meltano"
+    program = program or ("meltano-dags",)
     done = subprocess.run(
-        ["meltano-dags", "check", "--airflow", "--format=json", "--project", str(project)],
+        [*program, "check", "--airflow", "--format=json", "--project", str(project)],
         env=airflow.local.environ,
         capture_output=True,
         text=True,
@@ -55,6 +71,19 @@ def test_what_only_airflow_knows_is_found_with_its_line(airflow, api, edit):
     finally:
         api.delete("pools/nowhere").raise_for_status()
         api.delete("connections/smtp_default").raise_for_status()
+
+
+def test_a_timetable_that_airflow_has_not_loaded_is_named(airflow, edit):
+    """It is what a component says where this package is not installed."""
+
+    def add_job(data):
+        data["jobs"].append(DIFFERING)
+        data["schedules"] += SCHEDULES
+
+    edit(add_job)
+    assert "MDF042" not in check(airflow)
+    found = check(airflow, sys.executable, "-c", WITHOUT_PLUGINS)
+    assert "'differing' needs this package's timetable" in found["MDF042"]["message"]
 
 
 def test_a_task_of_a_missing_pool_says_so_in_its_details(api, edit, trigger):

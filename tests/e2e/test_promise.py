@@ -3,6 +3,7 @@
 import re
 import time
 
+import pytest
 from running import count, finished, shown, wait_until
 
 BAD = {"name": "broken", "tasks": ["tap-spredsheets target-warehouse"]}
@@ -89,6 +90,45 @@ def test_an_edit_of_another_job_makes_no_new_version_of_a_dag(api, edit):
     edit(lambda data: data["jobs"].insert(0, {"name": "other", "tasks": JOB_OF_TWO}))
     wait_until(lambda: shown(api, "other"), 60, "the other DAG")
     assert versions(api, "reference_data") == before == 1
+
+
+RICH = {
+    "tags": ["z", "a"],
+    "order": "parallel",
+    "deadline": "2h",
+    "email": ["b@example.com", "a@example.com"],
+    "after": {"any": ["reference_data", "airflow_history"]},
+    "params": {"REGION": {"type": "string", "enum": ["us", "eu"]}},
+    "dag": {"dagrun_timeout": "2h"},
+}
+
+
+def add_rich(data):
+    rich = {"name": "rich", "tasks": JOB_OF_TWO, "annotations": {"airflow": RICH}}
+    data["jobs"].append(rich)
+    for name, interval in (("yearly", "@yearly"), ("monthly", "@monthly")):
+        env = {"WHICH": name}
+        data["schedules"].append({"name": name, "job": "rich", "interval": interval, "env": env})
+
+
+@pytest.mark.faults  # it waits for real minutes
+def test_dags_stay_at_one_version_over_minutes_of_parsing(api, edit, trigger):
+    edit(add_rich)
+    wait_until(lambda: shown(api, "rich"), 60, "the DAG")
+    # Of a DAG that has never run, Airflow would change the one version.
+    for run in (trigger("rich", dry_run=True), trigger("meltano_state")):
+        wait_until(lambda run=run: finished(api, run), 120, "its end")
+
+    parses, end = set(), time.monotonic() + 180
+
+    def watched():
+        parses.add(last_parse(api))
+        return time.monotonic() > end
+
+    wait_until(watched, 240, "three minutes")
+    assert len(parses) > 10
+    for dag_id in ("rich", "reference_data", "meltano_state"):
+        assert versions(api, dag_id) == 1, dag_id
 
 
 def versions(api, dag_id):

@@ -1,6 +1,7 @@
 """What starts a job, and what its runs get: forms, windows, other jobs, several schedules."""
 
 import sqlite3
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -214,16 +215,16 @@ def test_a_backfill_without_a_number_of_runs_never_runs_a_task_twice_at_a_time(a
     assert all(end <= start for (_, end), (start, _) in pairwise(sorted(times)))
 
 
-def test_a_schedule_of_the_older_form_runs_and_its_backfill_has_a_state_of_its_own(
+def test_a_schedule_of_the_older_form_runs_and_a_backfill_of_the_command_has_a_state_of_its_own(
     airflow, api, project, trigger
 ):
     run = trigger("older")
     assert wait_until(lambda: finished(api, run), 120, "its end") == "success"
     assert count(airflow.warehouse, "older.days") == 10
     before = bookmark(project, "older")
-    day = "2026-10-04T00:00:00Z"
-    window = {"dag_id": "older", "from_date": day, "to_date": day, "max_active_runs": 1}
-    api.post("backfills", json=window).raise_for_status()
+    window = ("--from-date=2026-10-04", "--to-date=2026-10-04", "--max-active-runs=1")
+    argv = ["airflow", "backfill", "create", "--dag-id=older", *window]
+    subprocess.run(argv, env=airflow.local.environ, check=True, capture_output=True)
     backfill = "dags/older/dagRuns/backfill__2026-10-04T00:00:00+00:00"
     wait_until(lambda: api.get(backfill).status_code == 200, 60, "the backfill's run")
     assert wait_until(lambda: finished(api, backfill), 120, "its end") == "success"
