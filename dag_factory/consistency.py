@@ -1,4 +1,4 @@
-"""Warnings of jobs whose rows could double, whose runs nothing keeps apart, or may not end."""
+"""Warnings of jobs whose options do not do what they seem to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
 from dag_factory.errors import Code, Location, Problem
-from dag_factory.options import TaskOptions
+from dag_factory.options import DagOptions, TaskOptions
 from dag_factory.plugins import Plugin
 from dag_factory.pod_values import BASE
 from dag_factory.project import Environment, Project
@@ -77,6 +77,23 @@ def no_secrets_prefix(
         message = "pods read no `secrets`, as DAG_FACTORY_SECRETS_PREFIX is not set"
         hint = "set it where DAGs are parsed and checked, or remove the option"
         yield Problem(Code.NO_SECRETS_PREFIX, place, message, hint)
+
+
+def unheard_deadline(
+    options: DagOptions, places: Mapping[str, tuple[Location, ...]]
+) -> Iterator[Problem]:
+    """Yield a warning where a run has a deadline, and nobody hears that it is missed.
+
+    Args:
+        options: Those of one job.
+        places: Where they stand.
+    """
+    mailed = options.email and "deadline" in options.email_on
+    if options.deadline and not mailed and not any("deadline" in n.events for n in options.notify):
+        *_, place = places["deadline"]
+        message = "nobody hears of a missed `deadline`"
+        hint = "set `email`, with deadline in its `email_on`, or `notify`; or remove the deadline"
+        yield Problem(Code.UNHEARD_DEADLINE, place, message, hint)
 
 
 def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from dag_factory.blocks import Blocks, Grammar, pairs
+from dag_factory.consistency import unheard_deadline
 from dag_factory.dependencies import resolve_after
 from dag_factory.errors import Code, Location, Problem, guess, in_order, shown
 from dag_factory.hygiene import wrong_secrets
@@ -254,6 +255,8 @@ class _Planner:
         dag_id, url = ids[source.name], self.settings.repository_url
         file = source.location.file.relative_to(self.project.root)
         self.sources[source.name] = source
+        options = self.levels.of_dag(source)
+        self.problems += unheard_deadline(options, self.levels.dag_sources(source))
         return DagPlan(
             dag_id=dag_id,
             job=source.name,
@@ -264,7 +267,7 @@ class _Planner:
             link=f"{url.rstrip('/')}/{quote(file.as_posix())}" if url else None,
             schedules=tuple(schedules),
             after=None,
-            options=self.levels.of_dag(source),
+            options=options,
             tasks=tasks,
         )
 
