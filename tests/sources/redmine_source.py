@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,15 @@ class Redmine:
 
     def sql(self, statement: str, *values: object) -> list[tuple]:
         """Do what nobody can in the application, such as let time pass."""
+        with self._database() as database:
+            return database.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.folder / "redmine.sqlite", timeout=60)) as database:
-            rows = database.execute(statement, values).fetchall()
+            database.execute("PRAGMA synchronous = OFF")
+            yield database
             database.commit()
-        return rows
 
     def add_issue(self, subject: str, **columns: object) -> int:
         """Write an issue in the first project."""
@@ -104,14 +109,15 @@ class Redmine:
         return self.call("POST", "/users.json", user=user)["user"]
 
     def age(self) -> None:
-        """Make all that is there a month and more old, an issue changed each minute."""
-        for table in ("projects", "issues", "journals", "time_entries", "users"):
-            columns = [row[1] for row in self.sql(f"PRAGMA table_info({table})")]
-            for column in {"created_on", "updated_on"}.intersection(columns):
-                self.sql(
-                    f"UPDATE {table} SET {column} = strftime('%Y-%m-%d %H:%M:%f000', {column}, "  # noqa: S608
-                    "'-40 days', '+' || id || ' minutes') WHERE id > 0"
-                )
+        """Date all that is there back to one day of 2024, a row each minute."""
+        with self._database() as database:
+            for table in ("projects", "issues", "journals", "time_entries", "users"):
+                columns = {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
+                for column in columns & {"created_on", "updated_on"}:
+                    database.execute(
+                        f"UPDATE {table} SET {column} = strftime("  # noqa: S608 - names from above
+                        "'%Y-%m-%d %H:%M:%f000', '2024-03-01 12:00', '+' || id || ' minutes')"
+                    )
 
 
 def seed(redmine: Redmine) -> None:
@@ -171,7 +177,7 @@ def running_redmine() -> Iterator[Redmine]:
             _wait(redmine, server, log)
             yield redmine
         finally:
-            server.terminate()
+            server.kill()
             server.wait()
 
 
@@ -218,7 +224,7 @@ def _wait(redmine: Redmine, server: subprocess.Popen, log: Path) -> None:
 
 @pytest.fixture(scope="session")
 def redmine() -> Iterator[Redmine]:
-    """A Redmine with a little history, all of it more than a month old."""
+    """A Redmine with a little history, all of it years old."""
     if not (INSTALLED / "config.ru").exists() or not shutil.which("puma"):
         pytest.skip(MISSING)
     with running_redmine() as running:
@@ -229,12 +235,14 @@ def redmine() -> Iterator[Redmine]:
 def main() -> None:
     if not (INSTALLED / "config.ru").exists() or not shutil.which("puma"):
         sys.exit(MISSING)
+    # Else the server would outlive this script.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     print("Redmine starts; that takes half a minute ...")
-    with running_redmine() as redmine:
+    with suppress(KeyboardInterrupt), running_redmine() as redmine:
         seed(redmine)
         print(f"TAP_REDMINE_API_URL={redmine.url}\nTAP_REDMINE_API_KEY={redmine.key}")
         print("Web page: log in as admin, password admin. Ctrl-C ends it.")
-        signal.sigwait([signal.SIGINT, signal.SIGTERM])
+        signal.pause()
 
 
 if __name__ == "__main__":

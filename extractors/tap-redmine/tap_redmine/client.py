@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
     from tap_redmine.tap import TapRedmine
 
-OVERLAP = timedelta(minutes=65)
+OVERLAP = timedelta(minutes=125)
 """How far before the bookmark a sync starts.
 
-An hour because Redmine keeps times in the time zone of its server: when summer time ends, rows are
-stamped with an hour that has been before. Five minutes for transactions that were open while the
-last sync read, and for clocks that differ between servers. Rows read twice are upserted.
+Two hours because Redmine keeps times in the time zone of its server: when summer time ends, an
+hour comes twice, and what changes in the second lies up to two hours before a bookmark of the
+first. Five minutes for transactions that were open while the last sync read, and for clocks that
+differ between servers. Rows read twice are upserted.
 """
 
 AHEAD = timedelta(minutes=5)
@@ -137,9 +138,7 @@ class WholeListStream(RedmineStream):
         """Ask for the order that paging relies on."""
         return {"sort": self.sort} if self.sort else {}
 
-    def post_process(
-        self, row: dict[str, Any], context: Context | None = None
-    ) -> dict[str, Any]:
+    def post_process(self, row: dict[str, Any], context: Context | None = None) -> dict[str, Any]:
         """Add the time of the sync: a row that has not got the latest is gone."""
         return {**super().post_process(row, context), "read_at": self._read_at}
 
