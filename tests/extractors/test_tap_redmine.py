@@ -397,4 +397,4 @@ def test_the_executable_ends_in_one_line(config, wrong, line, tmp_path):
     assert run.returncode == 1
     assert line in run.stderr.splitlines()[-1]
     assert "Traceback" not in run.stderr
-    assert "wrong" == config["api_key"] or config["api_key"] not in run.stderr
+    assert config["api_key"] == "wrong" or config["api_key"] not in run.stderr

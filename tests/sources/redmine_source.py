@@ -52,11 +52,10 @@ ADMINISTER = """Rails.application.config.after_initialize do
   admin = User.find_by_login("admin")
   admin.update_column(:must_change_passwd, false)
   Token.create!(user: admin, action: "api").update_column(:value, ENV.fetch("ADMIN_KEY"))
-  trackers = {is_for_all: true, trackers: Tracker.all.to_a}
-  IssueCustomField.create!(name: "Browser", field_format: "string", **trackers)
-  IssueCustomField.create!(
-    name: "Systems", field_format: "list", multiple: true, possible_values: %w[Linux BSD], **trackers
-  )
+  everywhere = {is_for_all: true, trackers: Tracker.all.to_a}
+  IssueCustomField.create!(name: "Browser", field_format: "string", **everywhere)
+  several = {field_format: "list", multiple: true, possible_values: %w[Linux BSD]}
+  IssueCustomField.create!(name: "Systems", **several, **everywhere)
 end
 """
 

@@ -14,6 +14,7 @@ import requests
 from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import FatalAPIError
+from singer_sdk.helpers.conform import TypeConformanceLevel
 
 from tap_redmine.answers import WRONG_ADDRESS, check
 from tap_redmine.paging import Walk, WalkByTime
@@ -48,6 +49,8 @@ class RedmineStream(RESTStream):
     """A list of Redmine's REST API."""
 
     allow_redirects = False
+    # Redmine's JSON has the types of the schema already; looking again would double the cost.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: TapRedmine) -> None:
         super().__init__(tap)
