@@ -19,8 +19,8 @@ from redmine_syncs import FaultyProxy, Warehouse, faulty_proxy
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from singer_sdk.testing.runners import TapTestRunner
+from tap_redmine.issues import IssuesStream
 from tap_redmine.paging import Walk
-from tap_redmine.streams import IssuesStream
 from tap_redmine.tap import TapRedmine
 
 SUITE = SuiteConfig(max_records_limit=None)
@@ -354,7 +354,7 @@ def test_a_server_that_stays_broken_is_told_in_one_line(through_proxy, proxy):
         ((422, {}, b'{"errors":["Updated\\n is invalid"]}'), "422 .*: Updated is invalid$"),
         ((200, {"Content-Type": "text/html"}, b"<html>Sign in"), "instead of JSON, as a login"),
         ((200, {}, b'{"hello":"world"}'), "answered without issues: is api_url right"),
-        ((200, {}, b"[]"), "answered without rows: is api_url right"),
+        ((200, {}, b"[]"), "answered without issues: is api_url right"),
         ((302, {"Location": "/login?back_url=x"}, b""), "sends us to /login: set api_url"),
     ],
 )

@@ -17,8 +17,8 @@ WRONG_ADDRESS = (
 )
 
 
-class RowGoneError(FatalAPIError):
-    """One thing was asked for, and it is not there or not to be seen (any more)."""
+class UnavailableError(FatalAPIError):
+    """What was asked for is not there, or not for the user of the key to see."""
 
 
 def check(response: requests.Response) -> None:
@@ -29,7 +29,7 @@ def check(response: requests.Response) -> None:
 
     Raises:
         RetriableAPIError: The server is busy or broken: 429 and 5xx.
-        RowGoneError: 403 and 404.
+        UnavailableError: 403 and 404.
         FatalAPIError: Everything else that another try would not change.
     """
     status = response.status_code
@@ -51,12 +51,12 @@ def check(response: requests.Response) -> None:
             "and see that 'Enable REST web service' is on in Administration, Settings, API"
         )
     if status == HTTPStatus.FORBIDDEN:
-        raise RowGoneError(
+        raise UnavailableError(
             f"{answer}: the user of the api_key may not read it; give the user the right "
             "(users needs an administrator) or deselect the stream"
         )
     if status == HTTPStatus.NOT_FOUND:
-        raise RowGoneError(f"{answer}: {WRONG_ADDRESS}")
+        raise UnavailableError(f"{answer}: {WRONG_ADDRESS}")
     if status >= HTTPStatus.BAD_REQUEST:
         raise FatalAPIError(f"{answer}: {_detail(response) or 'no reason given'}")
     if "json" not in kind:

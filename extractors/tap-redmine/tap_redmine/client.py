@@ -71,14 +71,23 @@ class RedmineStream(RESTStream):
         """What the list is called in the answer."""
         return self.path.rpartition("/")[2].removesuffix(".json")
 
-    def ask(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Return an answer of Redmine, after as many tries as it takes."""
+    def ask(self, path: str, params: dict[str, Any], part: str) -> dict[str, Any]:
+        """Return an answer of Redmine, after as many tries as it takes.
+
+        Args:
+            path: What to ask for.
+            params: The query.
+            part: What the answer must hold.
+
+        Raises:
+            FatalAPIError: It is some other server's JSON.
+        """
         request = self.build_prepared_request(
             method="GET", url=f"{self.url_base}{path}", params=params, headers=self.http_headers
         )
         answer = self.request_decorator(self._request)(request, None).json()
-        if not isinstance(answer, dict):
-            raise FatalAPIError(f"{path} answered without rows: {WRONG_ADDRESS}")
+        if not isinstance(answer, dict) or part not in answer:
+            raise FatalAPIError(f"{path} answered without {part}: {WRONG_ADDRESS}")
         return answer
 
     def validate_response(self, response: requests.Response) -> None:
@@ -106,11 +115,7 @@ class RedmineStream(RESTStream):
         walk = self.walk(context)
         while not walk.ended:
             params = {**self.get_url_params(context, None), **walk.params}
-            answer = self.ask(self.path, params)
-            if self.rows_name not in answer:
-                raise FatalAPIError(
-                    f"{self.path} answered without {self.rows_name}: {WRONG_ADDRESS}"
-                )
+            answer = self.ask(self.path, params, self.rows_name)
             yield from walk.take(answer[self.rows_name], answer.get("limit"))
 
     def walk(self, context: Context | None) -> Walk:  # noqa: ARG002

@@ -13,9 +13,10 @@ from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError, FatalAPIError, RetriableAPIError
 
-from tap_redmine import streams
 from tap_redmine.answers import WRONG_ADDRESS
 from tap_redmine.client import RedmineStream
+from tap_redmine.issues import IssuesStream, JournalsStream
+from tap_redmine.lists import LISTS
 
 
 class TapRedmine(Tap):
@@ -70,12 +71,12 @@ class TapRedmine(Tap):
         may see, which is less, or nothing.
         """
         if not self._key_checked:
-            stream.ask("/users/current.json", {})
+            stream.ask("/users/current.json", {}, "user")
             self._key_checked = True
 
     def discover_streams(self) -> list[RedmineStream]:
         """Return the streams; no request is needed for it."""
-        return [stream(self) for stream in streams.ALL]
+        return [stream(self) for stream in (IssuesStream, JournalsStream, *LISTS)]
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
