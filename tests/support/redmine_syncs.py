@@ -17,7 +17,7 @@ Fault = tuple[int, dict[str, str], bytes]
 class Warehouse:
     """Loads what the tap writes by upsert, and keeps its state, as a real loader does."""
 
-    def __init__(self, config: dict[str, Any], only: str | None = None) -> None:
+    def __init__(self, config: dict[str, Any], *only: str) -> None:
         self.config = config
         self.only = only
         self.state: dict[str, Any] = {}
@@ -29,7 +29,7 @@ class Warehouse:
         tap = TapRedmine(config=self.config, state=json.loads(json.dumps(self.state)))
         if self.only:
             for name in tap.streams:
-                tap.catalog[name].metadata.root.selected = name == self.only
+                tap.catalog[name].metadata.root.selected = name in self.only
         out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
         try:
             with redirect_stdout(out):
