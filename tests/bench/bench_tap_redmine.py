@@ -1,7 +1,7 @@
 """What 100,000 rows cost tap-redmine, beside parsing the same answers and nothing more.
 
 Run by hand: python tests/bench/bench_tap_redmine.py. CPU seconds of this process; ratios are what
-to compare between machines. A real Redmine would take half an hour to give out as many rows, so it
+to compare between machines. A real Redmine would take long to give out as many rows, so it
 gives one page of each list, and the rest is that page with other ids and dates.
 """
 

@@ -49,7 +49,7 @@ class RedmineStream(RESTStream):
     """A list of Redmine's REST API."""
 
     allow_redirects = False
-    # Redmine's JSON has the types of the schema already; looking again would double the cost.
+    # Redmine's JSON has the types of the schema already; looking again nearly doubles the cost.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: TapRedmine) -> None:
