@@ -1,0 +1,1 @@
+"""Singer tap that reads issues, journals and time entries from Redmine's REST API."""
