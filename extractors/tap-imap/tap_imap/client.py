@@ -178,6 +178,9 @@ class MailServer:
             if self._encryption == "starttls":
                 client.starttls(context)
             self._log_in(client)
+            if client.has_capability("CONDSTORE") and client.has_capability("ENABLE"):
+                # Dovecot tells a mailbox's MODSEQ only to those who ask for it.
+                client.enable("CONDSTORE")
         except BaseException:
             client.shutdown()
             raise

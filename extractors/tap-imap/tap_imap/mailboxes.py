@@ -16,11 +16,11 @@ STATUS = ("MESSAGES", "UNSEEN", "UIDNEXT", "UIDVALIDITY")
 
 @dataclass(frozen=True)
 class Mailbox:
-    """A mailbox as it was when the sync began.
+    r"""A mailbox as it was when the sync began.
 
     Attributes:
         name: Its full name, such as Archive/2026.
-        attributes: What the server says of its use, such as \\Sent.
+        attributes: What the server says of its use, such as \Sent.
         uidvalidity: Changes when the server numbers the messages anew.
         uidnext: The number that the next message will have.
         messages: How many messages there are.

@@ -98,10 +98,6 @@ class MailStream(Stream):
     mailbox then has no bookmark, and is read whole, under keys of its own.
     """
 
-    def __init__(self, tap: TapImap) -> None:
-        super().__init__(tap)
-        self._columns = [*self.schema["properties"]]
-
     @property
     def server(self) -> MailServer:
         """The mail server, which all streams share."""
@@ -133,6 +129,10 @@ class MailStream(Stream):
     def is_selected(self, column: str) -> bool:
         """Tell whether anybody wants a column, which may be dear to read."""
         return self.mask[("properties", column)]
+
+    def post_process(self, row: Record, context: Context | None = None) -> Record:  # noqa: ARG002
+        """Leave out the columns that are not selected, which would go into a BATCH."""
+        return {column: value for column, value in row.items() if self.is_selected(column)}
 
     def get_records(self, context: Context | None) -> Iterable[Record]:
         """Read a mailbox."""
@@ -202,10 +202,6 @@ class NewMessagesStream(MailStream):
             if b"BODYSTRUCTURE" in answers.get(uid, {})
         )
         return [message for message in found if not self.is_too_old(message.received_at)]
-
-    def post_process(self, row: Record, context: Context | None = None) -> Record:  # noqa: ARG002
-        """Leave out what is not selected: a BATCH would hold it."""
-        return row
 
 
 def moment(received_at: datetime | None) -> str | None:

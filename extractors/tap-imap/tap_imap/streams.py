@@ -63,7 +63,8 @@ class MessagesStream(NewMessagesStream):
         texts: dict[str, list[str]] = {"text/plain": [], "text/html": []}
         for part in self.wanted(message):
             data = contents.take(message.uid, part)
-            texts[part.content_type].append(as_text(data, part.charset))
+            text = as_text(data, part.charset).replace("\r\n", "\n")
+            texts[part.content_type].append(text)
         unread = [p for p in message.parts if p.is_body and not self.is_readable(p)]
         yield {
             "uid": message.uid,

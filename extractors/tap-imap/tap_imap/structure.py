@@ -94,8 +94,7 @@ def _filename(disposition: dict[str, str], content_type: dict[str, str]) -> str 
     """Return the name, whether it is plain, in encoded words, or in pieces as RFC 2231 has it."""
     for words, key in ((disposition, "filename"), (content_type, "name")):
         message = Message()
-        quoted = {name: value.replace("\\", r"\\").replace('"', r"\"") for name, value in words.items()}
-        message["X"] = "x" + "".join(f'; {name}="{value}"' for name, value in quoted.items())
+        message["X"] = "x" + "".join(f"; {name}={_quoted(word)}" for name, word in words.items())
         value = message.get_param(key, header="X")
         if isinstance(value, tuple):
             charset, _, text = value
@@ -103,3 +102,7 @@ def _filename(disposition: dict[str, str], content_type: dict[str, str]) -> str 
         if value:
             return decoded_words(str(value)) or None
     return None
+
+
+def _quoted(word: str) -> str:
+    return '"{}"'.format(word.replace("\\", r"\\").replace('"', r"\""))

@@ -54,7 +54,7 @@ def table_rows(part: Part, data: bytes, most: int) -> Iterator[Row]:
         yield from _workbook(data, most * UNPACKED)
     else:
         text = as_text(data, part.charset).removeprefix("\ufeff")
-        yield from _named("", _lines(text, most))
+        yield from _named("", _lines(text))
 
 
 def _is(part: Part, types: set[str], names: set[str]) -> bool:
@@ -62,14 +62,16 @@ def _is(part: Part, types: set[str], names: set[str]) -> bool:
     return part.content_type in types or suffix in names
 
 
-def _lines(text: str, most: int) -> Iterator[list[str]]:
+def _lines(text: str) -> Iterator[list[str]]:
     head = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(DELIMITERS, key=head.count)
-    csv.field_size_limit(most)
+    csv.field_size_limit(len(text) + 1)
+    # strict: a quote that is never closed would take the rest of the file into one cell.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        yield from reader
     except csv.Error as error:
-        raise TableError(f"the CSV file cannot be read on: {error}") from error
+        raise TableError(f"the CSV file breaks off in line {reader.line_num}: {error}") from error
 
 
 def _workbook(data: bytes, most: int) -> Iterator[Row]:
