@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, TypeVar
@@ -129,16 +130,19 @@ class MailServer:
 
     def close(self) -> None:
         """Log out, if there is a connection."""
-        if client := self._client:
+        if self._client:
+            with suppress(OSError, IMAPClientError):
+                self._client.logout()
             self._forget()
-            with client:
-                pass
 
     @property
     def _where(self) -> str:
         return f"{self._host}:{self._port}"
 
     def _forget(self, *_: Any) -> None:
+        if self._client:
+            with suppress(OSError):
+                self._client.shutdown()
         self._client = self._open = None
 
     def _run(self, ask: Callable[[IMAPClient], T], mailbox: Mailbox | None = None) -> T:

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from pathlib import PurePath
 from typing import Any
-from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile, ZipFile
 
 from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from tap_imap.structure import Part
 from tap_imap.texts import as_text, storable
@@ -78,16 +76,20 @@ def _workbook(data: bytes, most: int) -> Iterator[Row]:
     try:
         with ZipFile(io.BytesIO(data)) as packed:
             size = sum(each.file_size for each in packed.infolist())
-        if size > most:
-            raise TableError(f"the workbook unpacks to {size} bytes, more than {most}")
+    except BadZipFile as error:
+        raise TableError(f"the workbook is broken, or has a password: {error}") from error
+    if size > most:
+        raise TableError(f"the workbook unpacks to {size} bytes, more than {most}")
+    try:
         # read_only: a row at a time; data_only: what formulas came to when it was saved.
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         for sheet in book.worksheets:
             # What the file says of its size is often wrong.
             sheet.reset_dimensions()
             yield from _named(storable(sheet.title), sheet.iter_rows(values_only=True))
-    except (BadZipFile, InvalidFileException, KeyError, ValueError, ParseError, OSError) as error:
-        raise TableError(f"the workbook cannot be read, or has a password: {error}") from error
+    # openpyxl checks nothing, and ends in whatever error a damaged file leads it to.
+    except Exception as error:
+        raise TableError(f"the workbook is broken: {type(error).__name__}: {error}") from error
 
 
 def _named(sheet: str, rows: Iterable[Iterable[Any]]) -> Iterator[Row]:

@@ -111,6 +111,13 @@ class TapImap(Tap):
         finally:
             self.server.close()
 
+    def run_sync_dry_run(self, *args: Any, **kwargs: Any) -> bool:
+        """Read a little of each stream, as `--test` does, and log out."""
+        try:
+            return super().run_sync_dry_run(*args, **kwargs)
+        finally:
+            self.server.close()
+
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
         """Run the tap; what stops it is told in one line, not in a traceback."""
