@@ -66,11 +66,13 @@ class MessagesStream(NewMessagesStream):
             text = as_text(data, part.charset).replace("\r\n", "\n")
             texts[part.content_type].append(text)
         unread = [p for p in message.parts if p.is_body and not self.is_readable(p)]
+        headers = Headers(message.headers)
         yield {
             "uid": message.uid,
             "received_at": moment(message.received_at),
             "size": message.size,
-            **_envelope(Headers(message.headers)),
+            **_envelope(headers),
+            "headers": headers.all() if self.is_selected("headers") else None,
             "body_text": "\n".join(texts["text/plain"]) or None,
             "body_html": "\n".join(texts["text/html"]) or None,
             "attachments": sum(not part.is_body for part in message.parts),
@@ -93,7 +95,6 @@ def _envelope(headers: Headers) -> dict[str, Any]:
         "to_recipients": headers.addresses("to"),
         "cc_recipients": headers.addresses("cc"),
         "bcc_recipients": headers.addresses("bcc"),
-        "headers": headers.all(),
     }
 
 

@@ -55,6 +55,8 @@ def payload(data: bytes, encoding: str) -> bytes:
 
 def decoded_words(raw: str) -> str:
     """Return a header's text, its =?encoded words?= in clear."""
+    if "=?" not in raw:
+        return " ".join(storable(raw).split())
     try:
         pieces = decode_header(raw)
     except (HeaderParseError, ValueError):
@@ -76,7 +78,10 @@ class Headers:
     def __init__(self, data: bytes) -> None:
         self._raw: dict[str, list[str]] = {}
         for name, value in BytesHeaderParser().parsebytes(data).raw_items():
-            raw = as_text(str(value).encode("utf-8", "surrogateescape"))
+            raw = str(value)
+            if not raw.isascii():
+                # The parser keeps bytes beyond ASCII as halves of surrogate pairs.
+                raw = as_text(raw.encode("utf-8", "surrogateescape"))
             self._raw.setdefault(storable(name.lower()), []).append(raw)
 
     def all(self) -> dict[str, list[str]]:
