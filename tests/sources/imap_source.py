@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import jwt
 import pytest
 from imap_mails import FIRST_DAY, MAILS
 from imapclient import IMAPClient
@@ -33,6 +34,7 @@ USER = "books@example.com"
 # Whose mailboxes count no changes, as on a server without CONDSTORE.
 PLAIN_USER = "plain@example.com"
 PASSWORD = "pässwörd " + secrets.token_urlsafe(12)
+TOKEN_KEY = secrets.token_hex(32)
 CONNECTIONS = 6
 # On this address, Dovecot takes no password in clear.
 STRICT_HOST = "127.0.0.2"
@@ -60,8 +62,15 @@ ssl_dh =
 local {strict_host} {{
   ssl = required
 }}
+auth_mechanisms = plain xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
 passdb {{
   driver = passwd-file
+  mechanisms = plain
   args = scheme=PLAIN username_format=%u {folder}/passwords
 }}
 userdb {{
@@ -78,6 +87,10 @@ namespace inbox {{
 }}
 service anvil {{
   chroot =
+  # Or each refused login would make the next one slower.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
@@ -91,6 +104,11 @@ service imap-login {{
     port = {tls_port}
   }}
 }}
+"""
+_OAUTH_CONFIG = """
+introspection_mode = local
+username_attribute = email
+local_validation_key_dict = fs:posix:prefix={folder}/keys/
 """
 
 
@@ -148,6 +166,12 @@ class MailSource:
             if not client.folder_exists(mailbox):
                 client.create_folder(mailbox)
             client.append(mailbox, mail, flags, when)
+
+    def token(self, user: str = USER) -> str:
+        """Return what an OAuth server would give: Dovecot takes what TOKEN_KEY has signed."""
+        now = int(time.time())
+        claims = {"sub": user, "email": user, "iat": now, "nbf": now, "exp": now + 3600}
+        return jwt.encode(claims, TOKEN_KEY, algorithm="HS256")
 
     def kick(self, user: str = USER) -> None:
         """Cut all connections of a user."""
@@ -208,8 +232,13 @@ def _configure(source: MailSource, owner: pwd.struct_passwd) -> None:
             strict_host=STRICT_HOST,
         )
     )
+    (folder / "oauth2.conf").write_text(_OAUTH_CONFIG.format(folder=folder))
+    # Dovecot looks for KEYS/client/algorithm/key.
+    keys = folder / "keys/default/HS256"
+    keys.mkdir(parents=True)
+    (keys / "default").write_text(b64encode(TOKEN_KEY.encode()).decode())
     (folder / "mail").mkdir()
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         os.chown(path, owner.pw_uid, owner.pw_gid)
 
 

@@ -19,6 +19,8 @@ import backoff
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 
+from tap_imap.errors import MailServerError, TokenServerError
+from tap_imap.login import log_in
 from tap_imap.mailboxes import Mailbox, is_wanted, list_mailboxes
 
 T = TypeVar("T")
@@ -39,10 +41,6 @@ FOR_NOW = ("[UNAVAILABLE]", "[SERVERBUG]", "[INUSE]", "[LIMIT]", "[THROTTLED]", 
 
 # At DEBUG, imapclient logs the mail itself.
 logging.getLogger("imapclient").setLevel(logging.WARNING)
-
-
-class MailServerError(Exception):
-    """What ends the sync, in one line; another try would not change it."""
 
 
 class MailServer:
@@ -181,7 +179,7 @@ class MailServer:
         try:
             if self._encryption == "starttls":
                 client.starttls(context)
-            self._log_in(client)
+            log_in(client, self._config)
             if client.has_capability("CONDSTORE") and client.has_capability("ENABLE"):
                 # Dovecot tells a mailbox's MODSEQ only to those who ask for it.
                 client.enable("CONDSTORE")
@@ -189,19 +187,6 @@ class MailServer:
             client.shutdown()
             raise
         return client
-
-    def _log_in(self, client: IMAPClient) -> None:
-        username, password = self._config["username"], self._config["password"]
-        # LOGIN knows no characters beyond ASCII.
-        if client.has_capability("AUTH=PLAIN"):
-            client.plain_login(username, password)
-        elif client.has_capability("LOGINDISABLED"):
-            raise MailServerError(
-                f"{self._where} takes no password over this connection: set encryption to tls or "
-                "starttls"
-            )
-        else:
-            client.login(username, password)
 
     def _examine(self, client: IMAPClient, mailbox: Mailbox) -> None:
         answer = client.select_folder(mailbox.name, readonly=True)
@@ -238,7 +223,7 @@ def _explained(error: Exception) -> str:
     """Say in one line what is wrong and what to do."""
     said = " ".join(str(error).split())[:300] or type(error).__name__
     if isinstance(error, LoginError):
-        return f"does not accept the settings username and password: {said}"
+        return f"does not accept the login of the settings: {said}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not to be trusted: {error.verify_message}. A private authority's "
@@ -246,6 +231,6 @@ def _explained(error: Exception) -> str:
         )
     if isinstance(error, (ssl.SSLError, TimeoutError)):
         return f"{said}. Do the settings encryption and port belong together?"
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, TokenServerError):
         return f"{said}. Are the settings host and port right?"
     return said

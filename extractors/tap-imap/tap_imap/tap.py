@@ -12,8 +12,12 @@ from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 
 from tap_imap import streams
-from tap_imap.client import MailServer, MailServerError
+from tap_imap.client import MailServer
+from tap_imap.errors import MailServerError
 from tap_imap.reading import MailStream
+
+SECRETS = ("password", "oauth_client_secret", "oauth_refresh_token")
+OAUTH = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
 
 
 class TapImap(Tap):
@@ -54,10 +58,41 @@ class TapImap(Tap):
         th.Property(
             "password",
             th.StringType,
-            required=True,
             secret=True,
             title="Password",
             description="Password of the account, or one made for this application",
+        ),
+        th.Property(
+            "oauth_token_url",
+            th.StringType,
+            title="OAuth token URL",
+            description="Where tokens are had, instead of a password",
+        ),
+        th.Property(
+            "oauth_client_id",
+            th.StringType,
+            title="OAuth client",
+            description="The application that the mail's owner has let in",
+        ),
+        th.Property(
+            "oauth_client_secret",
+            th.StringType,
+            secret=True,
+            title="OAuth client secret",
+            description="Secret of that application",
+        ),
+        th.Property(
+            "oauth_refresh_token",
+            th.StringType,
+            secret=True,
+            title="OAuth refresh token",
+            description="Consent of a user; without it, the application reads on its own account",
+        ),
+        th.Property(
+            "oauth_scope",
+            th.StringType,
+            title="OAuth scope",
+            description="Such as https://outlook.office365.com/.default for Microsoft 365",
         ),
         th.Property(
             "mailboxes",
@@ -130,8 +165,12 @@ class TapImap(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         errors = super()._validate_config(raise_errors=False)
         # The SDK's messages quote the value that they reject.
-        if password := self.config.get("password"):
-            errors = [error.replace(repr(password), "***") for error in errors]
+        for secret in SECRETS:
+            if value := self.config.get(secret):
+                errors = [error.replace(repr(value), "***") for error in errors]
+        given = {name for name in ("password", *OAUTH) if self.config.get(name)}
+        if given not in ({"password"}, {*OAUTH}):
+            errors.append(f"set either password, or {', '.join(OAUTH)}")
         try:
             datetime.fromisoformat(self.config.get("start_date") or "1970-01-01")
         except (TypeError, ValueError):
