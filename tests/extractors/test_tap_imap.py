@@ -16,6 +16,7 @@ from imap_warehouse import MailWarehouse
 from imapclient import IMAPClient
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from singer_sdk.testing.runners import TapTestRunner
+from tap_imap.errors import MailServerError
 from tap_imap.mailboxes import is_wanted
 from tap_imap.tap import TapImap
 
@@ -286,6 +287,30 @@ def test_a_mailbox_numbered_anew_is_read_whole_under_new_keys(folder, warehouse)
         assert warehouse.uids(stream) == [1]
 
 
+def bookmark_of(warehouse: MailWarehouse, stream: str) -> dict:
+    (partition,) = warehouse.state["bookmarks"][stream]["partitions"]
+    return partition
+
+
+def test_flags_are_read_whole_when_the_server_has_lost_its_count(folder, warehouse):
+    for number in range(3):
+        folder.deliver(f"mail {number}")
+    warehouse.sync("flags")
+    counted = bookmark_of(warehouse, "flags")["replication_key_value"]
+    bookmark_of(warehouse, "flags")["replication_key_value"] = counted + 1000
+    warehouse.sync("flags")
+    assert warehouse.uids("flags") == [1, 2, 3]
+    assert bookmark_of(warehouse, "flags")["replication_key_value"] == counted
+
+
+def test_a_restored_mailbox_with_its_old_uidvalidity_is_told(folder, warehouse):
+    folder.deliver("one")
+    warehouse.sync("messages")
+    bookmark_of(warehouse, "messages")["replication_key_value"] = 7
+    with pytest.raises(MailServerError, match=r"up to 7 and now has them below 2, .*full refresh"):
+        warehouse.sync("messages")
+
+
 # While mails come and go
 
 
@@ -367,8 +392,7 @@ def test_messages_without_rows_are_not_looked_at_again(folder, warehouse, monkey
     folder.deliver("order", csv=a_csv(1))
     folder.deliver("no order")
     warehouse.sync("attachment_rows")
-    (partition,) = warehouse.state["bookmarks"]["attachment_rows"]["partitions"]
-    assert partition["replication_key_value"] == 2
+    assert bookmark_of(warehouse, "attachment_rows")["replication_key_value"] == 2
 
 
 # BATCH
@@ -385,8 +409,8 @@ def test_batches_hold_the_selected_columns_and_the_state_follows(folder, warehou
 
     def rows(stream: str) -> list[dict]:
         files = [Path(name.removeprefix("file://")) for name in warehouse.batches[stream]]
-        lines = (line for file in files for line in gzip.open(file, "rt").readlines())  # noqa: SIM115
-        return [json.loads(line) for line in lines]
+        lines = (gzip.decompress(file.read_bytes()).splitlines() for file in files)
+        return [json.loads(line) for some in lines for line in some]
 
     warehouse.sync("messages", "attachment_rows", without=[("messages", "headers")])
     assert [row["subject"] for row in rows("messages")] == ["mail 0", "mail 1", "mail 2"]

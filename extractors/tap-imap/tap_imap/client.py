@@ -112,7 +112,9 @@ class MailServer:
         self._run(lambda _: None, mailbox)
         modseq, exists, client = self._modseq, self._exists, self._client
         items = ["UID", "FLAGS", "INTERNALDATE", *(["MODSEQ"] if modseq else [])]
-        modifiers = [f"CHANGEDSINCE {changed_since}"] if modseq and changed_since else None
+        # A server that has lost its count begins it again.
+        known = 0 < changed_since <= modseq
+        modifiers = [f"CHANGEDSINCE {changed_since}"] if known else None
         first = 1
         while first <= exists:
             numbers = range(first, min(first + FLAGS_AT_ONCE, exists + 1))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from singer_sdk import Stream
 
 from tap_imap.client import MailServer
+from tap_imap.errors import MailServerError
 from tap_imap.mailboxes import Mailbox
 from tap_imap.structure import Part, parts
 from tap_imap.texts import in_utc, payload
@@ -160,7 +161,14 @@ class NewMessagesStream(MailStream):
     def read(self, mailbox: Mailbox, context: Context) -> Iterable[Record]:
         """Yield the rows of the messages after the bookmark, in the order of their UIDs."""
         since = self.since.date() if self.since else None
-        for uids in self.server.uids(mailbox, self.bookmark(context), since):
+        bookmark = self.bookmark(context)
+        if bookmark >= mailbox.uidnext:
+            raise MailServerError(
+                f"{mailbox.name} had UIDs up to {bookmark} and now has them below "
+                f"{mailbox.uidnext}, without a new UIDVALIDITY, as after a restored backup: "
+                "read it whole, with a full refresh"
+            )
+        for uids in self.server.uids(mailbox, bookmark, since):
             for first in range(0, len(uids), MESSAGES_AT_ONCE):
                 messages = self._messages(mailbox, uids[first : first + MESSAGES_AT_ONCE])
                 wanted = ((each.uid, part) for each in messages for part in self.wanted(each))

@@ -123,11 +123,11 @@ class TapImap(Tap):
 
     @cached_property
     def since(self) -> datetime | None:
-        """The setting start_date; UTC if it names no time zone."""
+        """The setting start_date in UTC, also if it names no time zone."""
         if not (text := self.config.get("start_date")):
             return None
         moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def discover_streams(self) -> list[MailStream]:
         """Return the five streams; no connection is needed for it."""
