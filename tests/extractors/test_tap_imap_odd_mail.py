@@ -49,7 +49,7 @@ def odd(warehouse: MailWarehouse, name: str, stream: str = "messages") -> list[d
         ("no last boundary", {"body_text": "cut off", "attachments": 1}),
         ("no boundary", {"subject": "none", "problem": None}),
         ("odd people", {"subject": "✓ ok", "from_name": "a, b", "from_address": None}),
-        ("folded", {"subject": "folded line", "references": ["a@x", "b@x"]}),
+        ("folded", {"subject": "folded line", "referenced_ids": ["a@x", "b@x"]}),
         ("digits", {"body_text": "12345"}),
     ],
 )

@@ -36,8 +36,16 @@ WINDOW = 50_000
 
 FLAGS_AT_ONCE = 1000
 
-FOR_NOW = ("[UNAVAILABLE]", "[SERVERBUG]", "[INUSE]", "[LIMIT]", "[THROTTLED]", "TOO MANY SIMUL")
-"""What a refusal holds that another try may not meet: RFC 5530's codes and Gmail's words."""
+FOR_NOW = (
+    "[UNAVAILABLE]",
+    "[SERVERBUG]",
+    "[INUSE]",
+    "[LIMIT]",
+    "[EXPUNGEISSUED]",
+    "[THROTTLED]",
+    "TOO MANY SIMULTANEOUS",
+)
+"""What a refusal holds that another try may not meet: RFC 5530's codes, then Gmail's words."""
 
 # At DEBUG, imapclient logs the mail itself.
 logging.getLogger("imapclient").setLevel(logging.WARNING)

@@ -61,7 +61,7 @@ MESSAGES = th.PropertiesList(
     _column("size", INTEGER, "Bytes of the whole message"),
     _column("message_id", STRING, "Message-ID that the sender gave, without <>; not always unique"),
     _column("in_reply_to", STRINGS, "Message-IDs that it answers"),
-    _column("references", STRINGS, "Message-IDs of its thread, oldest first"),
+    _column("referenced_ids", STRINGS, "Message-IDs of its thread, oldest first"),
     _column("sent_at", DATE_TIME, "Date that the sender's clock had; null if it makes no sense"),
     _column("subject", STRING, "Subject"),
     _column("from_address", STRING, "Address of the first author"),

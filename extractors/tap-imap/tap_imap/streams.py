@@ -86,7 +86,7 @@ def _envelope(headers: Headers) -> dict[str, Any]:
     return {
         "message_id": message_id and message_id.strip("<> "),
         "in_reply_to": headers.words("in-reply-to"),
-        "references": headers.words("references"),
+        "referenced_ids": headers.words("references"),
         "sent_at": headers.moment("date"),
         "subject": headers.text("subject"),
         "from_address": authors[0]["address"],
