@@ -1,7 +1,7 @@
 """What tap-imap costs for each stream of a mailbox of 100,000 messages in a real Dovecot.
 
 Run by hand: `.venv/bin/python tests/bench/bench_tap_imap.py`. CPU seconds of the tap alone, and
-times the flags, which are the least that can be read; filling the mailbox takes a minute or two.
+times the flags, which are the least that can be read; filling the mailbox takes some minutes.
 """
 
 import contextlib

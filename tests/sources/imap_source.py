@@ -21,12 +21,11 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import jwt
 import pytest
-from imap_mails import FIRST_DAY, MAILS
+from imap_mails import MAILS
 from imapclient import IMAPClient
 
 PACKAGE = "apt-get install dovecot-imapd"
@@ -151,21 +150,6 @@ class MailSource:
             client.normalise_times = False
             client.plain_login(user, PASSWORD)
             yield client
-
-    def deliver(
-        self,
-        mail: bytes,
-        mailbox: str = "INBOX",
-        *,
-        when: datetime = FIRST_DAY,
-        flags: tuple[str, ...] = (),
-        user: str = USER,
-    ) -> None:
-        """Put a mail into a mailbox, which is made if there is none."""
-        with self.mail_program(user) as client:
-            if not client.folder_exists(mailbox):
-                client.create_folder(mailbox)
-            client.append(mailbox, mail, flags, when)
 
     def token(self, user: str = USER) -> str:
         """Return what an OAuth server would give: Dovecot takes what TOKEN_KEY has signed."""
