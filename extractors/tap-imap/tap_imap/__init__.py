@@ -1,0 +1,1 @@
+"""Singer tap that reads mailboxes over IMAP."""

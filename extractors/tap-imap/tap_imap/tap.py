@@ -1,0 +1,182 @@
+"""The tap: its settings and its streams."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from singer_sdk import Tap
+from singer_sdk import typing as th
+from singer_sdk.exceptions import ConfigValidationError
+
+from tap_imap import streams
+from tap_imap.client import MailServer
+from tap_imap.errors import MailServerError
+from tap_imap.reading import MailStream
+
+SECRETS = ("password", "oauth_client_secret", "oauth_refresh_token")
+OAUTH = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
+
+
+class TapImap(Tap):
+    """Reads mailboxes, messages, flags and attachments over IMAP."""
+
+    name = "tap-imap"
+    package_name = "tap-imap"
+
+    config_jsonschema = th.PropertiesList(
+        th.Property(
+            "host",
+            th.StringType,
+            required=True,
+            title="Host",
+            description="Name of the mail server, for example imap.example.com",
+        ),
+        th.Property(
+            "port",
+            th.IntegerType(minimum=1, maximum=65535),
+            title="Port",
+            description="993 with encryption tls, 143 with the others, if not set",
+        ),
+        th.Property(
+            "encryption",
+            th.StringType,
+            default="tls",
+            allowed_values=["tls", "starttls", "none"],
+            title="Encryption",
+            description="tls from the start, starttls after a first word in clear, or none",
+        ),
+        th.Property(
+            "username",
+            th.StringType,
+            required=True,
+            title="Username",
+            description="Account on the mail server, often the address",
+        ),
+        th.Property(
+            "password",
+            th.StringType,
+            secret=True,
+            title="Password",
+            description="Password of the account, or one made for this application",
+        ),
+        th.Property(
+            "oauth_token_url",
+            th.StringType,
+            title="OAuth token URL",
+            description="Where tokens are had, instead of a password",
+        ),
+        th.Property(
+            "oauth_client_id",
+            th.StringType,
+            title="OAuth client",
+            description="The application that the mail's owner has let in",
+        ),
+        th.Property(
+            "oauth_client_secret",
+            th.StringType,
+            secret=True,
+            title="OAuth client secret",
+            description="Secret of that application",
+        ),
+        th.Property(
+            "oauth_refresh_token",
+            th.StringType,
+            secret=True,
+            title="OAuth refresh token",
+            description="Consent of a user; without it, the application reads on its own account",
+        ),
+        th.Property(
+            "oauth_scope",
+            th.StringType,
+            title="OAuth scope",
+            description="Such as https://outlook.office365.com/.default for Microsoft 365",
+        ),
+        th.Property(
+            "mailboxes",
+            th.ArrayType(th.StringType),
+            default=["INBOX"],
+            title="Mailboxes",
+            description="Names or patterns such as Archive/*; !Trash leaves one out, the last wins",
+        ),
+        th.Property(
+            "start_date",
+            th.DateTimeType,
+            title="Start date",
+            description="Leave out what the server received before; everything if not set",
+        ),
+        th.Property(
+            "max_part_size",
+            th.IntegerType(minimum=1),
+            default=25 * 1024 * 1024,
+            title="Largest part",
+            description="Bytes, as sent, up to which a text or an attachment is read",
+        ),
+    ).to_dict()
+
+    @cached_property
+    def server(self) -> MailServer:
+        """One connection for all streams."""
+        return MailServer(self.config)
+
+    @cached_property
+    def since(self) -> datetime | None:
+        """The setting start_date in UTC, also if it names no time zone."""
+        if not (text := self.config.get("start_date")):
+            return None
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def discover_streams(self) -> list[MailStream]:
+        """Return the five streams; no connection is needed for it."""
+        return [
+            streams.MailboxesStream(self),
+            streams.MessagesStream(self),
+            streams.FlagsStream(self),
+            streams.AttachmentsStream(self),
+            streams.AttachmentRowsStream(self),
+        ]
+
+    def sync_all(self) -> None:
+        """Read all streams that are selected, and log out."""
+        try:
+            super().sync_all()
+        finally:
+            self.server.close()
+
+    def run_sync_dry_run(self, *args: Any, **kwargs: Any) -> bool:
+        """Read a little of each stream, as `--test` does, and log out."""
+        try:
+            return super().run_sync_dry_run(*args, **kwargs)
+        finally:
+            self.server.close()
+
+    @classmethod
+    def invoke(cls, **kwargs: Any) -> None:
+        """Run the tap; what stops it is told in one line, not in a traceback."""
+        try:
+            super().invoke(**kwargs)
+        except MailServerError as error:
+            cls.logger.critical("%s", error)
+            sys.exit(1)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        errors = super()._validate_config(raise_errors=False)
+        # The SDK's messages quote the value that they reject.
+        for secret in SECRETS:
+            if value := self.config.get(secret):
+                errors = [error.replace(repr(value), "***") for error in errors]
+        given = {name for name in ("password", *OAUTH) if self.config.get(name)}
+        if given not in ({"password"}, {*OAUTH}):
+            errors.append(f"set either password, or {', '.join(OAUTH)}")
+        try:
+            datetime.fromisoformat(self.config.get("start_date") or "1970-01-01")
+        except (TypeError, ValueError):
+            errors.append("start_date must be like 2026-01-31 or 2026-01-31T00:00:00Z")
+        if errors and raise_errors:
+            raise ConfigValidationError(
+                "Config validation failed", errors=errors, schema=self.config_jsonschema
+            )
+        return errors
