@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import IO, Any
 
-from tap_sftp.entries import Entry
+from tap_sftp.entries import OWN_COLUMNS, Entry
 from tap_sftp.errors import BadFileError
 from tap_sftp.formats import delimited, fixed_width, xlsx, xml
 from tap_sftp.formats.tables import Table
@@ -28,22 +29,23 @@ def read_rows(file: IO[bytes], entry: Entry) -> Rows:
     elif entry.format == "xml":
         yield from xml.read_rows(file, entry)
     else:
-        yield from _table(file, entry).rows()
+        with _table(file, entry) as table:
+            yield from table.rows()
 
 
 def read_header(file: IO[bytes], entry: Entry) -> list[str]:
     """Return the columns that a file itself tells."""
-    return _table(file, entry).header
+    with _table(file, entry) as table:
+        return table.header
 
 
-def _table(file: IO[bytes], entry: Entry) -> Table:
-    cells = (
-        xlsx.read_cells(file, entry)
-        if entry.format == "xlsx"
-        else delimited.read_cells(file, entry)
-    )
-    table = Table(cells, entry)
-    missing = {*entry.primary_keys} & {*entry.types} - {*table.header}
-    if missing:
-        raise BadFileError(f"has no column {min(missing)}, which is one of primary_keys")
-    return table
+@contextmanager
+def _table(file: IO[bytes], entry: Entry) -> Iterator[Table]:
+    read_cells = xlsx.read_cells if entry.format == "xlsx" else delimited.read_cells
+    with closing(read_cells(file, entry)) as cells:
+        table = Table(cells, entry)
+        missing = {*entry.primary_keys} - {*OWN_COLUMNS, *table.header}
+        # An empty file is one without rows.
+        if missing and table.header:
+            raise BadFileError(f"has no column {min(missing)}, which is one of primary_keys")
+        yield table

@@ -15,14 +15,14 @@ csv.field_size_limit(LONGEST)
 
 def read_cells(file: IO[bytes], entry: Entry) -> Cells:
     """Yield the rows; the number is that of the line where a row begins."""
-    lines = Lines(file, entry.encoding)
-    rows = csv.reader(lines, delimiter=entry.delimiter, strict=True)
-    while True:
-        number = lines.number + 1
-        try:
-            cells = next(rows, None)
-        except csv.Error as error:
-            raise BadRowError(number, f"is no CSV: {error}") from None
-        if cells is None:
-            return
-        yield number, cells
+    with Lines(file, entry.encoding) as lines:
+        rows = csv.reader(lines, delimiter=entry.delimiter, strict=True)
+        while True:
+            number = lines.number + 1
+            try:
+                cells = next(rows, None)
+            except csv.Error as error:
+                raise BadRowError(number, f"is no CSV: {error}") from None
+            if cells is None:
+                return
+            yield number, cells

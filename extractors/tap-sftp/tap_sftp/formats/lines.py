@@ -26,6 +26,13 @@ class Lines(Iterator[str]):
         self._text = io.TextIOWrapper(file, encoding=self._encoding, newline="")
         self.number = 0
 
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Whoever opened the file closes it.
+        self._text.detach()
+
     def __next__(self) -> str:
         """Return the next line.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from tap_sftp.entries import OWN_COLUMNS, Entry
 from tap_sftp.errors import BadFileError, BadRowError
 
-Cells = Iterator[tuple[int, Sequence[Any]]]
+Cells = Generator[tuple[int, Sequence[Any]], None, None]
 
 
 class Table:
