@@ -50,8 +50,7 @@ class TestStandard(StandardTests):
 def folder(sftp) -> str:
     """A folder of the test's own."""
     name = f"test_{uuid4()}"
-    with sftp.client() as client:
-        client.mkdir(name)
+    sftp.sender.mkdir(name)
     return name
 
 
@@ -143,8 +142,7 @@ def test_a_file_that_arrives_with_an_old_time_is_read(loader, drop):
 def test_a_file_that_is_moved_into_place_is_read(loader, drop, sftp, folder):
     path = drop("1.csv", b"a\nx\n")
     loader.sync()
-    with sftp.client() as client:
-        client.rename(path, f"{folder}/moved.csv")
+    sftp.sender.rename(path, f"{folder}/moved.csv")
     assert files(loader.sync()) == ["moved.csv"]
     assert list(loader.state["bookmarks"]["drops"]["files"]) == [f"{folder}/moved.csv"]
 
@@ -212,8 +210,7 @@ def test_a_file_that_goes_before_it_is_read_is_no_error(loader, drop, sftp, monk
     fetch = SftpServer.fetch
 
     def remove_and_fetch(self, remote, target):
-        with sftp.client() as client:
-            client.remove(path)
+        sftp.sender.remove(path)
         return fetch(self, remote, target)
 
     monkeypatch.setattr(SftpServer, "fetch", remove_and_fetch)
@@ -312,9 +309,8 @@ def test_only_selected_columns_and_streams_are_read(sftp):
 def test_patterns_go_through_folders_and_links(sftp, folder):
     for path in ("a/1.csv", "b/2.csv", "b/.hidden.csv", "b/sub.csv/3.csv", "elsewhere/4.csv"):
         sftp.put(f"{folder}/{path}", b"a\nx\n")
-    with sftp.client() as client:
-        client.symlink("../elsewhere/4.csv", f"{folder}/a/link.csv")
-        client.symlink("../nowhere", f"{folder}/a/broken.csv")
+    sftp.sender.symlink("../elsewhere/4.csv", f"{folder}/a/link.csv")
+    sftp.sender.symlink("../nowhere", f"{folder}/a/broken.csv")
     server = SftpServer(sftp.settings)
     try:
         found = [each.path for each in server.find(f"{folder}/[ab]/*.csv")]

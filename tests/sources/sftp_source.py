@@ -17,7 +17,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import paramiko
@@ -56,6 +57,7 @@ class SftpSource:
     home: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    _logins: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def private_key(self) -> str:
@@ -76,34 +78,33 @@ class SftpSource:
             "host_key": self.host_key,
         }
 
-    @contextmanager
-    def client(self) -> Iterator[paramiko.SFTPClient]:
-        """Log in as a sender of files does."""
-        with paramiko.SSHClient() as ssh:
-            ssh.load_host_keys(str(self.home / "known_hosts"))
-            ssh.connect(
-                "127.0.0.1",
-                self.port,
-                USER,
-                PASSWORD,
-                allow_agent=False,
-                look_for_keys=False,
-                banner_timeout=60,
-                auth_timeout=60,
-            )
-            with ssh.open_sftp() as sftp:
-                yield sftp
+    @cached_property
+    def sender(self) -> paramiko.SFTPClient:
+        """The login of whoever sends files."""
+        ssh = paramiko.SSHClient()
+        ssh.load_host_keys(str(self.home / "known_hosts"))
+        ssh.connect(
+            "127.0.0.1",
+            self.port,
+            USER,
+            PASSWORD,
+            allow_agent=False,
+            look_for_keys=False,
+            banner_timeout=60,
+            auth_timeout=60,
+        )
+        self._logins.callback(ssh.close)
+        return ssh.open_sftp()
 
     def put(self, path: str, content: bytes, modified: int = LONG_AGO) -> None:
         """Upload a file, with the time of its last change as the sender's clients do it."""
-        with self.client() as sftp:
-            for folder in reversed(PurePosixPath(path).parents[:-1]):
-                with contextlib.suppress(OSError):
-                    sftp.mkdir(str(folder))
-            with sftp.open(path, "wb") as file:
-                file.set_pipelined(True)
-                file.write(content)
-            sftp.utime(path, (modified, modified))
+        for folder in reversed(PurePosixPath(path).parents[:-1]):
+            with contextlib.suppress(OSError):
+                self.sender.mkdir(str(folder))
+        with self.sender.open(path, "wb") as file:
+            file.set_pipelined(True)
+            file.write(content)
+        self.sender.utime(path, (modified, modified))
 
     def start(self) -> None:
         """Start the server, and return when it answers."""
@@ -134,6 +135,7 @@ class SftpSource:
 
     def stop(self) -> None:
         """Stop the server, and with it the sessions that it serves."""
+        self._logins.close()
         if self.process:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait(60)

@@ -95,7 +95,7 @@ class TapSftp(Tap):
         except (TapSftpError, ValueError) as error:
             yield str(error)
         names = [entry["name"] for entry in self.config["files"]]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"files: {name} is there twice; give each a name of its own"
         for entry in self.config["files"]:
             yield from (f"files: {entry['name']}: {problem}" for problem in problems(entry))
-            if names.count(entry["name"]) > 1:
-                yield f"files: {entry['name']} is there twice; give each a name of its own"

@@ -34,10 +34,8 @@ def read_cells(file: IO[bytes], entry: Entry) -> Cells:
         warnings.simplefilter("ignore", UserWarning)
         try:
             yield from _read_cells(file, entry)
-        except _UNREADABLE as error:
-            raise BadFileError(
-                f"is no XLSX spreadsheet, or damaged: {type(error).__name__}"
-            ) from None
+        except _UNREADABLE:
+            raise BadFileError("is no XLSX spreadsheet, or a damaged one") from None
 
 
 def _read_cells(file: IO[bytes], entry: Entry) -> Cells:

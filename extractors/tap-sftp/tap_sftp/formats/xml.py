@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import IO, Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from defusedxml.ElementTree import DefusedXMLParser
 
 from tap_sftp.entries import Column, Entry
 from tap_sftp.errors import BadFileError, BadRowError
+
+CHUNK = 2**16
+"""Bytes that are parsed at a time."""
 
 LARGEST = 2**26
 """Bytes of one row; one without an end must not fill the memory."""
@@ -18,59 +21,95 @@ LARGEST = 2**26
 
 def read_rows(file: IO[bytes], entry: Entry) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the elements that the path `record` leads to, by their order."""
-    measured = _Measured(file)
-    getters = [(column.name, _getter(column)) for column in entry.columns]
-    number = 0
+    rows = _RowBuilder(entry)
+    parser = DefusedXMLParser(target=rows)
+    held = 0
     try:
-        for number, (record, parents) in enumerate(_records(measured, entry), 1):
-            try:
-                yield number, {name: get(record, parents) for name, get in getters}
-            except ValueError as error:
-                raise BadRowError(number, str(error)) from None
+        while chunk := file.read(CHUNK):
+            parser.feed(chunk)
+            held = 0 if rows.released else held + len(chunk)
+            if held > LARGEST:
+                raise BadFileError(
+                    f"has an element of over {LARGEST // 2**20} MB; is record right?"
+                )
+            yield from rows.take()
+        parser.close()
     except DefusedXmlException:
         what = "declares XML entities, which may be an attack and are not read"
         raise BadFileError(f"{what}; ask the sender for a file without a DTD") from None
     except ParseError as error:
-        line = error.position[0]
-        raise BadFileError(
-            f"is no well-formed XML in line {line}, after record {number}; the sender must mend it"
-        ) from None
+        where = f"line {error.position[0]}, after record {rows.number}"
+        raise BadFileError(f"is no well-formed XML in {where}") from None
     except (LookupError, ValueError):
         # The parser says so of an encoding that it does not know.
         raise BadFileError("is in an encoding that XML parsers do not know") from None
 
 
-def _records(file: _Measured, entry: Entry) -> Iterator[tuple[Element, list[Element]]]:
-    """Yield each record with the elements around it, and forget it then."""
-    path = entry.record.strip("/").split("/")
-    kept = {
-        column.path.lstrip("./").split("/")[0] for column in entry.columns if ".." in column.path
-    }
-    parents: list[Element] = []
-    matched = 0
-    for event, element in iterparse(file, ("start", "end")):
-        if event == "start":
-            if matched == len(parents) < len(path) and _local(element) == path[matched]:
-                matched += 1
-            parents.append(element)
-            continue
-        parents.pop()
-        depth = len(parents)
-        if matched == len(path) <= depth:
-            continue
-        if matched == len(path) == depth + 1:
-            yield element, parents
-        # Of what is beside the way to the records, only what their columns ask for stays.
-        beside = (*parents[matched:], element)[0] if depth >= matched else None
-        if parents and (beside is None or _local(beside) not in kept):
+class _RowBuilder:
+    """Builds the elements that rows need, and forgets each as soon as it has been used.
+
+    It is told of each start and end at once, so that a row cannot see what comes after it.
+
+    Args:
+        entry: Which elements are rows, and where their columns are.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self.number = 0
+        self.released = False
+        self._rows: list[tuple[int, dict[str, Any]]] = []
+        self._path = entry.record.strip("/").split("/")
+        self._getters = [(column.name, _getter(column)) for column in entry.columns]
+        around = (column.path.split("/") for column in entry.columns if ".." in column.path)
+        self._kept = {next(step for step in steps if step != "..") for steps in around}
+        self._parents: list[Element] = []
+        self._matched = 0
+        self._builder = TreeBuilder()
+        self.data = self._builder.data
+
+    def take(self) -> list[tuple[int, dict[str, Any]]]:
+        """Return the rows since the last time."""
+        rows, self._rows, self.released = self._rows, [], False
+        return rows
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Note on what way the parser is."""
+        on_the_way = self._matched == len(self._parents) < len(self._path)
+        if on_the_way and _local(tag) == self._path[self._matched]:
+            self._matched += 1
+        self._parents.append(self._builder.start(tag, attributes))
+
+    def end(self, tag: str) -> None:
+        """Make a row if one ends, and forget what no row needs."""
+        element = self._builder.end(tag)
+        self._parents.pop()
+        parents, depth, matched = self._parents, len(self._parents), self._matched
+        if matched == len(self._path) <= depth:
+            return
+        if matched == len(self._path) == depth + 1:
+            self._add_row(element)
+        # Of what is beside the way to the rows, only what their columns ask for stays.
+        beside = (*parents[matched:], element)[0].tag if depth >= matched else ""
+        if parents and _local(beside) not in self._kept:
             parents[-1].remove(element)
-        matched = min(matched, depth)
-        file.forget()
+        self._matched = min(matched, depth)
+        self.released = True
+
+    def close(self) -> None:
+        """Do nothing: the rows were made on the way."""
+
+    def _add_row(self, record: Element) -> None:
+        self.number += 1
+        try:
+            row = {name: get(record, self._parents) for name, get in self._getters}
+        except ValueError as error:
+            raise BadRowError(self.number, str(error)) from None
+        self._rows.append((self.number, row))
 
 
-def _local(element: Element) -> str:
+def _local(tag: str) -> str:
     """Return a name without its namespace."""
-    return element.tag.rpartition("}")[2]
+    return tag.rpartition("}")[2]
 
 
 def _getter(column: Column) -> Callable[[Element, list[Element]], Any]:
@@ -98,23 +137,3 @@ def _getter(column: Column) -> Callable[[Element, list[Element]], Any]:
         return values[0] if values else None
 
     return get
-
-
-class _Measured:
-    """A file of which an element that does not end is not read to its end."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._held = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes."""
-        if self._held > LARGEST:
-            raise BadFileError(f"has an element of over {LARGEST // 2**20} MB; is record right?")
-        data = self._file.read(size)
-        self._held += len(data)
-        return data
-
-    def forget(self) -> None:
-        """Note that nothing of what was read is held any more."""
-        self._held = 0
