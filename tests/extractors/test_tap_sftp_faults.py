@@ -300,26 +300,45 @@ def test_a_full_disk_is_told(settings, waits):
 # The executable, and settings
 
 
-def test_the_executable_ends_in_one_line_without_secrets(sftp, tmp_path):
-    sftp.put("bad/1.csv", b"a\nx\nx,y\n", LONG_AGO)
-    entry = {"name": "bad", "path": "bad/*", "format": "csv"}
-    config = {**sftp.settings, "private_key": sftp.private_key, "files": [entry]}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+def run_executable(config: dict, folder: Path, *words: str) -> str:
+    """Run the tap, which fails, and return what it says."""
+    file = folder / "config.json"
+    file.write_text(json.dumps(config))
     run = subprocess.run(
-        [Path(sys.executable).with_name("tap-sftp"), "--config", tmp_path / "config.json"],
+        [Path(sys.executable).with_name("tap-sftp"), "--config", file, *words],
         env={**os.environ, "TAP_SFTP_LOGLEVEL": "DEBUG"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert run.returncode == 1
-    assert run.stderr.splitlines()[-1].endswith(
+    assert "Traceback" not in run.stderr
+    return run.stderr
+
+
+def test_the_executable_ends_in_one_line_without_secrets(sftp, tmp_path):
+    sftp.put("bad/1.csv", b"a\nx\nx,y\n", LONG_AGO)
+    entry = {"name": "bad", "path": "bad/*", "format": "csv"}
+    config = {**sftp.settings, "private_key": sftp.private_key, "files": [entry]}
+    said = run_executable(config, tmp_path)
+    assert said.splitlines()[-1].endswith(
         "bad/1.csv:3: has 2 columns, and the header 1; correct the file and send it again, or "
         "change its entry bad in files"
     )
-    assert "Traceback" not in run.stderr
-    assert PASSWORD not in run.stderr
-    assert sftp.private_key.splitlines()[1] not in run.stderr
+    assert PASSWORD not in said
+    assert sftp.private_key.splitlines()[1] not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"password": "wrong"}, "are username and password or private_key right?"),
+        ({"host": None}, "None is not of type 'string' in config['host']"),
+    ],
+)
+def test_discovery_ends_in_one_line_too(sftp, tmp_path, changes, said):
+    config = {**sftp.settings, "files": FILES, **changes}
+    assert run_executable(config, tmp_path, "--discover").splitlines()[-1].endswith(said)
 
 
 BASE = {"host": "h", "username": "me", "password": "pw", "files": []}

@@ -25,6 +25,7 @@ import paramiko
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))
+sys.path.append(str(Path(__file__).parents[2] / "deploy/local"))
 
 from running import free_port, wait_until
 from sftp_files import FILES, LONG_AGO, drops
@@ -205,10 +206,9 @@ def main() -> None:
         for name, value in {**source.settings, "files": json.dumps(FILES)}.items():
             print(f"export TAP_SFTP_{name.upper()}={shlex.quote(str(value))}")
         print("# Ctrl-C stops it", flush=True)
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            print()
+        ends = {signal.SIGINT, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        signal.sigwait(ends)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ class TapSftp(Tap):
     name = "tap-sftp"
     package_name = "tap-sftp"
     config_jsonschema = SETTINGS
+    # So that the settings are validated before a discovery too, which logs in.
+    dynamic_catalog = True
 
     @cached_property
     def server(self) -> SftpServer:
@@ -43,9 +45,28 @@ class TapSftp(Tap):
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
-        """Run the tap; what stops it is told in one line, not in a traceback."""
-        try:
+        """Sync."""
+        with cls._one_line():
             super().invoke(**kwargs)
+
+    @classmethod
+    def cb_discover(cls, *args: Any) -> None:
+        """Discover."""
+        with cls._one_line():
+            super().cb_discover(*args)
+
+    @classmethod
+    def cb_test(cls, *args: Any) -> None:
+        """Test."""
+        with cls._one_line():
+            super().cb_test(*args)
+
+    @classmethod
+    @contextlib.contextmanager
+    def _one_line(cls) -> Iterator[None]:
+        """Tell what stops the tap in one line, not in a traceback."""
+        try:
+            yield
         except TapSftpError as error:
             cls.logger.critical("%s", error)
             sys.exit(1)
