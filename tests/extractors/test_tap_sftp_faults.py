@@ -132,6 +132,10 @@ def test_one_of_several_host_keys_is_enough(find, sftp):
     assert find(host_key=f"# old\n{OTHER_KEY}\n\n[127.0.0.1]:{sftp.port} {sftp.host_key}\n")
 
 
+def test_the_host_key_that_is_set_is_asked_for(find, sftp):
+    assert find(host_key=(sftp.home / "old_host_key.pub").read_text())
+
+
 def test_a_known_hosts_file_that_is_missing_is_told(find):
     said = refusal(find, host_key=None, known_hosts="/nowhere/known_hosts")
     assert said == "known_hosts: cannot read /nowhere/known_hosts: No such file or directory"

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import paramiko
 import pytest
@@ -41,6 +42,7 @@ CONFIG = """
 ListenAddress 127.0.0.1
 Port {port}
 HostKey {home}/host_key
+HostKey {home}/old_host_key
 PidFile none
 AuthorizedKeysFile {home}/client_key.pub
 AuthenticationMethods any
@@ -120,8 +122,8 @@ class SftpSource:
                 [SSHD, "-D", "-e", "-f", self.home / "sshd_config"],
                 stderr=log,
                 env={**os.environ, **wrapper},
-                user=_owner().pw_uid if os.geteuid() == 0 else None,
                 start_new_session=True,
+                **_as_owner(),
             )
         wait_until(self._answers, 60, "an answer of sshd")
 
@@ -148,6 +150,14 @@ def _owner() -> pwd.struct_passwd:
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 
 
+def _as_owner() -> dict[str, Any]:
+    """Return the options that make a process of root's the owner's."""
+    if os.geteuid() != 0:
+        return {}
+    owner = _owner()
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
 def missing() -> str:
     """Return what to install, or nothing."""
     wrapper = list(Path("/usr/lib").glob("*/libnss_wrapper.so"))
@@ -157,8 +167,9 @@ def missing() -> str:
 
 
 def _prepare(home: Path, port: int) -> None:
-    for name in ("host_key", "client_key"):
-        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home / name]
+    kinds = {"host_key": "ed25519", "old_host_key": "rsa", "client_key": "ed25519"}
+    for name, kind in kinds.items():
+        argv = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", home / name]
         subprocess.run(argv, check=True)
     owner = _owner()
     ids = f"{owner.pw_uid}:{owner.pw_gid}"
