@@ -367,7 +367,7 @@ def config_errors(**changes: object) -> list[str]:
         ({"start_date": "soon"}, "start_date must be like 2026-01-31 or 2026-01-31T00:00:00Z"),
         (
             {"private_key": "abc"},
-            "private_key cannot be read: it must be the text of a private key",
+            "private_key cannot be read: it must be the text of a key that",
         ),
         ({"files": FILES[:1] * 2}, "files: bookings is there twice; give each a name of its own"),
     ],

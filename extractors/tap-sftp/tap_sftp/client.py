@@ -184,8 +184,9 @@ def private_key(config: Mapping[str, Any]) -> paramiko.PKey | None:
         except (paramiko.SSHException, ValueError, IndexError):
             continue
     raise TapSftpError(
-        "private_key cannot be read: it must be the text of a private key of OpenSSH or PEM, "
-        "ed25519, ecdsa or rsa, and private_key_passphrase that which unlocks it"
+        "private_key cannot be read: it must be the text of a key that begins with BEGIN OPENSSH, "
+        "RSA or EC PRIVATE KEY (ssh-keygen -p makes others such), and private_key_passphrase that "
+        "which unlocks it"
     )
 
 

@@ -120,7 +120,7 @@ SETTINGS = th.PropertiesList(
         th.StringType,
         secret=True,
         title="Private key",
-        description="Text of a private key of that user, as OpenSSH or PEM has it",
+        description="Text of a private key of that user, as OpenSSH has it",
     ),
     th.Property(
         "private_key_passphrase",
