@@ -1,0 +1,1 @@
+"""Singer tap that reads files which others drop on an SFTP server."""
