@@ -140,6 +140,7 @@ def annotate(file: Path, image: str, launching: dict[str, str], environ: dict[st
 def test_the_taps_had_the_token_and_said_it(runs):
     for answer in (*runs.answers.values(), runs.log):
         assert answer.count("the token is ***") >= 4
+        assert "in BASE64: ***" in answer
     assert "no such token: ***" in runs.log
 
 
