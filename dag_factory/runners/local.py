@@ -23,6 +23,7 @@ from dag_factory.run_summary import RunSummary
 from dag_factory.runners.finish import finish_run
 from dag_factory.runners.private_files import private_files
 from dag_factory.runs import Prepare, PreparedRun, prepare_run
+from dag_factory.secret_keys import key_warnings
 from dag_factory.secret_values import origins, read_secrets
 from dag_factory.summary import LogEntry
 
@@ -103,9 +104,12 @@ class MeltanoOperator(BaseOperator):
         """
         if run.sensitive and not run.secrets and (Path(self.project_root) / ".env").is_file():
             self.log.info("Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set")
-        variables = read_secrets(run.secrets)
+        values = read_secrets(run.secrets)
+        variables = values.variables
         for line in origins(variables, environ):
             self.log.info(line)
+        for line in key_warnings(Path(self.project_root), values.keys):
+            self.log.warning(line)
         hidden = [*variables.values(), *filter(None, map(environ.get, run.sensitive))]
         for form in hidden_forms(hidden):
             mask_secret(form)

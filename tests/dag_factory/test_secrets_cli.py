@@ -51,6 +51,7 @@ def test_plan_lists_what_is_there_and_what_is_missing(run, secrets_manager):
         "    sensitive    token, auth.user\n"
         "    settings     url\n"
         "    other keys   more\n"
+        "    unread       more (correct it, or remove it)\n"
         "    jobs         j\n"
         "acme/dev/meltano/target-x  (missing: create it with `meltano-dags secrets push`)\n"
         "    plugin       target-x\n"
@@ -95,8 +96,22 @@ def test_plan_for_other_programs(run, secrets_manager):
         ],
         "lacking": ["auth.user"],
         "other_keys": ["more"],
+        "unread_keys": ["more"],
         "age_days": 0,
     }
+
+
+def test_a_misspelt_key_is_named_with_the_nearest_setting_and_fails_nothing(run, secrets_manager):
+    secrets_manager.put(f"{FOLDER}/tap-a", {**FULL, "tokn": CONTENT, "key": CONTENT})
+    code, out, _ = run("plan")
+    assert code == 0
+    assert "    unread       tokn (did you mean 'token'?)\n" in out
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert out.endswith(
+        f"ok     {FOLDER}/tap-a\n"
+        f"warn   {FOLDER}/tap-a: 'tokn' is no setting: did you mean 'token'?\n"
+    )
 
 
 def test_of_a_plugin_that_inherits_one_secret_is_enough(run, secrets_manager):

@@ -237,6 +237,13 @@ def test_a_variable_of_the_worker_goes_before_a_secret_and_the_log_says_so(
     assert "TAP_A_AUTH_USER is set where the task runs, and goes before its secret" in said()
 
 
+def test_a_misspelt_key_is_named_with_the_nearest_setting(secretive, secrets_manager, said):
+    secrets_manager.put(NAME, {"tokn": CONTENT})
+    execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    assert f"{NAME!r} is no setting of 'tap-a': did you mean 'token'?" in said()
+    assert CONTENT not in said()
+
+
 def test_a_secret_that_is_missing_fails_at_once_and_for_good(secretive, secrets_manager):
     with pytest.raises(AirflowFailException, match=f"^there is no secret '{NAME}' in eu-west-1"):
         execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
