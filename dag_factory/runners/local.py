@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ class MeltanoOperator(BaseOperator):
 
         Airflow masks them where it writes a log of its own; `airflow dags test` does not.
         """
-        if run.sensitive and not run.secrets and (Path(self.project_root) / ".env").is_file():
+        file = Path(self.project_root) / ".env"
+        if run.sensitive and not run.secrets and file.is_file():
             self.log.info("Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set")
         values = read_secrets(run.secrets)
         variables = values.variables
@@ -110,7 +112,8 @@ class MeltanoOperator(BaseOperator):
             self.log.info(line)
         for line in key_warnings(Path(self.project_root), values.keys):
             self.log.warning(line)
-        hidden = [*variables.values(), *filter(None, map(environ.get, run.sensitive))]
+        known = (map(each.get, run.sensitive) for each in (environ, _read_dotenv(file)))
+        hidden = [*variables.values(), *filter(None, chain(*known))]
         for form in hidden_forms(hidden):
             mask_secret(form)
         self._mask = make_mask(hidden)
@@ -139,6 +142,15 @@ class MeltanoOperator(BaseOperator):
         self._stopped = True
         if self._process is not None:
             self._process.stop()
+
+
+def _read_dotenv(file: Path) -> Mapping[str, str | None]:
+    """Return what Meltano finds in a `.env`, where the package that reads it is installed."""
+    try:
+        import dotenv  # noqa: PLC0415 - of an extra
+    except ImportError:
+        return {}
+    return dotenv.dotenv_values(file)
 
 
 def _find(name: str) -> str:

@@ -227,6 +227,17 @@ def test_no_log_shows_a_sensitive_variable_of_the_worker(secretive, monkeypatch,
     assert "tap-a: it is ***" in said()
 
 
+def test_no_log_shows_a_sensitive_variable_of_dotenv(secretive, secrets_manager, said):
+    secrets_manager.put(NAME, {})
+    (secretive / ".env").write_text(f"export TAP_A_TOKEN='{CONTENT}'  # of somebody\n")
+    write_script(secretive / "tap", f'echo "it is $TAP_A_TOKEN" >&2; {TELL_CONFIG}')
+    for secrets in ((), (SecretPlan((NAME,), of_plugin=True),)):
+        execute(secretive, sensitive=("TAP_A_TOKEN",), secrets=secrets)
+        assert told_config(secretive)["token"] == CONTENT
+    assert said().count("tap-a: it is ***") == 2
+    assert CONTENT not in said()
+
+
 def test_a_variable_of_the_worker_goes_before_a_secret_and_the_log_says_so(
     secretive, secrets_manager, monkeypatch, said
 ):
