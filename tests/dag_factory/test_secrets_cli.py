@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from running import free_port
+from running import CHECKOUT, free_port
 from secret_project import CONTENT, FOLDER, FULL, SECRETS_PLUGINS, job
 
 from dag_factory.cli import main
@@ -316,6 +316,27 @@ def test_a_secret_that_may_not_be_written_is_named(run, answers, monkeypatch):
     code, _, err = run("push", "--from-env", "--yes")
     assert code == 78
     assert f"the secret '{FOLDER}/tap-a' is not written: AWS refuses PutSecretValue" in err
+
+
+def test_the_policies_of_the_guide_allow_what_plan_and_push_do_and_no_more(
+    run, answers, monkeypatch
+):
+    def answer(asked):
+        is_put = "SecretId" in asked and "SecretString" in asked
+        answers.status = 400 if is_put else 200
+        found = [{"Name": each, "SecretString": "{}"} for each in asked.get("SecretIdList", ())]
+        other = {"__type": "ResourceNotFoundException"} if is_put else {"Versions": []}
+        return {"SecretValues": found, **other}
+
+    answers.body = answer
+    monkeypatch.setenv("TAP_A_TOKEN", CONTENT)
+    assert run("plan")[0] == 0
+    assert run("push", "--from-env", "--yes")[0] == 0
+    # A batch gives what GetSecretValue would.
+    done = {each.replace(".", ":") for each in answers.actions} | {"secretsmanager:GetSecretValue"}
+    guide = (CHECKOUT / "docs/secrets.md").read_text()
+    *_, pods, person = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    assert {*re.findall(r"secretsmanager:\w+(?=\")", pods + person)} == done
 
 
 @pytest.mark.parametrize(
