@@ -26,8 +26,8 @@ class SecretValues:
         keys: Those of plugins' secrets, by the names of the secrets.
     """
 
-    variables: dict[str, str] = field(default_factory=dict, repr=False)
-    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(repr=False)
+    keys: Mapping[str, tuple[str, ...]]
 
 
 def read_secrets(secrets: Sequence[SecretPlan]) -> SecretValues:
@@ -36,23 +36,23 @@ def read_secrets(secrets: Sequence[SecretPlan]) -> SecretValues:
     Raises:
         SecretsError: One cannot be read, or holds what is no variable.
     """
-    values = SecretValues()
     if not secrets:
-        return values
+        return SecretValues({}, {})
     names = [*dict.fromkeys(name for each in secrets for name in each.names)]
     try:
         fetched = fetch_secrets(names)
     except SecretsError as error:
         listed = ", ".join(map(repr, names))
         raise SecretsError(f"{error}; the task reads {listed}", may_pass=error.may_pass) from None
+    variables: dict[str, str] = {}
+    keys: dict[str, tuple[str, ...]] = {}
     wrong = [*_reasons(secrets, fetched)]
     for secret in secrets:
         for name in filter(fetched.texts.__contains__, secret.names):
             text = fetched.texts[name]
             try:
-                values.variables.update(secret_variables(name, text, of_plugin=secret.of_plugin))
-                if secret.of_plugin:
-                    values.keys[name] = tuple(secret_object(text))
+                variables |= secret_variables(name, text, of_plugin=secret.of_plugin)
+                keys |= {name: tuple(secret_object(text))} if secret.of_plugin else {}
             except ValueError as error:
                 key = "setting" if secret.of_plugin else "VARIABLE"
                 hint = f'write {{"{key}": "value"}} into it'
@@ -60,7 +60,7 @@ def read_secrets(secrets: Sequence[SecretPlan]) -> SecretValues:
     if wrong:
         reasons = "; ".join(reason for reason, _ in wrong)
         raise SecretsError(reasons, may_pass=all(may_pass for _, may_pass in wrong))
-    return values
+    return SecretValues(variables, keys)
 
 
 def origins(variables: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[str]:
