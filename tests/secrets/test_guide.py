@@ -81,7 +81,7 @@ def test_every_step_works_as_the_page_says(airflow, shell):
     for command, expected in commands(begin):
         assert_shown(shell.run(command), expected)
     with airflow.api() as api:
-        [run] = wait_until(
+        run, *_ = wait_until(
             lambda: api.get("dags/airflow_history/dagRuns").json()["dag_runs"], 120, "the run"
         )
         path = f"dags/airflow_history/dagRuns/{run['dag_run_id']}"
