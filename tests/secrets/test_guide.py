@@ -43,7 +43,11 @@ class Shell:
         assert self.process.stdout
         self.process.stdin.write(f"{command}\necho '<end>'\n")
         self.process.stdin.flush()
-        return "".join(iter(self.process.stdout.readline, "<end>\n"))
+        lines = []
+        while (line := self.process.stdout.readline()) != "<end>\n":
+            assert line, f"the shell has ended at: {command}"
+            lines.append(line)
+        return "".join(lines)
 
     def close(self) -> None:
         """End it, and what it has left in its group."""
