@@ -11,8 +11,6 @@ from running import CHECKOUT
 from dag_factory.errors import Code
 from dag_factory.options import OPTIONS
 from dag_factory.planner import read_plans
-from dag_factory.secret_names import kubernetes_name
-from dag_factory.secret_values import secret_variables
 from dag_factory.settings import Settings
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
@@ -102,17 +100,6 @@ def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
     assert problems == ()
     (rivers,) = [plan for plan in plans if plan.job == "rivers"]
     assert (rivers.crons, rivers.tasks[0].options.retries) == (("0 3 * * *",), 3)
-
-
-def test_the_external_secret_has_the_names_that_pods_and_meltano_look_for():
-    page = (CHECKOUT / "docs/secrets.md").read_text()
-    [text] = re.findall(r"```yaml\n(apiVersion: external-secrets.*?)```", page, re.DOTALL)
-    example = yaml.safe_load(text)
-    data = example["spec"]["data"]
-    [name] = {each["remoteRef"]["key"] for each in data}
-    values = json.dumps({each["remoteRef"]["property"]: "x" for each in data})
-    assert example["metadata"]["name"] == kubernetes_name(name)
-    assert [each["secretKey"] for each in data] == [*secret_variables(name, values, of_plugin=True)]
 
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
