@@ -8,7 +8,7 @@
 # make lint    the quick part of that
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
-# make bench   what reading a project and building its DAGs cost, beside the plain way
+# make bench   what reading a project and building its DAGs cost, beside the plain way; and secrets
 
 .PHONY: up down kube-up kube-down clean test test-faults lint lock screenshots bench install
 PORT ?= 8080
@@ -67,6 +67,7 @@ screenshots: install
 bench: install
 	@.venv/bin/python tests/bench/bench_reading.py
 	@.venv/bin/python tests/bench/bench_building.py
+	@.venv/bin/python tests/bench/bench_secrets.py
 
 install:
 	@deploy/local/install

@@ -28,6 +28,7 @@ from dag_factory.plugins import Plugin
 from dag_factory.processes import MeltanoProcess, find_command
 from dag_factory.project import Project, read_project
 from dag_factory.run_summary import RunSummary
+from dag_factory.secret_keys import key_warnings
 from dag_factory.secret_values import origins, read_secrets
 from dag_factory.summary import LogEntry
 
@@ -116,12 +117,15 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
         _show(LogEntry(logging.ERROR, None, reason))
         return RunSummary(os.EX_CONFIG, reason)
     try:
-        variables = read_secrets(_secrets(options))
+        values = read_secrets(_secrets(options))
     except SecretsError as error:
         _show(LogEntry(logging.ERROR, None, str(error)))
         return RunSummary(error.exit_code, str(error))
+    variables = values.variables
     for line in origins(variables, os.environ):
         _show(LogEntry(logging.INFO, None, line))
+    for line in key_warnings(root, values.keys):
+        _show(LogEntry(logging.WARNING, None, line))
     mask = make_mask([*variables.values(), *filter(None, map(os.environ.get, options.sensitive))])
     process = MeltanoProcess(
         [executable or "", *options.command[1:]],

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 _SHORTEST = 5
 _MASK = "***"
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def hidden_forms(values: Iterable[str]) -> frozenset[str]:
-    """Return the texts by which a log could show values: as they are, by lines, quoted.
+    """Return the texts by which a log could show values: as they are, by lines, quoted, in BASE64.
 
     Quoted is how an address has them, or JSON, or Python.
 
@@ -43,9 +45,23 @@ def _leaves(value: Any) -> Iterator[str]:
 def _forms(text: str) -> Iterator[str]:
     yield text
     yield from (each.strip() for each in text.splitlines())
-    yield from (quote(text), quote(text, safe=""), quote_plus(text))
+    content = text.encode(errors="surrogatepass")
+    yield from (quote(content), quote(content, safe=""), quote_plus(content))
     yield from (json.dumps(text, ensure_ascii=each)[1:-1] for each in (True, False))
     yield repr(text)[1:-1]
+    if len(text) >= _SHORTEST:
+        yield from _base64_forms(content)
+
+
+def _base64_forms(content: bytes) -> Iterator[str]:
+    """Yield what of BASE64 depends on a content alone, whatever stands before and after it.
+
+    So `user:password`, as HTTP has it, is found by the password. Three bytes are four characters.
+    """
+    for before in range(3):
+        encoded = b64encode(bytes(before) + content).decode()
+        own = encoded[-(-before * 4 // 3) : (before + len(content)) * 4 // 3]
+        yield from (own, own.translate(_URL_SAFE))
 
 
 def make_mask(values: Iterable[str]) -> Callable[[str], str]:

@@ -20,11 +20,13 @@ class Finding:
     Attributes:
         what: What was tried.
         wrong: What is wrong, and what to do; empty where it went well.
+        warnings: What may be wrong although a task starts.
         statement: What the policy of the role lacks.
     """
 
     what: str
     wrong: str = ""
+    warnings: tuple[str, ...] = ()
     statement: dict[str, Any] | None = None
 
 
@@ -42,7 +44,8 @@ def examine(needs: Sequence[SecretNeed]) -> Iterator[Finding]:
     try:
         fetched = fetch_secrets([each.name for each in needs])
     except SecretsError as error:
-        yield Finding(asked, str(error), _statement(error.lacks, "*") if error.lacks else None)
+        lacking = _statement(error.lacks, "*") if error.lacks else None
+        yield Finding(asked, str(error), statement=lacking)
     else:
         yield Finding(f"{asked} in {fetched.region}")
         yield from _secrets(needs, fetched, arn)
@@ -54,7 +57,8 @@ def _secrets(needs: Sequence[SecretNeed], fetched: Fetched, arn: str) -> Iterato
         lacking = None
         if report.state is State.DENIED:
             lacking = _of_secret(report.need.name, fetched, arn)
-        yield Finding(report.need.name, wrong, lacking)
+        warnings = (f"{key!r} is no setting: {hint}" for key, hint in report.unread_keys.items())
+        yield Finding(report.need.name, wrong, tuple(warnings), lacking)
 
 
 def _of_secret(name: str, fetched: Fetched, arn: str) -> dict[str, Any]:

@@ -9,10 +9,16 @@ from enum import StrEnum
 
 from dag_factory.errors import Problem
 from dag_factory.planner import read_all_plans
-from dag_factory.plugins import Plugin, Setting, env_var
+from dag_factory.plugins import Plugin, Setting
 from dag_factory.pod_values import AN_IMAGE
 from dag_factory.project import read_project
-from dag_factory.secret_names import legal_name
+from dag_factory.secret_keys import (
+    as_variable,
+    keys_in_use,
+    plugins_by_secret,
+    spellings,
+    unread_keys,
+)
 from dag_factory.secret_store import Fetched
 from dag_factory.secret_values import secret_object, secret_variables
 from dag_factory.settings import Settings
@@ -29,6 +35,7 @@ class SecretNeed:
         groups: The names of which one must exist: of a plugin that inherits, there are several.
         is_own: Whether a task runs its plugin, and not only one that inherits from it.
         from_aws: Whether a task reads it there; else an operator writes the Secret of Kubernetes.
+        in_use: The keys that something reads, as `keys_in_use` has them.
     """
 
     name: str
@@ -37,6 +44,7 @@ class SecretNeed:
     groups: tuple[tuple[str, ...], ...]
     is_own: bool
     from_aws: bool
+    in_use: frozenset[str] | None = None
 
     @property
     def short_name(self) -> str:
@@ -112,15 +120,11 @@ class SecretReport:
         known = {each for setting in self.need.settings for each in spellings(setting)}
         return tuple(each for each in self.keys if as_variable(each) not in known)
 
-
-def as_variable(key: str) -> str:
-    """Return how a variable of Meltano spells a setting, behind the name of the plugin."""
-    return env_var("", key)
-
-
-def spellings(setting: Setting) -> set[str]:
-    """Return how variables of Meltano may spell a setting."""
-    return {*map(as_variable, (setting.name, *setting.aliases))}
+    @property
+    def unread_keys(self) -> dict[str, str]:
+        """Its keys that nothing reads, each with what to do about it."""
+        plugin = self.need.plugin
+        return unread_keys(plugin, self.need.in_use, self.keys) if plugin else {}
 
 
 def read_needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], tuple[Problem, ...]]:
@@ -128,7 +132,7 @@ def read_needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], tuple[Proble
     # No secret depends on the image of pods, which only a deployment knows.
     plans, state, problems = read_all_plans(replace(settings, image=settings.image or AN_IMAGE))
     project, _ = read_project(settings.project_root)
-    plugins = {legal_name(each.name): each for each in reversed(project.plugins if project else ())}
+    plugins = plugins_by_secret(project)
     jobs: dict[str, dict[str, None]] = {}
     groups: dict[str, dict[tuple[str, ...], None]] = {}
     of_plugin: set[str] = set()
@@ -141,17 +145,19 @@ def read_needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], tuple[Proble
                     groups.setdefault(name, {})[secret.names] = None
                 of_plugin |= {*secret.names} if secret.of_plugin else set()
                 from_aws |= set() if task.options.given_secrets else {*secret.names}
-    needs = (
-        SecretNeed(
+    needs = []
+    for name in sorted(jobs):
+        plugin = plugins.get(name.rpartition("/")[2]) if name in of_plugin else None
+        need = SecretNeed(
             name=name,
-            plugin=plugins.get(name.rpartition("/")[2]) if name in of_plugin else None,
+            plugin=plugin,
             jobs=tuple(jobs[name]),
             groups=tuple(groups[name]),
             is_own=any(group[0] == name for group in groups[name]),
             from_aws=name in from_aws,
+            in_use=keys_in_use(project, plugin) if project and plugin else None,
         )
-        for name in sorted(jobs)
-    )
+        needs.append(need)
     return tuple(needs), problems
 
 

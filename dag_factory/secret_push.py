@@ -13,7 +13,8 @@ import yaml
 
 from dag_factory.errors import UsageError, guess
 from dag_factory.plugins import Setting
-from dag_factory.secret_needs import SecretNeed, SecretReport, State, as_variable, spellings
+from dag_factory.secret_keys import as_variable, spellings
+from dag_factory.secret_needs import SecretNeed, SecretReport, State
 from dag_factory.secret_values import secret_object, secret_variables
 from dag_factory.yaml12 import as_json_value, read_yaml_file
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from dag_factory.errors import SecretsError
@@ -16,17 +17,27 @@ from dag_factory.secret_store import Fetched, fetch_secrets
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def read_secrets(secrets: Sequence[SecretPlan]) -> dict[str, str]:
-    """Read the secrets of a task, anew each time.
+@dataclass(frozen=True)
+class SecretValues:
+    """What the secrets of a task hold.
 
-    Returns:
-        The variables that they hold, by the names from which Meltano reads them.
+    Attributes:
+        variables: By the names from which Meltano reads them.
+        keys: Those of plugins' secrets, by the names of the secrets.
+    """
+
+    variables: Mapping[str, str] = field(repr=False)
+    keys: Mapping[str, tuple[str, ...]]
+
+
+def read_secrets(secrets: Sequence[SecretPlan]) -> SecretValues:
+    """Read the secrets of a task, anew each time.
 
     Raises:
         SecretsError: One cannot be read, or holds what is no variable.
     """
     if not secrets:
-        return {}
+        return SecretValues({}, {})
     names = [*dict.fromkeys(name for each in secrets for name in each.names)]
     try:
         fetched = fetch_secrets(names)
@@ -34,12 +45,14 @@ def read_secrets(secrets: Sequence[SecretPlan]) -> dict[str, str]:
         listed = ", ".join(map(repr, names))
         raise SecretsError(f"{error}; the task reads {listed}", may_pass=error.may_pass) from None
     variables: dict[str, str] = {}
+    keys: dict[str, tuple[str, ...]] = {}
     wrong = [*_reasons(secrets, fetched)]
     for secret in secrets:
         for name in filter(fetched.texts.__contains__, secret.names):
             text = fetched.texts[name]
             try:
                 variables |= secret_variables(name, text, of_plugin=secret.of_plugin)
+                keys |= {name: tuple(secret_object(text))} if secret.of_plugin else {}
             except ValueError as error:
                 key = "setting" if secret.of_plugin else "VARIABLE"
                 hint = f'write {{"{key}": "value"}} into it'
@@ -47,7 +60,7 @@ def read_secrets(secrets: Sequence[SecretPlan]) -> dict[str, str]:
     if wrong:
         reasons = "; ".join(reason for reason, _ in wrong)
         raise SecretsError(reasons, may_pass=all(may_pass for _, may_pass in wrong))
-    return variables
+    return SecretValues(variables, keys)
 
 
 def origins(variables: Mapping[str, str], environ: Mapping[str, str]) -> Iterator[str]:

@@ -120,6 +120,7 @@ def _row(report: SecretReport, now: datetime) -> dict[str, Any]:
         ],
         "lacking": report.lacking,
         "other_keys": report.other_keys,
+        "unread_keys": [*report.unread_keys],
         "age_days": _age(report, now),
     }
 
@@ -135,6 +136,7 @@ def _lines(report: SecretReport, now: datetime) -> Iterator[str]:
     said = f"{state}: {report.hint}" if report.hint else state
     yield f"{need.name}  ({said})"
     age = _age(report, now)
+    unread = ", ".join(f"{key} ({hint})" for key, hint in report.unread_keys.items())
     open_settings = [each.name for each in report.held if not each.sensitive]
     listed = {
         "age": f"{age} day{'' if age == 1 else 's'}" if age is not None else "",
@@ -143,6 +145,7 @@ def _lines(report: SecretReport, now: datetime) -> Iterator[str]:
         "lacks": ", ".join(report.lacking),
         "settings": ", ".join(open_settings),
         "variables" if need.plugin is None else "other keys": ", ".join(report.other_keys),
+        "unread": colored(unread, "yellow") if unread else "",
         "jobs": ", ".join(need.jobs),
     }
     for what, text in listed.items():
@@ -315,6 +318,8 @@ def _doctor(_: argparse.Namespace, settings: Settings) -> int:
         good = good and not finding.wrong
         mark = colored("wrong", "red") if finding.wrong else "ok   "
         print(f"{mark}  {finding.what}{': ' * bool(finding.wrong)}{finding.wrong}")
+        for warning in finding.warnings:
+            print(f"{colored('warn ', 'yellow')}  {finding.what}: {warning}")
         if finding.statement and finding.statement not in statements:
             statements.append(finding.statement)
     if statements:

@@ -1,13 +1,10 @@
 """The guides in docs: what they show is written to files, and run.
 
-A line that begins with a file's name in backquotes and ends with a colon names the block below it.
-Blocks of `console` are commands and what they print. Those of `sh` are not run: they install, and
-here the plugins run in the environment of the tests.
+Blocks of `sh` are not run: they install, and here the plugins run in the environment of the tests.
 """
 
 import csv
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from guides import BLOCKS, assert_shown, commands
 from running import CHECKOUT, copy_checkout, free_port, query, wait_until
 from small_project import PLUGINS
 
 FROM_A_SCRIPT = (CHECKOUT / "docs/from-a-script.md").read_text()
 MOVING = (CHECKOUT / "docs/moving.md").read_text()
-BLOCKS = re.compile(r"(?:^`([\w./-]+)`[^\n]*:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STAND_IN = "tests/support/helpdesk.py"
 BIN = Path(sys.executable).parent
 
@@ -145,22 +142,3 @@ def test_the_dag_files_that_keep_the_history_give_the_ids_that_the_page_says(tmp
     assert bag.import_errors == {}
     kept, begun_anew = {"meltano_nightly_load", "meltano_weekly_once_too"}, {"meltano_old_old"}
     assert set(bag.dags) == kept | begun_anew | {"meltano_by_hand_by_hand", "meltano_state"}
-
-
-def commands(block):
-    """Return each command of a console with the lines that it prints."""
-    found = []
-    for line in block.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], []))
-        else:
-            found[-1][1].append(line)
-    return found
-
-
-def assert_shown(output, expected):
-    """Compare with what the page shows: `...` leaves out lines, or a part of one."""
-    lines = iter(re.sub(r"^\S+Z (?=\[)", "", line) for line in output.splitlines())
-    for shown in filter("...".__ne__, expected):
-        pattern = ".*".join(map(re.escape, shown.split("...")))
-        assert any(re.fullmatch(pattern, line) for line in lines), f"{shown}\nis not in\n{output}"

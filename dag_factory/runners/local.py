@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dag_factory.run_summary import RunSummary
 from dag_factory.runners.finish import finish_run
 from dag_factory.runners.private_files import private_files
 from dag_factory.runs import Prepare, PreparedRun, prepare_run
+from dag_factory.secret_keys import key_warnings
 from dag_factory.secret_values import origins, read_secrets
 from dag_factory.summary import LogEntry
 
@@ -101,12 +103,17 @@ class MeltanoOperator(BaseOperator):
 
         Airflow masks them where it writes a log of its own; `airflow dags test` does not.
         """
-        if run.sensitive and not run.secrets and (Path(self.project_root) / ".env").is_file():
+        file = Path(self.project_root) / ".env"
+        if run.sensitive and not run.secrets and file.is_file():
             self.log.info("Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set")
-        variables = read_secrets(run.secrets)
+        values = read_secrets(run.secrets)
+        variables = values.variables
         for line in origins(variables, environ):
             self.log.info(line)
-        hidden = [*variables.values(), *filter(None, map(environ.get, run.sensitive))]
+        for line in key_warnings(Path(self.project_root), values.keys):
+            self.log.warning(line)
+        known = (map(each.get, run.sensitive) for each in (environ, _read_dotenv(file)))
+        hidden = [*variables.values(), *filter(None, chain(*known))]
         for form in hidden_forms(hidden):
             mask_secret(form)
         self._mask = make_mask(hidden)
@@ -135,6 +142,15 @@ class MeltanoOperator(BaseOperator):
         self._stopped = True
         if self._process is not None:
             self._process.stop()
+
+
+def _read_dotenv(file: Path) -> Mapping[str, str | None]:
+    """Return what Meltano finds in a `.env`, where the package that reads it is installed."""
+    try:
+        import dotenv  # noqa: PLC0415 - of an extra
+    except ImportError:
+        return {}
+    return dotenv.dotenv_values(file)
 
 
 def _find(name: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ _REPEATS = 3
 _NOT_WRITTEN = (httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE)
 _SECRETS_BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
 _DEFAULT_ENVIRONMENT = "dev"
+_ABOUT_SECRETS = ("AWS_", "DAG_FACTORY_SECRETS_")
 
 
 class LocalError(Exception):
@@ -213,12 +215,30 @@ class LocalAirflow:
     def start(self, *names: str) -> None:
         """Start components, unless they run."""
         running = self.processes()
+        digests = self._record.get("variables") if running else self._digests
         for name in names:
             if name not in running:
                 running[name] = psutil.Process(self._airflow(name, COMPONENTS[name]).pid)
         processes = {name: (each.pid, each.create_time()) for name, each in running.items()}
-        record = {"url": self.url, "processes": processes}
+        record = {"url": self.url, "processes": processes, "variables": digests}
         write_private(self._record_file, json.dumps(record))
+
+    @property
+    def _digests(self) -> dict[str, str]:
+        """The variables that say where secrets are; some hold secrets themselves."""
+        return {
+            name: sha256(value.encode(errors="surrogateescape")).hexdigest()
+            for name, value in self.environ.items()
+            if name.startswith(_ABOUT_SECRETS)
+        }
+
+    def changed_variables(self) -> list[str]:
+        """Return which variables of AWS and of the secrets are not those that it was started with.
+
+        Airflow hands its environment on to tasks, and takes no other while it runs.
+        """
+        before, now = self._record.get("variables") or {}, self._digests
+        return sorted(name for name in before | now if before.get(name) != now.get(name))
 
     def _airflow(self, name: str, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
         with self.log_file(name).open("ab") as log:

@@ -86,7 +86,7 @@ def serve(airflow: LocalAirflow, port: int, cluster: KubeCluster, namespace: str
     if recorded().get("image", image) != image and airflow.stop():
         say("Airflow is stopped, to start with the new image.")
     note(image=image)
-    running = is_running(airflow, port)
+    running = is_running(airflow, port, "make kube-down")
     if not airflow.processes():
         airflow.configure(port)
     metadata = {"name": "meltano", "namespace": namespace}

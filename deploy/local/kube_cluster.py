@@ -158,20 +158,23 @@ class KubeCluster:
             "name a command that does, such as `minikube image load`"
         )
 
-    def build_image(self, name: str, tag: str, project: str = "meltano") -> None:
-        """Build an image of this checkout, and give it to the cluster.
+    def build_image(
+        self, name: str, tag: str, project: str = "meltano", checkout: Path = CHECKOUT
+    ) -> None:
+        """Build an image of a checkout, and give it to the cluster.
 
         Args:
             name: Of the folder in `images`.
             tag: The whole name of the image.
             project: The folder of the Meltano project in it.
+            checkout: This one by default.
 
         Raises:
             LocalError: It cannot be built, or the cluster does not take it.
         """
         load = self.image_loader
         builder = {"IMAGE_BUILDER": own_builder()} if self.is_ours else {}
-        run(CHECKOUT / "images/build", name, tag, project, **(builder | _given("IMAGE_BUILDER")))
+        run(checkout / "images/build", name, tag, project, **(builder | _given("IMAGE_BUILDER")))
         run(*load, tag)
 
 

@@ -88,13 +88,15 @@ def install_plugins(airflow: LocalAirflow) -> None:
     stamp.write_text(wanted)
 
 
-def is_running(airflow: LocalAirflow, port: int) -> bool:
-    """Return whether all of Airflow runs; say so, and where."""
+def is_running(airflow: LocalAirflow, port: int, stop: str) -> bool:
+    """Return whether all of Airflow runs; say so, and where, and what needs a `stop` first."""
     if len(airflow.processes()) < len(COMPONENTS) or airflow.unhealthy():
         return False
     say(f"Airflow is running at {airflow.url}")
     if not airflow.url.endswith(f":{port}"):
-        say(f"    to have it at port {port}, stop it first")
+        say(f"    to have it at port {port}, stop it first: {stop}")
+    if changed := airflow.changed_variables():
+        say(f"    to have it with this {', '.join(changed)}, stop it first: {stop}")
     return True
 
 
@@ -175,7 +177,7 @@ def up(airflow: LocalAirflow, port: int) -> None:
     """Show the whole point of the project on this machine."""
     plans = planned_dags(Settings(CHECKOUT / "meltano"))
     install_plugins(airflow)
-    if not is_running(airflow, port):
+    if not is_running(airflow, port, "make down"):
         if not airflow.processes():
             airflow.configure(port)
             airflow.write_dotenv()

@@ -2,15 +2,17 @@
 
 The projects are not part of this repository: they are looked for in `../shared/corpus`, each with
 what `meltano job list` and `meltano schedule list` printed in `.oracle/`. The end of the run says
-how many were compared.
+how many were compared. Passwords in them have been made `REDACTED`.
 """
 
 import json
+import re
 
 import pytest
 from running import CHECKOUT
 
 from dag_factory.errors import Code, Severity
+from dag_factory.hygiene import wrong_secrets
 from dag_factory.listing import meltano_listing
 from dag_factory.planner import plan_project
 from dag_factory.project import read_project
@@ -91,6 +93,37 @@ def test_a_public_project_is_listed_as_meltano_lists_it(root, said, compared):
             assert dumped(mine) == dumped(its)
     whole, part = compared
     compared[part if None in theirs.values() else whole] += 1
+
+
+@pytest.fixture(scope="module")
+def secrets():
+    """Where secrets stand in clear, in each project that can be read."""
+    if not PROJECTS:
+        pytest.skip("no ../shared/corpus with public Meltano projects")
+    read = {root.resolve(): read_project(root)[0] for root in PROJECTS}
+    return {
+        root: {(each.location.file, each.location.line) for each in wrong_secrets(project)}
+        for root, project in read.items()
+        if project
+    }
+
+
+def test_every_password_in_a_public_project_is_found(secrets):
+    missed = [
+        f"{file}:{number}"
+        for root, places in secrets.items()
+        for file in root.rglob("*.y*ml")
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if "REDACTED" in line.partition("#")[0] and (file, number) not in places
+    ]
+    assert missed == []
+
+
+def test_the_docs_tell_in_how_many_places_of_public_projects_secrets_are_found(secrets):
+    page = (CHECKOUT / "docs/problems.md").read_text()
+    [told] = re.findall(r"In (\d+) public projects, .* finds (\d+) secrets in (\d+)", page)
+    holding = [*filter(None, secrets.values())]
+    assert [*map(int, told)] == [len(secrets), sum(map(len, holding)), len(holding)]
 
 
 def anything(project):

@@ -368,6 +368,15 @@ def test_no_line_and_no_summary_shows_what_a_secret_holds(secretive, secrets_man
     assert CONTENT not in done.stdout + done.stderr
 
 
+def test_a_misspelt_key_is_a_warning_that_names_the_nearest_setting(secretive, secrets_manager):
+    secrets_manager.put(NAME, {"tokn": CONTENT})
+    done, _ = run(secretive, *SECRETS)
+    assert done.returncode == 0
+    warning = f"'tokn' in the secret {NAME!r} is no setting of 'tap-a': did you mean 'token'?"
+    assert f"WARNING: {warning}\n" in done.stdout
+    assert CONTENT not in done.stdout
+
+
 def test_no_line_shows_the_value_of_a_sensitive_variable(secretive):
     write(secretive / "tap", f"echo 'ValueError: {CONTENT} is no good' >&2; exit 1")
     done, summary = run(

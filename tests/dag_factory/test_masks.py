@@ -1,4 +1,5 @@
 import json
+from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -59,6 +60,31 @@ def test_a_value_that_python_has_to_quote_is_masked_however_it_is_written(form):
     masked = make_mask([value])(form(value))
     assert "***" in masked
     assert "rest" not in masked
+
+
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+@pytest.mark.parametrize("value", ["hunter2", "ÿ?>~é+/", KEY, '{"key": "deep\\"er"}'])
+def test_a_value_is_masked_in_base64_whatever_stands_around_it(value, encode):
+    mask = make_mask([value])
+    parts = json.loads(value).values() if value.startswith("{") else [value]
+    for part in parts:
+        for before in ("", "u", "us", "user:"):
+            for after in ("", "?", "??"):
+                text = encode(f"{before}{part}{after}".encode()).decode()
+                left = mask(text)
+                assert left.count("***") == 1
+                # What is left tells no byte of the value.
+                assert len(left) <= len(encode((before + after).encode())) + len("***") + 4
+
+
+def test_a_short_value_stays_in_base64_though_that_is_longer():
+    assert make_mask(["four"])("Zm91cg==") == "Zm91cg=="
+
+
+@pytest.mark.parametrize("value", ["hunter\udc80", '{"key": "hunter\\ud800"}'])
+def test_what_is_no_unicode_is_masked_as_it_is(value):
+    said = next(iter(json.loads(value).values())) if value.startswith("{") else value
+    assert make_mask([value])(f"it is {said}") == "it is ***"
 
 
 def test_what_is_json_is_masked_by_its_parts_but_not_by_its_flags():

@@ -1,9 +1,13 @@
 import json
+import re
 
 import pytest
+import yaml
+from running import CHECKOUT
 
 from dag_factory.planner import read_all_plans, read_plans
 from dag_factory.secret_names import kubernetes_name
+from dag_factory.secret_values import secret_variables
 from dag_factory.settings import Settings
 
 PLUGINS = """
@@ -97,3 +101,14 @@ def test_the_dag_of_the_state_has_those_of_the_top_level_and_the_environment(wri
 )
 def test_a_secret_of_kubernetes_has_a_name_that_kubernetes_takes(name, expected):
     assert kubernetes_name(name) == expected
+
+
+def test_the_external_secret_of_the_guide_has_the_names_that_pods_and_meltano_look_for():
+    guide = (CHECKOUT / "docs/secrets.md").read_text()
+    [text] = re.findall(r"```yaml\n(apiVersion: external-secrets.*?)```", guide, re.DOTALL)
+    example = yaml.safe_load(text)
+    data = example["spec"]["data"]
+    [name] = {each["remoteRef"]["key"] for each in data}
+    values = json.dumps({each["remoteRef"]["property"]: "x" for each in data})
+    assert example["metadata"]["name"] == kubernetes_name(name)
+    assert [each["secretKey"] for each in data] == [*secret_variables(name, values, of_plugin=True)]

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from running import free_port
+from running import CHECKOUT, free_port
 from secret_project import CONTENT, FOLDER, FULL, SECRETS_PLUGINS, job
 
 from dag_factory.cli import main
@@ -51,6 +51,7 @@ def test_plan_lists_what_is_there_and_what_is_missing(run, secrets_manager):
         "    sensitive    token, auth.user\n"
         "    settings     url\n"
         "    other keys   more\n"
+        "    unread       more (correct it, or remove it)\n"
         "    jobs         j\n"
         "acme/dev/meltano/target-x  (missing: create it with `meltano-dags secrets push`)\n"
         "    plugin       target-x\n"
@@ -95,8 +96,22 @@ def test_plan_for_other_programs(run, secrets_manager):
         ],
         "lacking": ["auth.user"],
         "other_keys": ["more"],
+        "unread_keys": ["more"],
         "age_days": 0,
     }
+
+
+def test_a_misspelt_key_is_named_with_the_nearest_setting_and_fails_nothing(run, secrets_manager):
+    secrets_manager.put(f"{FOLDER}/tap-a", {**FULL, "tokn": CONTENT, "key": CONTENT})
+    code, out, _ = run("plan")
+    assert code == 0
+    assert "    unread       tokn (did you mean 'token'?)\n" in out
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert out.endswith(
+        f"ok     {FOLDER}/tap-a\n"
+        f"warn   {FOLDER}/tap-a: 'tokn' is no setting: did you mean 'token'?\n"
+    )
 
 
 def test_of_a_plugin_that_inherits_one_secret_is_enough(run, secrets_manager):
@@ -301,6 +316,27 @@ def test_a_secret_that_may_not_be_written_is_named(run, answers, monkeypatch):
     code, _, err = run("push", "--from-env", "--yes")
     assert code == 78
     assert f"the secret '{FOLDER}/tap-a' is not written: AWS refuses PutSecretValue" in err
+
+
+def test_the_policies_of_the_guide_allow_what_plan_and_push_do_and_no_more(
+    run, answers, monkeypatch
+):
+    def answer(asked):
+        is_put = "SecretId" in asked and "SecretString" in asked
+        answers.status = 400 if is_put else 200
+        found = [{"Name": each, "SecretString": "{}"} for each in asked.get("SecretIdList", ())]
+        other = {"__type": "ResourceNotFoundException"} if is_put else {"Versions": []}
+        return {"SecretValues": found, **other}
+
+    answers.body = answer
+    monkeypatch.setenv("TAP_A_TOKEN", CONTENT)
+    assert run("plan")[0] == 0
+    assert run("push", "--from-env", "--yes")[0] == 0
+    # A batch gives what GetSecretValue would.
+    done = {each.replace(".", ":") for each in answers.actions} | {"secretsmanager:GetSecretValue"}
+    guide = (CHECKOUT / "docs/secrets.md").read_text()
+    *_, pods, person = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    assert {*re.findall(r"secretsmanager:\w+(?=\")", pods + person)} == done
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from airflow_server import LocalAirflow
+from running import free_port
 
 PREFIX = "DAG_FACTORY_SECRETS_PREFIX"
 
@@ -27,3 +28,21 @@ def test_with_a_prefix_airflow_asks_for_the_secrets_of_its_environment(
         "variables_prefix": f"acme/data/{environment}/airflow/variables",
         "config_prefix": None,
     }
+
+
+def test_it_knows_which_variables_are_not_those_that_it_was_started_with(tmp_path, monkeypatch):
+    monkeypatch.setenv(PREFIX, "acme")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    monkeypatch.setenv("AWS_PROFILE", "dev")
+    airflow = LocalAirflow(tmp_path)
+    airflow.configure(free_port())
+    airflow.start()
+    assert airflow.changed_variables() == []
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter3")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("OTHER", "x")
+    monkeypatch.delenv(PREFIX)
+    changed = ["AWS_DEFAULT_REGION", "AWS_SECRET_ACCESS_KEY", PREFIX]
+    assert LocalAirflow(tmp_path).changed_variables() == changed
+    assert "hunter2" not in "".join(file.read_text() for file in airflow.state.glob("*.json"))

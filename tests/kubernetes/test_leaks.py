@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from leaks import (
     check_mails,
     holding,
     holds,
+    image_files,
     marked_connection,
     tell,
     watch,
@@ -28,7 +30,7 @@ from leaks import (
 from mail_server import MailServer, serving_mail
 from platform_cli import start
 from ruamel.yaml import YAML
-from running import CHECKOUT, finished, free_port, wait_until
+from running import CHECKOUT, copy_checkout, finished, free_port, wait_until
 
 pytestmark = [
     pytest.mark.faults,
@@ -60,9 +62,15 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def image(cluster: Cluster) -> str:
-    """The image of the project."""
-    return cluster.image("meltano", str(PROJECT.relative_to(CHECKOUT)), "TEST_LEAKS_IMAGE")
+def image(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image of the project, whose checkout has the token where a developer would have it."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("source"))
+    project = PROJECT.relative_to(CHECKOUT)
+    for name in (".env", ".meltano/run/tap-a/tap.config.json"):
+        file = checkout / project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"TAP_A_TOKEN='{MARKER}'\n")
+    return cluster.image("meltano", str(project), "TEST_LEAKS_IMAGE", checkout)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +148,7 @@ def annotate(file: Path, image: str, launching: dict[str, str], environ: dict[st
 def test_the_taps_had_the_token_and_said_it(runs):
     for answer in (*runs.answers.values(), runs.log):
         assert answer.count("the token is ***") >= 4
+        assert "in BASE64: ***" in answer
     assert "no such token: ***" in runs.log
 
 
@@ -161,6 +170,20 @@ def test_airflow_tells_it_nowhere(runs):
     assert holding(runs.checkout, MARKER) == set()
     for answer in runs.answers.values():
         assert not holds(answer.encode(), MARKER)
+
+
+def test_no_layer_of_the_image_holds_it(cluster, image, tmp_path):
+    if not cluster.is_ours:
+        pytest.skip("the layers of an image that the cluster pulled are not at hand")
+    archive = tmp_path / "image.tar"
+    subprocess.run(["buildah", "push", "--quiet", image, f"docker-archive:{archive}"], check=True)
+    taps, leaks = [], []
+    for name, content in image_files(archive):
+        taps += [name] * (b"the token is" in content)
+        leaks += [name] * holds(content, MARKER)
+    archive.unlink()
+    assert [each.partition(":")[2] for each in taps] == [f"app/{PROJECT.relative_to(CHECKOUT)}/tap"]
+    assert leaks == []
 
 
 def test_no_mail_tells_it(runs):

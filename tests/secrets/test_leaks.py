@@ -106,6 +106,7 @@ def test_the_taps_had_the_token_and_said_it(runs):
     assert sha256(TOKEN.encode()).hexdigest() in received
     for answer in runs.answers.values():
         assert answer.count("the token is ***") >= 4
+        assert "in BASE64: ***" in answer
         assert "the configuration is {" in answer
     assert "no such token: ***" in [*runs.answers.values()][1]
 

@@ -103,11 +103,13 @@ class Answers:
         status: The HTTP status.
         body: What it answers, from what it is asked; STS speaks XML.
         asked: Each request, in their order.
+        actions: What IAM calls those to Secrets Manager.
     """
 
     status: int = 200
     body: Callable[[dict[str, Any]], dict[str, Any] | str] = dict
     asked: list[dict[str, Any]] = field(default_factory=list)
+    actions: set[str] = field(default_factory=set)
 
     def give(self, value: str) -> None:
         """Answer with this text for every secret."""
@@ -139,6 +141,8 @@ def answers(aws_environ: pytest.MonkeyPatch) -> Iterator[Answers]:
             text = self.rfile.read(int(self.headers["Content-Length"])).decode()
             asked = json.loads(text) if text.startswith("{") else dict(parse_qsl(text))
             told.asked.append(asked)
+            if target := self.headers.get("X-Amz-Target"):
+                told.actions.add(target)
             said = told.body(asked)
             body = (said if isinstance(said, str) else json.dumps(said)).encode()
             self.send_response(told.status)

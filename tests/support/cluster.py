@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -41,14 +42,21 @@ class Cluster(KubeCluster):
         finally:
             self.start()
 
-    def image(self, name: str, project: str = "meltano", variable: str | None = None) -> str:
-        """Build an image of this checkout, give it to the cluster, and return its name.
+    def image(
+        self,
+        name: str,
+        project: str = "meltano",
+        variable: str | None = None,
+        checkout: Path = CHECKOUT,
+    ) -> str:
+        """Build an image of a checkout, give it to the cluster, and return its name.
 
         Args:
             name: Of the folder in `images`.
             project: The folder of the Meltano project in it.
             variable: Which variable names one that the cluster can pull, to be taken instead;
                 default: `TEST_MELTANO_IMAGE` or `TEST_AIRFLOW_IMAGE`.
+            checkout: By default this one.
         """
         variable = variable or f"TEST_{name.upper()}_IMAGE"
         if given := os.environ.get(variable):
@@ -62,7 +70,7 @@ class Cluster(KubeCluster):
             )
         which = hashlib.sha256(f"{CHECKOUT}:{project}".encode()).hexdigest()[:8]
         tag = f"localhost/meltano-dag-factory/{name}:test-{which}"
-        self.build_image(name, tag, project)
+        self.build_image(name, tag, project, checkout)
         return tag
 
 

@@ -2,8 +2,9 @@
 
 import json
 import os
+import tarfile
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,25 @@ def holding(folder: Path, marker: str) -> set[str]:
         except FileNotFoundError:
             continue
     return found
+
+
+def image_files(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield what a saved image consists of: its configuration, and the files of its layers.
+
+    A file that a later layer removes is in an earlier one still.
+    """
+    with tarfile.open(archive) as image:
+        for saved in filter(tarfile.TarInfo.isfile, image):
+            content = image.extractfile(saved)
+            assert content
+            if not saved.name.endswith(".tar"):
+                yield saved.name, content.read()
+                continue
+            with tarfile.open(fileobj=content) as layer:
+                for file in filter(tarfile.TarInfo.isfile, layer):
+                    stream = layer.extractfile(file)
+                    assert stream
+                    yield f"{saved.name}:{file.name}", stream.read()
 
 
 def check_mails(server: MailServer) -> None:

@@ -227,6 +227,17 @@ def test_no_log_shows_a_sensitive_variable_of_the_worker(secretive, monkeypatch,
     assert "tap-a: it is ***" in said()
 
 
+def test_no_log_shows_a_sensitive_variable_of_dotenv(secretive, secrets_manager, said):
+    secrets_manager.put(NAME, {})
+    (secretive / ".env").write_text(f"export TAP_A_TOKEN='{CONTENT}'  # of somebody\n")
+    write_script(secretive / "tap", f'echo "it is $TAP_A_TOKEN" >&2; {TELL_CONFIG}')
+    for secrets in ((), (SecretPlan((NAME,), of_plugin=True),)):
+        execute(secretive, sensitive=("TAP_A_TOKEN",), secrets=secrets)
+        assert told_config(secretive)["token"] == CONTENT
+    assert said().count("tap-a: it is ***") == 2
+    assert CONTENT not in said()
+
+
 def test_a_variable_of_the_worker_goes_before_a_secret_and_the_log_says_so(
     secretive, secrets_manager, monkeypatch, said
 ):
@@ -235,6 +246,13 @@ def test_a_variable_of_the_worker_goes_before_a_secret_and_the_log_says_so(
     execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
     assert told_config(secretive)["auth"] == {"user": "of the worker"}
     assert "TAP_A_AUTH_USER is set where the task runs, and goes before its secret" in said()
+
+
+def test_a_misspelt_key_is_named_with_the_nearest_setting(secretive, secrets_manager, said):
+    secrets_manager.put(NAME, {"tokn": CONTENT})
+    execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    assert f"{NAME!r} is no setting of 'tap-a': did you mean 'token'?" in said()
+    assert CONTENT not in said()
 
 
 def test_a_secret_that_is_missing_fails_at_once_and_for_good(secretive, secrets_manager):

@@ -212,18 +212,43 @@ ODD = ["$(HOME)", "$$", "$", "$$(A)", "a$b", "$(", "été 🚀", "a b'\"\n\\", "
 ECHO = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
 
 
-def test_a_real_kubernetes_hands_on_words_and_variables_as_they_are(cluster, meltano_image):
-    values = {f"V{number}": text for number, text in enumerate(ODD)}
+def real_pod(image, run, task_secrets=(), **options):
+    """Return a pod that a cluster can run, which prints its words and its variables."""
     container = {"name": "base", "command": ["python", "-c", ECHO]}
     override = {"spec": {"securityContext": {"runAsUser": 65534}, "containers": [container]}}
-    options = TaskOptions(image=meltano_image, pod_override=override)
+    options = TaskOptions(image=image, runner="kubernetes", pod_override=override, **options)
+    task = replace(PLAN.tasks[0], secrets=task_secrets, options=options)
+    return pod_of_run(pod_template(PLAN, task), run)
+
+
+def printed(cluster, namespace, pod):
+    pod["metadata"]["name"] = "echo"
+    cluster.kubectl("-n", namespace, "create", "-f-", stdin=pod)
+    succeeded = "--for=jsonpath={.status.phase}=Succeeded"
+    cluster.kubectl("-n", namespace, "wait", "--timeout=120s", succeeded, "pod/echo")
+    return json.loads(cluster.kubectl("-n", namespace, "logs", "echo"))
+
+
+def test_a_real_kubernetes_hands_on_words_and_variables_as_they_are(cluster, meltano_image):
+    values = {f"V{number}": text for number, text in enumerate(ODD)}
     run = PreparedRun(("meltano", *ODD), values)
-    pod = pod_of_run(pod_template(PLAN, replace(PLAN.tasks[0], options=options)), run)
-    pod["metadata"]["name"] = "odd"
     with cluster.new_namespace() as namespace:
-        cluster.kubectl("-n", namespace, "create", "-f-", stdin=pod)
-        succeeded = "--for=jsonpath={.status.phase}=Succeeded"
-        cluster.kubectl("-n", namespace, "wait", "--timeout=120s", succeeded, "pod/odd")
-        given, environ = json.loads(cluster.kubectl("-n", namespace, "logs", "odd"))
+        given, environ = printed(cluster, namespace, real_pod(meltano_image, run))
     assert given == ["--patience=20", "--", *run.argv]
     assert {name: environ[name] for name in values} == values
+
+
+def test_a_real_kubernetes_gives_a_pod_the_secrets_that_an_operator_has_written(
+    cluster, meltano_image
+):
+    held = {"tap-a": "TAP_A_TOKEN", "target-x": "TARGET_X_PASSWORD", "shared-proxy": "HTTPS_PROXY"}
+    pod = real_pod(meltano_image, PreparedRun(("x",), {}), SECRETS, secrets=Secrets(mode="k8s"))
+    with cluster.new_namespace() as namespace:
+        for name, variable in held.items():
+            metadata = {"name": f"acme-prod-meltano-{name}", "namespace": namespace}
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+            cluster.apply(secret | {"stringData": {variable: f"of {name}"}})
+        _, environ = printed(cluster, namespace, pod)
+    assert {name: environ[name] for name in held.values()} == {
+        variable: f"of {name}" for name, variable in held.items()
+    }
