@@ -40,6 +40,7 @@ def add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentParse
     commands = parser.add_subparsers(dest="secrets_command", required=True, metavar="COMMAND")
     plan = commands.add_parser("plan", parents=[shared], help="list the secrets that are needed")
     plan.add_argument("--format", choices=["text", "json"], default="text")
+    plan.add_argument("--max-age", type=int, metavar="DAYS", help="fail where a value is older")
     plan.set_defaults(run_secrets=_plan)
     push = commands.add_parser("push", parents=[shared], help="put values into secrets")
     push.add_argument("name", nargs="?", help="of one secret, or its plugin (default: all)")
@@ -88,6 +89,7 @@ def _plan(arguments: argparse.Namespace, settings: Settings) -> int:
         unasked = error
         reports = [SecretReport(need, State.UNKNOWN) for need in needs]
     now = datetime.now(UTC)
+    old = [each for each in reports if _is_old(_age(each, now), arguments.max_age)]
     if arguments.format == "json":
         print(json.dumps([_row(each, now) for each in reports], indent=2))
     else:
@@ -97,7 +99,19 @@ def _plan(arguments: argparse.Namespace, settings: Settings) -> int:
     if unasked:
         print(f"meltano-dags: the states are not known: {unasked}", file=sys.stderr)
         return unasked.exit_code
-    return 0 if good and not any(each.state.is_wrong for each in reports) else _FAILED
+    for report in old:
+        print(_too_old(report, arguments.max_age), file=sys.stderr)
+    is_well = good and not old and not any(each.state.is_wrong for each in reports)
+    return 0 if is_well else _FAILED
+
+
+def _is_old(age: int | None, max_age: int | None) -> bool:
+    return age is not None and max_age is not None and age > max_age
+
+
+def _too_old(report: SecretReport, max_age: int) -> str:
+    hint = f"renew it at its source, then with `meltano-dags secrets push {report.need.short_name}`"
+    return f"{report.need.name} has a value that is older than {max_age} days: {hint}"
 
 
 def _row(report: SecretReport, now: datetime) -> dict[str, Any]:

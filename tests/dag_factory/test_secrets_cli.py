@@ -150,7 +150,10 @@ def test_secrets_of_kubernetes_are_not_looked_for_in_aws(run, answers):
     assert answers.asked == []
 
 
-def test_who_may_not_read_secrets_may_know_that_they_exist(run, answers):
+@pytest.fixture
+def since_42_days(answers):
+    """A secret that exists and may not be read, whose value has not changed for so long."""
+
     def answer(asked):
         if "SecretIdList" in asked:
             answers.status = 400
@@ -160,9 +163,24 @@ def test_who_may_not_read_secrets_may_know_that_they_exist(run, answers):
         return {"Versions": [{**version, "CreatedDate": time.time() - 86_400 * 42.5}]}
 
     answers.body = answer
+
+
+@pytest.mark.usefixtures("since_42_days")
+def test_who_may_not_read_secrets_may_know_that_they_exist(run):
     code, out, _ = run("plan")
     assert code == 0
     assert f"{FOLDER}/tap-a  (exists, but may not be read)\n    age          42 days\n" in out
+
+
+@pytest.mark.usefixtures("since_42_days")
+def test_a_value_that_is_older_than_it_may_be_fails_the_plan(run):
+    assert run("plan", "--max-age=42")[0] == 0
+    code, _, err = run("plan", "--max-age=41")
+    assert (code, err) == (
+        1,
+        f"{FOLDER}/tap-a has a value that is older than 41 days: renew it at its source, "
+        "then with `meltano-dags secrets push tap-a`\n",
+    )
 
 
 def test_what_may_not_even_be_known_is_denied(run, answers):
