@@ -176,10 +176,10 @@ def test_who_may_not_read_secrets_may_know_that_they_exist(run):
 def test_a_value_that_is_older_than_it_may_be_fails_the_plan(run):
     assert run("plan", "--max-age=42")[0] == 0
     code, _, err = run("plan", "--max-age=41")
-    assert (code, err) == (
-        1,
+    assert code == 1
+    assert err == (
         f"{FOLDER}/tap-a has a value that is older than 41 days: renew it at its source, "
-        "then with `meltano-dags secrets push tap-a`\n",
+        "then with `meltano-dags secrets push tap-a`\n"
     )
 
 
