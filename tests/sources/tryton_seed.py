@@ -9,14 +9,16 @@ import random
 import sys
 from datetime import date
 from decimal import Decimal
+from unittest.mock import patch
 
 import proteus
 from proteus import Model, Wizard
 from trytond.cli import admin
+from trytond.model import ModelStorage
 
 PARTIES = 12
 PRODUCTS = 8
-SALES = 12
+SALES = 6
 TODAY = date(2026, 3, 2)
 # What the README of tap-tryton asks for: read, and nothing else.
 READABLE = [
@@ -36,7 +38,9 @@ def create_database(config: str, database: str) -> None:
     """Do what the command trytond-admin does; its password comes from the environment."""
     what = ["--update", "sale", "--activate-dependencies", "--email", "a@example.com"]
     sys.argv = ["trytond-admin", "--config", config, "--database", database, *what]
-    admin.main()
+    # Half the time would go to checking data that come with the modules, as released.
+    with patch.object(ModelStorage, "_validate", classmethod(lambda *_, **__: None)):
+        admin.main()
 
 
 def set_up_accounting() -> None:
@@ -45,7 +49,7 @@ def set_up_accounting() -> None:
     from trytond.modules.account_invoice.tests import tools as invoice  # noqa: PLC0415
     from trytond.modules.company.tests import tools as company  # noqa: PLC0415
 
-    company.create_company(currency="eur")
+    company.create_company(currency="EUR")
     account.create_chart()
     year = account.create_fiscalyear(today=(date(2026, 1, 1), date(2026, 12, 31)))
     invoice.set_fiscalyear_invoice_sequences(year).click("create_period")
@@ -95,7 +99,7 @@ def create_products(chance: random.Random) -> list[Model]:
 
 
 def create_sales(chance: random.Random, parties: list[Model], products: list[Model]) -> None:
-    """Make sales in each state; those that are confirmed get an invoice."""
+    """Make drafts, quotations and sales; Tryton makes invoices of these, and the last is posted."""
     for number in range(SALES):
         sale = Model.get("sale.sale")(party=chance.choice(parties), sale_date=TODAY)
         sale.invoice_method = "order"
@@ -104,12 +108,12 @@ def create_sales(chance: random.Random, parties: list[Model], products: list[Mod
             line.product = product
             line.quantity = float(chance.randint(1, 9))
         sale.save()
-        for step in ["quote", "confirm", "process"][: number % 4]:
+        for step in ["quote", "confirm"][: number % 3]:
             sale.click(step)
     sale.reload()
-    for invoice in sale.invoices[:1]:
-        invoice.invoice_date = TODAY
-        invoice.click("post")
+    (invoice,) = sale.invoices
+    invoice.invoice_date = TODAY
+    invoice.click("post")
 
 
 def create_users() -> dict[str, str]:

@@ -78,9 +78,9 @@ class ProductsStream(TrytonStream):
     model = "product.product"
     stamped = ("", "template.")
     columns = (
-        Column("template_id", "template", INTEGER, "Id of the template, which variants share"),
+        Column("template_id", "template.id", INTEGER, "Id of the template, which variants share"),
         Column("code", "code", STRING, "Code of the variant, the template's before its own"),
-        Column("name", "template.name", STRING, "Name, in the language of the user of the key"),
+        Column("name", "template.name", STRING, "Name, in the default language of Tryton"),
         Column("type", "template.type", STRING, "goods, assets or service"),
         Column("is_consumable", "template.consumable", BOOLEAN, "Not counted in the stock"),
         Column("unit_symbol", "template.default_uom.symbol", STRING, "Symbol of its unit"),
@@ -96,7 +96,7 @@ class ListPricesStream(TrytonStream):
     name = "list_prices"
     model = "product.list_price"
     columns = (
-        Column("template_id", "template", INTEGER, "Id of the template it is the price of"),
+        Column("template_id", "template.id", INTEGER, "Id of the template it is the price of"),
         Column("product_id", "product", INTEGER, "Id of the variant, if the price is its own"),
         COMPANY,
         Column("list_price", "list_price", NUMBER, "Price of a unit, in the company's currency"),
