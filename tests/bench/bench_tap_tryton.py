@@ -19,7 +19,7 @@ from tap_tryton.streams import SaleLinesStream
 from tap_tryton.tap import TapTryton
 
 sys.path.append(str(Path(__file__).parents[1] / "sources"))
-from tryton_source import running_tryton  # noqa: E402 - beside the tests, not beside this file
+from tryton_source import running_tryton
 
 ROWS = 100_000
 PAGE = 500

@@ -164,7 +164,8 @@ def test_values_are_those_of_tryton(tryton, settings):
         lines = [line for line in read["sale_lines"].values() if line["sale_id"] == sale["id"]]
         assert sum(line["amount"] for line in lines) == row["untaxed_amount"]
     product = read["products"][1]
-    assert (product["name"], product["type"], product["is_active"]) == ("Product 0", "service", True)
+    assert (product["name"], product["type"]) == ("Product 0", "service")
+    assert product["is_active"] is True
     (price,) = [each for each in read["list_prices"].values() if each["template_id"] == 1]
     asked = tryton.search("product.template", [["id", "=", 1]], "list_price")[0]
     assert price["list_price"] == asked["list_price"] > 0
@@ -203,11 +204,10 @@ def test_a_batch_holds_the_same_rows(settings, tmp_path):
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with redirect_stdout(out):
         TapTryton(config={**settings, "batch_config": batches}).sync_all()
-    rows = {}
-    for file in tmp_path.glob("*sales-*.gz"):
-        lines = gzip.decompress(file.read_bytes()).splitlines()
-        rows |= {row["id"]: row for row in (json.loads(line, parse_float=Decimal) for line in lines)}
-    assert rows == Warehouse(settings, "sales").sync().tables["sales"]
+    (file,) = tmp_path.glob("*sales-*.gz")
+    lines = gzip.decompress(file.read_bytes()).splitlines()
+    rows = [json.loads(line, parse_float=Decimal) for line in lines]
+    assert rows == list(Warehouse(settings, "sales").sync().tables["sales"].values())
 
 
 # What changed since
@@ -247,10 +247,10 @@ def test_the_steps_of_a_sale_are_changes(tryton, warehouse):
         tryton.click("sale.sale", draft, step)
         assert sales.sync().tables["sales"][draft]["state"] == state
     assert sales.tables["sales"][draft]["number"]
-    lines = {number for number, row in sales.tables["sale_lines"].items() if row["sale_id"] == draft}
+    lines = [row for row in sales.tables["sale_lines"].values() if row["sale_id"] == draft]
     invoiced = {row["origin"] for row in sales.tables["invoice_lines"].values()}
     assert lines
-    assert {f"sale.line,{number}" for number in lines} <= invoiced
+    assert {f"sale.line,{row['id']}" for row in lines} <= invoiced
 
 
 def test_a_product_comes_again_when_its_template_changes(tryton, warehouse):

@@ -18,11 +18,7 @@ PARTY = {
     "id": 7,
     "name": "Customer",
     "active": True,
-    "create_date": {
-        "__class__": "datetime",
-        **{"year": 2026, "month": 11, "day": 27, "hour": 2, "minute": 15, "second": 39},
-        "microsecond": 524039,
-    },
+    "create_date": None,
     "write_date": None,
     "__name__": "party.party",
 }

@@ -12,7 +12,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 import proteus
-from proteus import Model, Wizard
+from proteus import Model
 from trytond.cli import admin
 from trytond.model import ModelStorage
 

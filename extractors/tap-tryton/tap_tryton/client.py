@@ -172,7 +172,7 @@ class TrytonStream(RESTStream):
             asked = "" if response is None else response.headers.get("Retry-After", "")
             error = yield min(int(asked), LONGEST_WAIT) if asked.isdigit() else wait
 
-    def get_replication_key_signpost(self, context: Context | None = None) -> None:  # noqa: ARG002
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Wait for the server to tell the time: the clock here may be another."""
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:

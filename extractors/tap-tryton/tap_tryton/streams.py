@@ -62,7 +62,7 @@ class AddressesStream(TrytonStream):
         Column("postal_code", "postal_code", STRING, "Postal code"),
         Column("city", "city", STRING, "City"),
         Column("subdivision_code", "subdivision.code", STRING, "ISO 3166-2 code, such as US-CA"),
-        Column("country_code", "country.code", STRING, "ISO 3166-1 code of the country, such as DE"),
+        Column("country_code", "country.code", STRING, "ISO 3166-1 code, such as DE"),
         ACTIVE,
     )
     schema = schema_of(columns)
@@ -114,7 +114,7 @@ class SalesStream(TrytonStream):
         Column("number", "number", STRING, "Number of the sale; null until it is quoted"),
         REFERENCE,
         Column("description", "description", STRING, "What it is about"),
-        Column("state", "state", STRING, "draft, quotation, confirmed, processing, done, cancelled"),
+        Column("state", "state", STRING, "draft, quotation, confirmed, ..., done, cancelled"),
         Column("quotation_date", "quotation_date", DATE, "When it was quoted"),
         Column("sale_date", "sale_date", DATE, "When it was sold; null before it is confirmed"),
         Column("party_id", "party", INTEGER, "Id of the customer (parties)"),
