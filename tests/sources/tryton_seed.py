@@ -16,9 +16,9 @@ from proteus import Model
 from trytond.cli import admin
 from trytond.model import ModelStorage
 
-PARTIES = 12
-PRODUCTS = 8
-SALES = 6
+PARTIES = 6
+PRODUCTS = 4
+SALES = 3
 TODAY = date(2026, 3, 2)
 # What the README of tap-tryton asks for: read, and nothing else.
 READABLE = [
