@@ -199,22 +199,26 @@ class TrytonStream(RESTStream):
         context: Context | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
         """Make a flat row of a record."""
-        stamps = [value_at(row, path) for path in self._stamps]
+        stamps = [self._value(row, path) for path in self._stamps]
         flat = {
             "id": row["id"],
             "created_at": stamps[0],
             "changed_at": max(filter(None, stamps), default=None),
         }
         for name, path, kind in self._wanted:
-            value = value_at(row, path)
-            if value is ABSENT:
-                raise FatalAPIError(
-                    f"{self.model} comes without {'.'.join(path)}, which the user of the key may "
-                    f"not read: give the right to, or deselect {self.name}.{name}"
-                )
+            value = self._value(row, path)
             # On SQLite, Tryton's true and false are numbers.
             flat[name] = bool(value) if kind is th.BooleanType and value is not None else value
         return flat
+
+    def _value(self, row: dict[str, Any], path: tuple[str, ...]) -> Any:
+        value = value_at(row, path)
+        if value is ABSENT:
+            raise FatalAPIError(
+                f"{self.model} comes without {'.'.join(path)}, which the user of the key may not "
+                f"read: give the right to, or deselect what {self.name} has from it"
+            )
+        return value
 
 
 class IdPaginator(BaseAPIPaginator[int | None]):
