@@ -57,6 +57,7 @@ lock: install
 	@$(LOCK) setup.cfg -c requirements.lock --extra airflow-image -o images/airflow/requirements.lock
 	@printf 'setuptools\nuv\n' | $(LOCK) - -c requirements.lock -o images/tools.lock
 	@echo playwright | $(LOCK) - -o docs/screenshots.lock
+	@printf 'proteus\ntrytond-sale\n' | $(LOCK) - -o tests/sources/tryton.lock
 	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
 
 screenshots: install

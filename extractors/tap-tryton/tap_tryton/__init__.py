@@ -1,0 +1,1 @@
+"""Singer tap that reads parties, products, sales and invoices from Tryton's REST API."""
