@@ -11,19 +11,21 @@ import secrets
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import trustme
-from ldap3 import NONE, SUBTREE, Connection, Server, Tls
+from ldap3 import MODIFY_REPLACE, NONE, SUBTREE, Connection, Server
+from ldap3.core.exceptions import LDAPNoSuchObjectResult
+from tap_ldap.directory import VerifiedTls
 
 BASE = "dc=example,dc=org"
 PEOPLE = f"ou=people,{BASE}"
@@ -33,6 +35,9 @@ READER = f"cn=reader,{BASE}"
 LIMITED = f"cn=limited,{BASE}"
 STAFF = 3000
 SIZE_LIMIT = 500
+# Controls: operational attributes may be written; referrals and faults are entries like others.
+RELAX = [("1.3.6.1.4.1.4203.666.5.12", True, None)]
+MANAGE = [("2.16.840.1.113730.3.4.2", True, None)]
 PACKAGES = "apt-get install slapd ldap-utils"
 _SLAPD = Path("/usr/sbin/slapd")
 _OWNER = "openldap"
@@ -103,24 +108,104 @@ class Directory:
     @contextmanager
     def administrator(self) -> Iterator[Connection]:
         """A connection that may change everything."""
-        tls = Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=self.ca_file)
+        tls = VerifiedTls(ca_certs_file=self.ca_file)
         server = Server("localhost", self.tls_port, use_ssl=True, tls=tls, get_info=NONE)
-        with Connection(server, ADMIN, self.password, raise_exceptions=True) as connection:
+        with Connection(
+            server, ADMIN, self.password, raise_exceptions=True, return_empty_attributes=False
+        ) as connection:
             yield connection
 
-    def entries(self, search_filter: str, *attributes: str) -> dict[str, dict[str, list[str]]]:
-        """Return what matches, by DN, read without the tap."""
-        with self.administrator() as connection:
-            connection.extend.standard.paged_search(
-                BASE, search_filter, SUBTREE, attributes=attributes, paged_size=400, generator=False
-            )
-            return {
-                entry["dn"]: {
-                    name: [value.decode() for value in values]
-                    for name, values in entry["raw_attributes"].items()
-                }
-                for entry in connection.response
-            }
+    @staticmethod
+    def read(
+        connection: Connection, base: str, search_filter: str, *attributes: str
+    ) -> Iterator[tuple[str, dict[str, list[bytes]]]]:
+        """Yield what matches, read without the tap."""
+        found = connection.extend.standard.paged_search(
+            base, search_filter, SUBTREE, attributes=attributes, controls=MANAGE, paged_size=400
+        )
+        return ((entry["dn"], entry["raw_attributes"]) for entry in found)
+
+
+class Place:
+    """A branch of the directory that a test has for itself, and what a person does in it.
+
+    Args:
+        directory: The running server.
+        admin: A connection that may change everything.
+    """
+
+    def __init__(self, directory: Directory, admin: Connection) -> None:
+        self.admin = admin
+        self.dn = f"ou={uuid4()},{BASE}"
+        self.settings = {**directory.settings, "base_dn": self.dn}
+        admin.add(self.dn, ["organizationalUnit"])
+
+    def person(self, uid: str, **attributes: object) -> str:
+        """Add a person, and return the DN."""
+        return self._add(f"uid={uid}", ["inetOrgPerson"], {"cn": uid, "sn": uid, **attributes})
+
+    def group(
+        self,
+        name: str,
+        members: list[str],
+        classes: tuple[str, ...] = ("groupOfNames",),
+        **attributes: object,
+    ) -> str:
+        """Add a group, and return its DN."""
+        if members:
+            attributes["member"] = members
+        return self._add(f"cn={name}", list(classes), attributes)
+
+    def referral(self, name: str, url: str) -> str:
+        """Add an entry that says: what you look for is there."""
+        classes = ["referral", "extensibleObject"]
+        return self._add(f"ou={name}", classes, {"ref": url}, MANAGE)
+
+    @contextmanager
+    def fault(self, code: int) -> Iterator[Callable[[], None]]:
+        """Have searches for people here end with an error, until the block or the given ends it."""
+        classes = ["person", "errAuxObject"]
+        dn = self._add("cn=fault", classes, {"sn": "fault", "errCode": code}, MANAGE)
+
+        def end() -> None:
+            with suppress(LDAPNoSuchObjectResult):
+                self.admin.delete(dn, controls=MANAGE)
+
+        try:
+            yield end
+        finally:
+            end()
+
+    @contextmanager
+    def unstamped(self) -> Iterator[None]:
+        """Have new entries get neither dates nor an entryUUID, as with `lastmod off`."""
+        self.admin.search("cn=config", "(olcSuffix=*)", attributes=["olcLastMod"])
+        database = self.admin.response[0]["dn"]
+        self.admin.modify(database, {"olcLastMod": [(MODIFY_REPLACE, ["FALSE"])]})
+        try:
+            yield
+        finally:
+            self.admin.modify(database, {"olcLastMod": [(MODIFY_REPLACE, ["TRUE"])]})
+
+    def clear(self) -> None:
+        """Remove the branch."""
+        found = [dn for dn, _ in Directory.read(self.admin, self.dn, "(objectClass=*)")]
+        for dn in sorted(found, key=len, reverse=True):
+            self.admin.delete(dn, controls=MANAGE)
+
+    def _add(self, name: str, classes: list[str], attributes: dict, controls: list = RELAX) -> str:
+        dn = f"{name},{self.dn}"
+        self.admin.add(dn, classes, attributes, controls=controls)
+        return dn
+
+
+@pytest.fixture
+def place(directory: Directory) -> Iterator[Place]:
+    """A branch of the directory for one test."""
+    with directory.administrator() as admin:
+        place = Place(directory, admin)
+        yield place
+        place.clear()
 
 
 def _entry(dn: str, classes: str, **attributes: str | int | list[str] | bytes) -> str:
@@ -144,15 +229,13 @@ def _company(password: str) -> Iterator[str]:
     """Yield everything that the server holds, the same each time but for the password."""
     chance = random.Random(20261127)  # noqa: S311
     first = ["Ada", "Björn", "Chloé", "Łukasz", "Nils", "Œdipe", "Søren", "Zoë"]
-    last = ["Åberg", "Ferrari", "Nguyễn", "O'Neill", "Smith, Jr.", "Yılmaz", "van Dijk", "王"]
+    last = ["Åberg", "Ferrari", "Nguyễn", "O'Neill", "Smith, Jr.", "Öztürk", "van Dijk", "王"]
     yield _entry(BASE, "dcObject organization", dc="example", o="Example")
     yield _entry(PEOPLE, "organizationalUnit", ou="people")
     yield _entry(GROUPS, "organizationalUnit", ou="groups")
     for dn in (READER, LIMITED):
         name = dn.partition(",")[0].removeprefix("cn=")
-        yield _entry(
-            dn, "organizationalRole simpleSecurityObject", cn=name, userPassword=password
-        )
+        yield _entry(dn, "organizationalRole simpleSecurityObject", cn=name, userPassword=password)
     for number in range(STAFF):
         given, family = chance.choice(first), chance.choice(last)
         yield _entry(
@@ -181,11 +264,13 @@ def _company(password: str) -> Iterator[str]:
         )
     teams = [f"cn=team{number},{GROUPS}" for number in range(3)]
     yield _entry(f"cn=department,{GROUPS}", names, cn="department", member=[*teams, everyone[7]])
+    yield _entry(f"cn=board,{GROUPS}", "groupOfUniqueNames", cn="board", uniqueMember=everyone[:5])
     yield _entry(
-        f"cn=board,{GROUPS}", "groupOfUniqueNames", cn="board", uniqueMember=everyone[:5]
-    )
-    yield _entry(
-        f"cn=staff,{GROUPS}", "posixGroup", cn="staff", gidNumber=500, memberUid=["p00001", "p00002"]
+        f"cn=staff,{GROUPS}",
+        "posixGroup",
+        cn="staff",
+        gidNumber=500,
+        memberUid=["p00001", "p00002"],
     )
 
 

@@ -88,5 +88,3 @@ class EntryStream(Stream):
         name, end = ("whenChanged", ".0Z") if windows else ("modifyTimestamp", "Z")
         stamp = f"{since.astimezone(UTC):%Y%m%d%H%M%S}{end}"
         return f"(|({name}>={stamp})(!({name}=*)))"
-
-

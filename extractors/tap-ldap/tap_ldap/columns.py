@@ -60,9 +60,7 @@ MODIFIED_AT = Column(
     th.DateTimeType,
     moment,
 )
-OBJECT_CLASSES = Column(
-    "object_classes", ("objectClass",), "Classes of the entry", STRINGS, texts
-)
+OBJECT_CLASSES = Column("object_classes", ("objectClass",), "Classes of the entry", STRINGS, texts)
 DN = th.Property("dn", th.StringType, description="Where the entry is now")
 READ_AT = th.Property(
     "read_at",

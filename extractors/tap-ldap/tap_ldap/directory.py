@@ -19,7 +19,7 @@ from ldap3.core.exceptions import LDAPException, LDAPOperationResult
 from ldap3.core.results import RESULT_SUCCESS
 from ldap3.protocol.rfc4512 import AttributeTypeInfo
 
-from tap_ldap.faults import DirectoryError, explain, is_passing
+from tap_ldap.faults import DirectoryError, UntrustedError, explain, is_passing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,12 +57,15 @@ class VerifiedTls(Tls):
     ldap3's own check of the name knows no IP addresses from Python 3.12 on.
     """
 
-    def wrap_socket(self, connection: Connection, do_handshake: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+    def wrap_socket(self, connection: Connection, do_handshake: bool = False) -> None:  # noqa: ARG002
         """Begin TLS on the connection's socket."""
         context = ssl.create_default_context(cafile=self.ca_certs_file)
-        connection.socket = context.wrap_socket(
-            connection.socket, server_hostname=connection.server.host
-        )
+        try:
+            connection.socket = context.wrap_socket(
+                connection.socket, server_hostname=connection.server.host
+            )
+        except ssl.SSLCertVerificationError as error:
+            raise UntrustedError(f"certificate refused, {error.verify_message}") from error
 
 
 class Directory:
@@ -96,9 +99,7 @@ class Directory:
             raise DirectoryError(
                 f"setting attributes: the directory's schema has no {', '.join(unknown)}"
             )
-        return {
-            name for name in names if name in known and known[name].syntax in _BINARY_SYNTAXES
-        }
+        return {name for name in names if name in known and known[name].syntax in _BINARY_SYNTAXES}
 
     def search(
         self, base: str, search_filter: str, attributes: Sequence[str], scope: str = SUBTREE
@@ -167,8 +168,8 @@ class Directory:
             connection.start_tls(read_server_info=False)
         except LDAPOperationResult as error:
             raise DirectoryError(
-                f"{self._config['url']} offers no StartTLS: set url to ldaps://..., or start_tls to "
-                "false if passwords may cross the network in the clear"
+                f"{self._config['url']} offers no StartTLS: set url to ldaps://..., or start_tls "
+                "to false if passwords may cross the network in the clear"
             ) from error
 
     def _pages(
@@ -193,10 +194,13 @@ class Directory:
             )
             for entry in connection.response:
                 if entry["type"] == "searchResEntry":
-                    yield entry["dn"], {
-                        name.lower().removesuffix(";binary"): values
-                        for name, values in entry["raw_attributes"].items()
-                    }
+                    yield (
+                        entry["dn"],
+                        {
+                            name.lower().removesuffix(";binary"): values
+                            for name, values in entry["raw_attributes"].items()
+                        },
+                    )
             # ldap3 raises no exception for these; without the check, rows would be missing.
             result = connection.result
             if result["result"] != RESULT_SUCCESS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 
 from ldap3.core import results
@@ -47,6 +46,10 @@ class DirectoryError(Exception):
     """The sync cannot go on; the message is one line for whoever runs it."""
 
 
+class UntrustedError(Exception):
+    """The server's certificate is not one that we trust, or is for another host."""
+
+
 def is_passing(error: Exception) -> bool:
     """Return whether another try may help: the server is busy, away, or hung up."""
     if _untrusted(error):
@@ -78,7 +81,7 @@ def explain(error: Exception) -> str:
 
 
 def _untrusted(error: Exception) -> bool:
-    return any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error))
+    return any(isinstance(each, UntrustedError) for each in _causes(error))
 
 
 def _causes(error: Exception) -> Iterator[Exception]:

@@ -23,7 +23,7 @@ from tap_ldap.columns import (
     Column,
     schema_of,
 )
-from tap_ldap.values import base64s, number, text, texts
+from tap_ldap.values import base64s, number, texts
 
 if TYPE_CHECKING:
     from tap_ldap.tap import TapLDAP
@@ -38,11 +38,16 @@ class NamedEntryStream(EntryStream):
     own_columns: tuple[Column, ...]
 
     def __init__(self, tap: TapLDAP) -> None:
-        more = [
-            Column(name, (name,), f"All values of {name}", STRINGS, texts)
-            for name in tap.config["attributes"]
-        ]
-        self.columns = (*self.own_columns, *more)
+        own = {each.name for each in self.own_columns} | {DN.name, READ_AT.name}
+        more = {name.lower(): name for name in tap.config["attributes"]}
+        self.columns = (
+            *self.own_columns,
+            *(
+                Column(name, (name,), f"All values of {name}", STRINGS, texts)
+                for lower, name in more.items()
+                if lower not in own
+            ),
+        )
         super().__init__(tap, schema=schema_of(self.columns, self.primary_keys, DN, READ_AT))
 
     def wanted_columns(self) -> list[Column]:
@@ -77,11 +82,15 @@ class PeopleStream(NamedEntryStream):
         Column("department", ("departmentNumber", "department"), "Department"),
         Column("organization", ("o", "company"), "Organization or company"),
         Column("location", ("l",), "Town"),
-        Column("employee_number", ("employeeNumber", "employeeID"), "Number in the personnel files"),
+        Column(
+            "employee_number", ("employeeNumber", "employeeID"), "Number in the personnel files"
+        ),
         Column("employee_type", ("employeeType",), "Kind of employment"),
         Column("manager", ("manager",), "DN of the manager"),
         Column("uid_number", ("uidNumber",), "Unix number", th.IntegerType, number),
-        Column("gid_number", ("gidNumber",), "Number of the Unix main group", th.IntegerType, number),
+        Column(
+            "gid_number", ("gidNumber",), "Number of the Unix main group", th.IntegerType, number
+        ),
         OBJECT_CLASSES,
         CREATED_AT,
         MODIFIED_AT,
