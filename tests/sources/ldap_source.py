@@ -225,7 +225,7 @@ def person_dn(number: int) -> str:
     return f"uid=p{number:05},{PEOPLE}"
 
 
-def _company(password: str) -> Iterator[str]:
+def _company(password: str, staff: int) -> Iterator[str]:
     """Yield everything that the server holds, the same each time but for the password."""
     chance = random.Random(20261127)  # noqa: S311
     first = ["Ada", "Björn", "Chloé", "Łukasz", "Nils", "Œdipe", "Søren", "Zoë"]
@@ -236,7 +236,7 @@ def _company(password: str) -> Iterator[str]:
     for dn in (READER, LIMITED):
         name = dn.partition(",")[0].removeprefix("cn=")
         yield _entry(dn, "organizationalRole simpleSecurityObject", cn=name, userPassword=password)
-    for number in range(STAFF):
+    for number in range(staff):
         given, family = chance.choice(first), chance.choice(last)
         yield _entry(
             person_dn(number),
@@ -254,7 +254,7 @@ def _company(password: str) -> Iterator[str]:
             jpegPhoto=b"\xff\xd8\xff" + chance.randbytes(8),
             userPassword=f"hash-of-{password}",
         )
-    everyone = [person_dn(number) for number in range(STAFF)]
+    everyone = [person_dn(number) for number in range(staff)]
     names = "groupOfNames"
     yield _entry(f"cn=everyone,{GROUPS}", names, cn="everyone", member=everyone)
     for number in range(40):
@@ -303,7 +303,7 @@ def _await(port: int, server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running_directory(*, tls: bool = True) -> Iterator[Directory]:
+def running_directory(*, tls: bool = True, staff: int = STAFF) -> Iterator[Directory]:
     """Run a server in a folder of its own; without TLS it has nothing in it."""
     with tempfile.TemporaryDirectory(prefix="ldap-") as name:
         directory = Directory(Path(name), _free_port(), _free_port(), secrets.token_urlsafe(16))
@@ -317,7 +317,7 @@ def running_directory(*, tls: bool = True) -> Iterator[Directory]:
             try:
                 _await(directory.port, server)
                 if tls:
-                    _pour(directory, _company(directory.password))
+                    _pour(directory, _company(directory.password, staff))
                 yield directory
             finally:
                 server.terminate()

@@ -19,6 +19,7 @@ from ldap3.core.exceptions import LDAPException, LDAPOperationResult
 from ldap3.core.results import RESULT_SUCCESS
 from ldap3.protocol.rfc4512 import AttributeTypeInfo
 
+from tap_ldap.decoding import leave_values_alone
 from tap_ldap.faults import DirectoryError, UntrustedError, explain, is_passing
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ class Directory:
             return_empty_attributes=False,
         )
         connection.strategy.socket_size = READ_AT_ONCE
+        leave_values_alone(connection)
         try:
             connection.open(read_server_info=False)
             if self._config["start_tls"] and not secure:
