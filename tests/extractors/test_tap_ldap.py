@@ -79,7 +79,8 @@ def sql(title: str) -> str:
 
 
 def current(warehouse: Warehouse) -> set[tuple[str, str]]:
-    return set(warehouse.query(sql("The members of today") + "FROM members"))
+    queries = sql("The members of today"), "SELECT group_name, member FROM members"
+    return set(warehouse.query("".join(queries)))
 
 
 # Everything
