@@ -38,7 +38,8 @@ class Portions(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         while request := self.request.recv(65536):
             start = 2 + (request[1] & 0x7F if request[1] & 0x80 else 0)
-            number, operation = request[start : start + 3], request[start + 3]
+            end = start + 2 + request[start + 1]
+            number, operation = request[start:end], request[end]
             if operation == BIND:
                 answers = [ber(BIND_ANSWER, SUCCESS)]
             elif operation == SEARCH:
