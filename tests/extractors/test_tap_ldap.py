@@ -16,7 +16,8 @@ from urllib.request import url2pathname
 
 import pytest
 from ldap3 import MODIFY_ADD, MODIFY_DELETE, MODIFY_REPLACE, Connection
-from ldap_source import PEOPLE, SIZE_LIMIT, STAFF, Directory, Place
+from ldap_place import Place
+from ldap_source import PEOPLE, SIZE_LIMIT, STAFF, Directory
 from ldap_tap import Warehouse, records, sync
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from singer_sdk.testing.runners import TapTestRunner
@@ -42,8 +43,8 @@ class TestStandard(StandardTests):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def runner(cls, directory: Directory) -> TapTestRunner:
-        runner = TapTestRunner(TapLDAP, config=directory.settings, suite_config=SUITE)
+    def runner(cls, ldap_directory: Directory) -> TapTestRunner:
+        runner = TapTestRunner(TapLDAP, config=ldap_directory.settings, suite_config=SUITE)
         runner.sync_all()
         return runner
 
@@ -86,15 +87,15 @@ def current(warehouse: Warehouse) -> set[tuple[str, str]]:
 # Everything
 
 
-def test_all_people_are_read_though_the_server_gives_few_at_once(directory: Directory):
+def test_all_people_are_read_though_the_server_gives_few_at_once(ldap_directory: Directory):
     names = ("entryUUID", "cn", "mail", "employeeNumber", "jpegPhoto", "homeDirectory")
     expected = {}
-    with directory.administrator() as connection:
-        for dn, found in directory.read(connection, PEOPLE, "(uid=*)", *names):
+    with ldap_directory.administrator() as connection:
+        for dn, found in ldap_directory.read(connection, PEOPLE, "(uid=*)", *names):
             expected[found["entryUUID"][0].decode()] = dn, found
     assert len(expected) == STAFF > SIZE_LIMIT
 
-    settings = {**directory.settings, "attributes": ["jpegPhoto", "homeDirectory"]}
+    settings = {**ldap_directory.settings, "attributes": ["jpegPhoto", "homeDirectory"]}
     messages = sync(settings, only="people")
     people = {row["id"]: row for row in records(messages, "people")}
     assert people.keys() == expected.keys()
@@ -109,17 +110,17 @@ def test_all_people_are_read_though_the_server_gives_few_at_once(directory: Dire
     assert "hash-of-" not in json.dumps(messages)
 
 
-def test_all_members_are_read_in_whichever_attribute_they_stand(directory: Directory):
+def test_all_members_are_read_in_whichever_attribute_they_stand(ldap_directory: Directory):
     expected = set()
-    with directory.administrator() as connection:
+    with ldap_directory.administrator() as connection:
         for attribute in ("member", "uniqueMember", "memberUid"):
             filter_ = f"({attribute}=*)"
-            for _, found in directory.read(
+            for _, found in ldap_directory.read(
                 connection, PEOPLE.partition(",")[2], filter_, "entryUUID", attribute
             ):
                 group = found["entryUUID"][0].decode()
                 expected |= {(group, value.decode(), attribute) for value in found[attribute]}
-    rows = records(sync(directory.settings, only="memberships"), "memberships")
+    rows = records(sync(ldap_directory.settings, only="memberships"), "memberships")
     assert {(row["group_id"], row["member"], row["attribute"]) for row in rows} == expected
     assert len(rows) == len(expected) > STAFF
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from ldap_source import BASE, LIMITED, SIZE_LIMIT, Directory, Place, running_directory
+from ldap_place import Place
+from ldap_source import BASE, LIMITED, SIZE_LIMIT, Directory, running_directory
 from ldap_tap import records, sync
 from singer_sdk.exceptions import ConfigValidationError
 from tap_ldap.faults import DirectoryError
@@ -125,17 +126,17 @@ def test_an_attribute_that_the_directory_does_not_know_is_told(place: Place):
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_ldaps_and_start_tls_read_the_same(directory: Directory, place: Place, host: str):
+def test_ldaps_and_start_tls_read_the_same(ldap_directory: Directory, place: Place, host: str):
     place.person("ada")
-    ldaps = {**place.settings, "url": f"ldaps://{host}:{directory.tls_port}"}
-    start_tls = {**place.settings, "url": f"ldap://{host}:{directory.port}/"}
+    ldaps = {**place.settings, "url": f"ldaps://{host}:{ldap_directory.tls_port}"}
+    start_tls = {**place.settings, "url": f"ldap://{host}:{ldap_directory.port}/"}
     for settings in (ldaps, start_tls):
         assert len(records(sync(settings, only="people"), "people")) == 1
 
 
-def test_a_certificate_of_nobody_we_trust_is_refused(directory: Directory, waits: list):
-    settings = {name: value for name, value in directory.settings.items() if name != "ca_file"}
-    for url in (settings["url"], f"ldaps://localhost:{directory.tls_port}"):
+def test_a_certificate_of_nobody_we_trust_is_refused(ldap_directory: Directory, waits: list):
+    settings = {name: value for name, value in ldap_directory.settings.items() if name != "ca_file"}
+    for url in (settings["url"], f"ldaps://localhost:{ldap_directory.tls_port}"):
         line = failure({**settings, "url": url})
         assert line.startswith(f"{url}: ")
         assert "certificate refused, " in line
@@ -143,24 +144,24 @@ def test_a_certificate_of_nobody_we_trust_is_refused(directory: Directory, waits
     assert waits == []
 
 
-def test_a_certificate_of_another_host_is_refused(directory: Directory, waits: list):
-    url = f"ldaps://127.0.0.2:{directory.tls_port}"
-    line = failure({**directory.settings, "url": url})
+def test_a_certificate_of_another_host_is_refused(ldap_directory: Directory, waits: list):
+    url = f"ldaps://127.0.0.2:{ldap_directory.tls_port}"
+    line = failure({**ldap_directory.settings, "url": url})
     assert "certificate is not valid for '127.0.0.2'" in line
     assert "url to a name that its certificate has" in line
     assert waits == []
 
 
-def test_a_password_in_the_clear_that_the_directory_refuses(directory: Directory):
-    line = failure({**directory.settings, "start_tls": False})
+def test_a_password_in_the_clear_that_the_directory_refuses(ldap_directory: Directory):
+    line = failure({**ldap_directory.settings, "start_tls": False})
     assert "answered confidentialityRequired" in line
     assert "set url to ldaps://... or start_tls to true" in line
 
 
-def test_a_directory_without_tls_says_so_before_the_password_is_sent(directory: Directory):
+def test_a_directory_without_tls_says_so_before_the_password_is_sent(ldap_directory: Directory):
     with running_directory(tls=False) as bare:
         url = f"ldap://localhost:{bare.port}"
-        line = failure({**directory.settings, "url": url})
+        line = failure({**ldap_directory.settings, "url": url})
         assert line.startswith(f"{url} offers no StartTLS: set url to ldaps://")
         plain = {**bare.settings, "start_tls": False}
         assert "invalidCredentials" in failure(plain)
@@ -169,24 +170,24 @@ def test_a_directory_without_tls_says_so_before_the_password_is_sent(directory: 
 # Rights and limits
 
 
-def test_a_wrong_password_says_so(directory: Directory, waits: list):
-    line = failure({**directory.settings, "password": "wrong"})
+def test_a_wrong_password_says_so(ldap_directory: Directory, waits: list):
+    line = failure({**ldap_directory.settings, "password": "wrong"})
     assert line.endswith("the directory does not accept the settings bind_dn and password")
     assert waits == []
 
 
-def test_nobody_sees_nothing_without_an_error(directory: Directory):
-    settings = {**directory.settings, "bind_dn": None, "password": None}
+def test_nobody_sees_nothing_without_an_error(ldap_directory: Directory):
+    settings = {**ldap_directory.settings, "bind_dn": None, "password": None}
     assert "base_dn is not there, or bind_dn may not read it" in failure(settings)
 
 
-def test_a_base_that_is_not_there_says_so(directory: Directory):
-    line = failure({**directory.settings, "base_dn": f"ou=nowhere,{BASE}"})
+def test_a_base_that_is_not_there_says_so(ldap_directory: Directory):
+    line = failure({**ldap_directory.settings, "base_dn": f"ou=nowhere,{BASE}"})
     assert "answered noSuchObject: base_dn is not there" in line
 
 
-def test_rows_that_the_server_withholds_are_an_error(directory: Directory):
-    limited = {**directory.settings, "bind_dn": LIMITED, "page_size": SIZE_LIMIT // 2}
+def test_rows_that_the_server_withholds_are_an_error(ldap_directory: Directory):
+    limited = {**ldap_directory.settings, "bind_dn": LIMITED, "page_size": SIZE_LIMIT // 2}
     line = failure(limited)
     assert "answered sizeLimitExceeded" in line
     assert "raise the limit for bind_dn (in OpenLDAP: limits ... size.prtotal=unlimited)" in line
@@ -223,29 +224,29 @@ def test_a_directory_that_stays_busy_is_told_in_one_line(place: Place, waits: li
     assert waits == [2, 4, 8, 16]
 
 
-def test_nobody_listening_is_told_after_some_tries(directory: Directory, waits: list):
+def test_nobody_listening_is_told_after_some_tries(ldap_directory: Directory, waits: list):
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"ldap://localhost:{free.getsockname()[1]}"
-    line = failure({**directory.settings, "url": url})
+    line = failure({**ldap_directory.settings, "url": url})
     assert line.startswith(f"{url}: ")
     assert "Connection refused" in line
     assert line.endswith("is url right?")
     assert waits == [2, 4, 8, 16]
 
 
-def test_an_unknown_host_is_told(directory: Directory):
-    line = failure({**directory.settings, "url": "ldaps://ldap.invalid"})
+def test_an_unknown_host_is_told(ldap_directory: Directory):
+    line = failure({**ldap_directory.settings, "url": "ldaps://ldap.invalid"})
     assert line.endswith("is url right?")
 
 
 def test_a_server_that_never_answers_is_given_up(
-    directory: Directory, monkeypatch: pytest.MonkeyPatch
+    ldap_directory: Directory, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("tap_ldap.directory.ANSWER_TIMEOUT", 1)
     monkeypatch.setattr("tap_ldap.directory.WAITS", ())
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"ldap://127.0.0.1:{silent.getsockname()[1]}"
-        assert failure({**directory.settings, "url": url}).endswith("is url right?")
+        assert failure({**ldap_directory.settings, "url": url}).endswith("timed out")
 
 
 @contextmanager
@@ -283,12 +284,12 @@ def copy(source: socket.socket, sink: socket.socket, allowance: int = sys.maxsiz
 
 
 def test_a_connection_lost_between_pages_is_made_again(
-    directory: Directory, place: Place, waits: list
+    ldap_directory: Directory, place: Place, waits: list
 ):
     people = {place.person(f"p{number}", description="x" * 2000) for number in range(20)}
     # The first two connections read what the attributes are.
     allowances = [sys.maxsize, sys.maxsize, 6_000, 30_000]
-    with lossy_way(directory.port, allowances) as port:
+    with lossy_way(ldap_directory.port, allowances) as port:
         settings = {**place.settings, "url": f"ldap://127.0.0.1:{port}", "page_size": 5}
         rows = records(sync({**settings, "attributes": ["description"]}, only="people"), "people")
     assert {row["dn"] for row in rows} == people
@@ -308,9 +309,9 @@ def test_a_connection_lost_between_pages_is_made_again(
     ],
 )
 def test_the_executable_ends_in_one_line(
-    directory: Directory, tmp_path: Path, wrong: dict, line: str
+    ldap_directory: Directory, tmp_path: Path, wrong: dict, line: str
 ):
-    settings = {**directory.settings, **wrong}
+    settings = {**ldap_directory.settings, **wrong}
     (tmp_path / "config.json").write_text(json.dumps(settings))
     run = subprocess.run(
         [Path(sys.executable).with_name("tap-ldap"), "--config", tmp_path / "config.json"],
@@ -326,11 +327,11 @@ def test_the_executable_ends_in_one_line(
 
 
 def test_no_password_is_logged(
-    directory: Directory, place: Place, caplog: pytest.LogCaptureFixture
+    ldap_directory: Directory, place: Place, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.DEBUG)
     place.person("ada")
     sync(place.settings)
     failure({**place.settings, "url": "ldap://127.0.0.1:1"})
     assert "trying again in 2 s" in caplog.text
-    assert directory.password not in caplog.text
+    assert ldap_directory.password not in caplog.text

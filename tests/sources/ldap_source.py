@@ -15,16 +15,14 @@ import subprocess
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import trustme
-from ldap3 import MODIFY_REPLACE, NONE, SUBTREE, Connection, Server
-from ldap3.core.exceptions import LDAPNoSuchObjectResult
+from ldap3 import NONE, SUBTREE, Connection, Server
 from tap_ldap.directory import VerifiedTls
 
 BASE = "dc=example,dc=org"
@@ -35,15 +33,14 @@ READER = f"cn=reader,{BASE}"
 LIMITED = f"cn=limited,{BASE}"
 STAFF = 3000
 SIZE_LIMIT = 500
-# Controls: operational attributes may be written; referrals and faults are entries like others.
-RELAX = [("1.3.6.1.4.1.4203.666.5.12", True, None)]
+# A control: referrals and faults are entries like others.
 MANAGE = [("2.16.840.1.113730.3.4.2", True, None)]
 PACKAGES = "apt-get install slapd ldap-utils"
 _SLAPD = Path("/usr/sbin/slapd")
 _OWNER = "openldap"
 
-# Who is not the reader gets SIZE_LIMIT entries and no more, in pages
-# or not. The overlay retcode lets an entry of the class errAuxObject answer with an error.
+# Who is not the reader gets SIZE_LIMIT entries and no more, in pages or not. With the overlay
+# retcode, an entry of the class errAuxObject makes searches end with an error.
 _CONFIG = """
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -126,91 +123,10 @@ class Directory:
         return ((entry["dn"], entry["raw_attributes"]) for entry in found)
 
 
-class Place:
-    """A branch of the directory that a test has for itself, and what a person does in it.
-
-    Args:
-        directory: The running server.
-        admin: A connection that may change everything.
-    """
-
-    def __init__(self, directory: Directory, admin: Connection) -> None:
-        self.admin = admin
-        self.dn = f"ou={uuid4()},{BASE}"
-        self.settings = {**directory.settings, "base_dn": self.dn}
-        admin.add(self.dn, ["organizationalUnit"])
-
-    def person(self, uid: str, **attributes: object) -> str:
-        """Add a person, and return the DN."""
-        return self._add(f"uid={uid}", ["inetOrgPerson"], {"cn": uid, "sn": uid, **attributes})
-
-    def group(
-        self,
-        name: str,
-        members: list[str],
-        classes: tuple[str, ...] = ("groupOfNames",),
-        **attributes: object,
-    ) -> str:
-        """Add a group, and return its DN."""
-        if members:
-            attributes["member"] = members
-        return self._add(f"cn={name}", list(classes), attributes)
-
-    def referral(self, name: str, url: str) -> str:
-        """Add an entry that says: what you look for is there."""
-        classes = ["referral", "extensibleObject"]
-        return self._add(f"ou={name}", classes, {"ref": url}, MANAGE)
-
-    @contextmanager
-    def fault(self, code: int) -> Iterator[Callable[[], None]]:
-        """Have searches for people here end with an error, until the block or the given ends it."""
-        classes = ["person", "errAuxObject"]
-        dn = self._add("cn=fault", classes, {"sn": "fault", "errCode": code}, MANAGE)
-
-        def end() -> None:
-            with suppress(LDAPNoSuchObjectResult):
-                self.admin.delete(dn, controls=MANAGE)
-
-        try:
-            yield end
-        finally:
-            end()
-
-    @contextmanager
-    def unstamped(self) -> Iterator[None]:
-        """Have new entries get neither dates nor an entryUUID, as with `lastmod off`."""
-        self.admin.search("cn=config", "(olcSuffix=*)", attributes=["olcLastMod"])
-        database = self.admin.response[0]["dn"]
-        self.admin.modify(database, {"olcLastMod": [(MODIFY_REPLACE, ["FALSE"])]})
-        try:
-            yield
-        finally:
-            self.admin.modify(database, {"olcLastMod": [(MODIFY_REPLACE, ["TRUE"])]})
-
-    def clear(self) -> None:
-        """Remove the branch."""
-        found = [dn for dn, _ in Directory.read(self.admin, self.dn, "(objectClass=*)")]
-        for dn in sorted(found, key=len, reverse=True):
-            self.admin.delete(dn, controls=MANAGE)
-
-    def _add(self, name: str, classes: list[str], attributes: dict, controls: list = RELAX) -> str:
-        dn = f"{name},{self.dn}"
-        self.admin.add(dn, classes, attributes, controls=controls)
-        return dn
-
-
-@pytest.fixture
-def place(directory: Directory) -> Iterator[Place]:
-    """A branch of the directory for one test."""
-    with directory.administrator() as admin:
-        place = Place(directory, admin)
-        yield place
-        place.clear()
-
-
 def _entry(dn: str, classes: str, **attributes: str | int | list[str] | bytes) -> str:
     """Return an entry as LDIF; all values in base64, so that nothing has to be escaped."""
-    lines = [("dn", dn), *(("objectClass", name) for name in classes.split())]
+    named = tuple(dn.partition(",")[0].split("="))
+    lines = [("dn", dn), named, *(("objectClass", name) for name in classes.split())]
     for name, value in attributes.items():
         lines += [(name, each) for each in (value if isinstance(value, list) else [value])]
     encoded = (
@@ -230,18 +146,16 @@ def _company(password: str, staff: int) -> Iterator[str]:
     chance = random.Random(20261127)  # noqa: S311
     first = ["Ada", "Björn", "Chloé", "Łukasz", "Nils", "Œdipe", "Søren", "Zoë"]
     last = ["Åberg", "Ferrari", "Nguyễn", "O'Neill", "Smith, Jr.", "Öztürk", "van Dijk", "王"]
-    yield _entry(BASE, "dcObject organization", dc="example", o="Example")
-    yield _entry(PEOPLE, "organizationalUnit", ou="people")
-    yield _entry(GROUPS, "organizationalUnit", ou="groups")
+    yield _entry(BASE, "dcObject organization", o="Example")
+    yield _entry(PEOPLE, "organizationalUnit")
+    yield _entry(GROUPS, "organizationalUnit")
     for dn in (READER, LIMITED):
-        name = dn.partition(",")[0].removeprefix("cn=")
-        yield _entry(dn, "organizationalRole simpleSecurityObject", cn=name, userPassword=password)
+        yield _entry(dn, "organizationalRole simpleSecurityObject", userPassword=password)
     for number in range(staff):
         given, family = chance.choice(first), chance.choice(last)
         yield _entry(
             person_dn(number),
             "inetOrgPerson posixAccount",
-            uid=f"p{number:05}",
             cn=f"{given} {family}",
             givenName=given,
             sn=family,
@@ -255,23 +169,14 @@ def _company(password: str, staff: int) -> Iterator[str]:
             userPassword=f"hash-of-{password}",
         )
     everyone = [person_dn(number) for number in range(staff)]
-    names = "groupOfNames"
-    yield _entry(f"cn=everyone,{GROUPS}", names, cn="everyone", member=everyone)
-    for number in range(40):
+    teams = [f"cn=team{number},{GROUPS}" for number in range(40)]
+    for number, dn in enumerate(teams):
         some = chance.sample(everyone, 1 + number)
-        yield _entry(
-            f"cn=team{number},{GROUPS}", names, cn=f"team{number}", member=some, owner=some[0]
-        )
-    teams = [f"cn=team{number},{GROUPS}" for number in range(3)]
-    yield _entry(f"cn=department,{GROUPS}", names, cn="department", member=[*teams, everyone[7]])
-    yield _entry(f"cn=board,{GROUPS}", "groupOfUniqueNames", cn="board", uniqueMember=everyone[:5])
-    yield _entry(
-        f"cn=staff,{GROUPS}",
-        "posixGroup",
-        cn="staff",
-        gidNumber=500,
-        memberUid=["p00001", "p00002"],
-    )
+        yield _entry(dn, "groupOfNames", member=some, owner=some[0])
+    yield _entry(f"cn=everyone,{GROUPS}", "groupOfNames", member=everyone)
+    yield _entry(f"cn=department,{GROUPS}", "groupOfNames", member=[*teams[:3], everyone[7]])
+    yield _entry(f"cn=board,{GROUPS}", "groupOfUniqueNames", uniqueMember=everyone[:5])
+    yield _entry(f"cn=staff,{GROUPS}", "posixGroup", gidNumber=500, memberUid=["p00001", "p00002"])
 
 
 def _pour(directory: Directory, entries: Iterator[str]) -> None:
@@ -351,7 +256,7 @@ def _configure(directory: Directory, *, tls: bool) -> None:
 
 
 @pytest.fixture(scope="session")
-def directory() -> Iterator[Directory]:
+def ldap_directory() -> Iterator[Directory]:
     """A real OpenLDAP server with a company in it."""
     if not (_SLAPD.exists() and shutil.which("ldapadd")):
         pytest.skip(f"no OpenLDAP server: {PACKAGES}")

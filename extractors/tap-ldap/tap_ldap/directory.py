@@ -124,8 +124,8 @@ class Directory:
                 return
 
     def _read_one(self, dn: str, attribute: str) -> dict[str, list[bytes]]:
-        entry = next(self.search(dn, _EVERYTHING, [attribute], BASE), None)
-        return entry[1] if entry else {}
+        entries = list(self.search(dn, _EVERYTHING, [attribute], BASE))
+        return entries[0][1] if entries else {}
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:

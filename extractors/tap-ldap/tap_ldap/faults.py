@@ -10,6 +10,7 @@ from ldap3.core.exceptions import (
     LDAPCommunicationError,
     LDAPOperationResult,
     LDAPResponseTimeoutError,
+    LDAPSocketOpenError,
     LDAPUnavailableResult,
 )
 
@@ -77,7 +78,7 @@ def explain(error: Exception) -> str:
             f"{reason}: set ca_file to the directory's certificate authority, and url to a name "
             "that its certificate has"
         )
-    return f"{reason}; is url right?"
+    return f"{reason}; is url right?" if isinstance(error, LDAPSocketOpenError) else reason
 
 
 def _untrusted(error: Exception) -> bool:
