@@ -265,7 +265,9 @@ def ldap_directory() -> Iterator[Directory]:
 
 
 def main() -> None:
-    """Run a server until Ctrl-C."""
+    """Run a server until Ctrl-C, or until this process is told to end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with running_directory() as directory:
         for name, value in directory.settings.items():
             print(f"export TAP_LDAP_{name.upper()}='{value}'")
