@@ -1,0 +1,1 @@
+"""Singer tap that reads people, groups and memberships from an LDAP directory."""

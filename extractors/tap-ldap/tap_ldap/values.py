@@ -1,0 +1,46 @@
+"""Values of attributes, which LDAP gives as lists of bytes, as what a column holds."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+_GUID = 16
+
+
+def text(values: list[bytes]) -> str:
+    """Return the first value."""
+    return values[0].decode(errors="replace")
+
+
+def texts(values: list[bytes]) -> list[str]:
+    """Return all values."""
+    return [value.decode(errors="replace") for value in values]
+
+
+def base64s(values: list[bytes]) -> list[str]:
+    """Return all values, which are no text, in base64."""
+    return [b64encode(value).decode() for value in values]
+
+
+def number(values: list[bytes]) -> int | None:
+    """Return the first value, or None if it is no number."""
+    with suppress(ValueError):
+        return int(values[0])
+    return None
+
+
+def moment(values: list[bytes]) -> str | None:
+    """Return a generalized time, or that of an entryCSN, in UTC; None if it is neither."""
+    value = values[0].partition(b"#")[0].decode(errors="replace")
+    with suppress(ValueError):
+        return datetime.fromisoformat(f"{value[:8]}T{value[8:]}").astimezone(UTC).isoformat()
+    return None
+
+
+def identity(values: list[bytes]) -> str:
+    """Return an entryUUID as it is, or Active Directory's sixteen bytes in the same form."""
+    value = values[0]
+    return str(UUID(bytes_le=value)) if len(value) == _GUID else value.decode()
