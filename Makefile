@@ -36,7 +36,7 @@ clean:
 	@if [ -x .venv/bin/meltano-dags ] && [ -d .local-kube ]; then \
 		.venv/bin/python deploy/local/kube_cli.py kube-down; fi
 	@if [ -x .venv/bin/meltano-dags ]; then .venv/bin/python deploy/local/platform_cli.py clean; fi
-	@rm -rf .venv
+	@rm -rf .venv build
 
 test: lint
 	@.venv/bin/pytest -n 2
@@ -59,6 +59,8 @@ lock: install
 	@echo playwright | $(LOCK) - -o docs/screenshots.lock
 	@printf 'proteus\ntrytond-sale\n' | $(LOCK) - -o tests/sources/tryton.lock
 	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
+	@echo meltanolabs-tap-postgres | $(LOCK) - -o meltano/extract/tap-postgres.lock
+	@echo meltano-map-transform | $(LOCK) - -o meltano/map/meltano-map-transform.lock
 
 screenshots: install
 	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python \

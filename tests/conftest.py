@@ -10,7 +10,15 @@ from running import RunningAirflow, copy_checkout, free_port
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-pytest_plugins = ["aws", "cluster", "imap_source", "ldap_source", "redmine_source", "sftp_source", "tryton_source"]
+pytest_plugins = [
+    "aws",
+    "cluster",
+    "imap_source",
+    "ldap_source",
+    "redmine_source",
+    "sftp_source",
+    "tryton_source",
+]
 # Where tests ask for this Airflow, or for a cluster. Other tests may run beside them.
 _PLATFORM = (
     "tests/dag_factory/runners/test_pod_spec.py",
