@@ -29,6 +29,8 @@ _PLATFORM = (
     "tests/images/",
     "tests/kubernetes/",
 )
+# Where tests ask for the servers of sources.
+_SOURCES = ("tests/extractors/", "tests/meltano/test_pipelines.py")
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
@@ -37,10 +39,12 @@ for name in [each for each in os.environ if each.startswith("MELTANO_")]:
 
 
 class PlatformScheduling(LoadFileScheduling):
-    """Leaves to one process of `pytest -n` all that shares an Airflow and a cluster."""
+    """Leaves to one process of `pytest -n` all that shares an Airflow and a cluster, or sources."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "platform" if nodeid.startswith(_PLATFORM) else super()._split_scope(nodeid)
+        if nodeid.startswith(_PLATFORM):
+            return "platform"
+        return "sources" if nodeid.startswith(_SOURCES) else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PlatformScheduling:

@@ -143,7 +143,7 @@ def sources(  # noqa: PLR0917 - one for each source
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, sources) -> Iterator[Project]:
+def project(tmp_path_factory, sources) -> Project:
     root = copy_checkout(tmp_path_factory.mktemp("platform")) / "meltano"
     as_good_as_installed(root)
     (root / "output").mkdir()
@@ -153,8 +153,7 @@ def project(tmp_path_factory, sources) -> Iterator[Project]:
     }
     for kind, name in (("extractor", "tap-postgres"), ("mapper", "meltano-map-transform")):
         Project(root, environ).meltano("install", kind, name)
-    found = Project(root, environ | sources)
-    yield found
+    return Project(root, environ | sources)
 
 
 @pytest.fixture(scope="module")
