@@ -22,6 +22,8 @@ from dag_factory.summary import LastError, LogEntry, RowCounts, read_log_line
 _MACHINE_READABLE = {"MELTANO_CLI_LOG_FORMAT": "json", "NO_COLOR": "1"}
 _HELD = re.compile(r"Another '.*' pipeline is already running")
 _ANSWER_SECONDS = 60
+# How Meltano calls the file that it hands to an extractor.
+_OF_A_TAP = re.compile(rb"/tap\.[0-9a-f-]+\.config\.json\0")
 
 
 class MeltanoProcess:
@@ -54,6 +56,7 @@ class MeltanoProcess:
         self._patience = patience
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
+        self._cut_short = False
 
     def run(self, note: Callable[[LogEntry], None]) -> RunSummary:
         """Run it to its end.
@@ -75,6 +78,8 @@ class MeltanoProcess:
                 note(entry)
             process.wait()
         code = os.EX_TEMPFAIL if is_held and process.returncode else process.returncode
+        if self._cut_short and code >= 0:
+            code = 128 + signal.SIGTERM
         summary = RunSummary(code, last_error.text, counts.rows, counts.heard)
         return summary if code else self._with_bookmarks(summary)
 
@@ -123,14 +128,25 @@ class MeltanoProcess:
                 self._end(process)
 
     def stop(self) -> None:
-        """Ask Meltano to stop, and soon force it; `run` goes on reading its log until then."""
+        """Stop Meltano, and soon force it; `run` goes on reading its log until then.
+
+        Extractors are asked first, so that loaders can load what they have got, and Meltano keep
+        the bookmarks of it. Half of the patience is for that.
+        """
         self._stopped = True
         if self._process is not None:
-            _signal_group(self._process, signal.SIGTERM)
-            arguments = [self._process, signal.SIGKILL]
-            force = threading.Timer(self._patience, _signal_group, arguments)
-            force.daemon = True
-            force.start()
+            extractors = _extractors(self._process.pid)
+            for each in extractors:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGTERM)
+            self._cut_short = self._cut_short or bool(extractors)
+            self._signal_later(signal.SIGTERM, self._patience / 2 if extractors else 0)
+            self._signal_later(signal.SIGKILL, self._patience)
+
+    def _signal_later(self, number: signal.Signals, seconds: float) -> None:
+        timer = threading.Timer(seconds, _signal_group, [self._process, number])
+        timer.daemon = True
+        timer.start()
 
     def _end(self, process: subprocess.Popen[str]) -> None:
         """End a process, and those that it started."""
@@ -174,6 +190,17 @@ def ask_meltano(
 
 def _is_held(entry: LogEntry) -> bool:
     return entry.source is None and _HELD.search(entry.message) is not None
+
+
+def _extractors(session: int) -> list[int]:
+    """Return the processes of a session that are taps; none where there is no `/proc`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes()
+            if _OF_A_TAP.search(command) and os.getsid(int(folder.name)) == session:
+                found.append(int(folder.name))
+    return found
 
 
 def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:

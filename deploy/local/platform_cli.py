@@ -144,8 +144,7 @@ def show_dags(api: httpx.Client, plans: Sequence[DagPlan]) -> None:
     wait_for(missing, limit=180)
     say("DAGs, one per job of meltano/meltano.yml:")
     for plan in plans:
-        when = ", ".join(plan.crons) or "by hand"
-        say(f"    {plan.dag_id:<20} {when:<16} {len(plan.tasks)} task(s)")
+        say(f"    {plan.dag_id:<20} {plan.start:<21} {len(plan.tasks)} task(s)")
 
 
 def first_run(api: httpx.Client, dag_id: str) -> None:

@@ -1,5 +1,6 @@
 """Meltano as a process: the real one, with a tap and a target of a few lines."""
 
+import json
 import logging
 import os
 import signal
@@ -149,7 +150,8 @@ def test_a_tap_that_only_says_so_holds_nothing(project):
     assert summary.error == f"tap-a: RuntimeError: {said}"
 
 
-def test_a_stop_ends_meltano_and_its_plugins_and_frees_the_lock(project):
+def run_until_stopped(project):
+    """Stop a run as soon as its tap runs."""
     write_script(project / "tap", WAITING)
     process = make_process(project)
 
@@ -161,11 +163,22 @@ def test_a_stop_ends_meltano_and_its_plugins_and_frees_the_lock(project):
     thread.start()
     summary = process.run(lambda _: None)
     thread.join()
-    assert summary.exit_code == 128 + signal.SIGTERM
+    return summary
+
+
+def test_a_stop_ends_meltano_and_its_plugins_and_frees_the_lock(project):
+    assert run_until_stopped(project).exit_code == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(int((project / "tap.pid").read_text()), signal.SIGCONT)
     write_script(project / "tap", RECORD)
     assert run(project)[0].exit_code == 0
+
+
+def test_what_the_loader_has_got_when_a_run_is_stopped_is_in_the_bookmarks(project):
+    give_state(project, BOOKMARK)
+    assert run_until_stopped(project).exit_code == 128 + signal.SIGTERM
+    asked = ask_meltano((find_command("meltano"), "state", "get", STATE_ID), project, os.environ)
+    assert json.loads(asked.stdout)["singer_state"] == json.loads(BOOKMARK)
 
 
 def test_who_does_not_heed_a_stop_is_killed_when_patience_ends(project):

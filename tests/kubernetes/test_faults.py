@@ -40,8 +40,9 @@ def test_a_pod_that_is_deleted_while_it_runs(pods):
     assert run.task["try_number"] == 2
     assert "Deleted: the pod" in run.log(1)
     assert pods.rows("deleted") == (ROWS, ROWS)
+    # Its tap was stopped, what had been read was loaded, and the next try went on from there.
     states = [state for state, _ in pods.meltano_runs("tap-deleted")]
-    assert states == ["FAIL", "SUCCESS"]
+    assert states == ["SUCCESS", "SUCCESS"]
 
 
 def test_a_pod_that_wants_more_memory_than_it_may_have(pods):
@@ -63,8 +64,8 @@ def test_a_task_that_is_cleared_while_it_runs_starts_again(pods, job):
     run.wait_for_rows("cleared")
     run.clear()
     assert run.end() == "success"
-    *_, (first, reason), (second, _) = pods.meltano_runs("tap-cleared")
-    assert (first, "terminated" in str(reason), second) == ("FAIL", True, "SUCCESS")
+    *_, (first, _), (second, _) = pods.meltano_runs("tap-cleared")
+    assert (first, second) == ("SUCCESS", "SUCCESS")
     assert pods.started(job) == 2
     assert pods.rows("cleared") == (ROWS, ROWS)
 
@@ -78,8 +79,7 @@ def test_a_task_that_takes_longer_than_it_may(pods, job, said):
     assert run.end() == "failed"
     assert said in run.log()
     wait_until(lambda: not pods.of(job), 60, "the end of the pod")
-    *_, (state, reason) = pods.meltano_runs("tap-late")
-    assert (state, "terminated" in str(reason)) == ("FAIL", True)
+    assert 0 < pods.bookmark("tap-late") <= pods.rows("late")[0]
 
 
 def running_task(pods) -> psutil.Process:
@@ -96,8 +96,8 @@ def test_a_worker_that_is_asked_to_stop(pods):
     assert run.end() == "success"
     assert run.task["try_number"] == 2
     assert "Meltano was stopped" in run.log(1)
-    *_, (first, reason), (second, _) = pods.meltano_runs("tap-worker")
-    assert (first, "terminated" in str(reason), second) == ("FAIL", True, "SUCCESS")
+    *_, (first, _), (second, _) = pods.meltano_runs("tap-worker")
+    assert (first, second) == ("SUCCESS", "SUCCESS")
     assert pods.rows("worker") == (ROWS, ROWS)
 
 
@@ -145,8 +145,6 @@ def test_a_deferred_task_that_is_marked_failed(pods):
     run.mark("failed")
     wait_until(lambda: not pods.of("cancelled"), 60, "the end of the pod")
     assert run.end() == "failed"
-    [(state, reason)] = pods.meltano_runs("tap-cancelled")
-    assert (state, "terminated" in str(reason)) == ("FAIL", True)
     assert 0 < pods.bookmark("tap-cancelled") <= pods.rows("cancelled")[0]
 
 

@@ -46,8 +46,6 @@ def test_its_pod_may_do_nothing_that_it_need_not(pods):
     run.mark("failed")
     wait_until(lambda: not pods.of("stopped"), 60, "the end of the pod")
     assert run.end() == "failed"
-    [(state, reason)] = pods.meltano_runs("tap-stopped")
-    assert (state, "terminated" in str(reason)) == ("FAIL", True)
     assert 0 < pods.bookmark("tap-stopped") <= pods.rows("stopped")[0]
 
 
