@@ -3,16 +3,18 @@
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from airflow_server import LocalAirflow
 from playwright.sync_api import sync_playwright
+from sample_runs import draw_sample
 
 DOCS = Path(__file__).parent
 AIRFLOW = LocalAirflow(DOCS.parent)
 
 
 def main() -> int:
-    """Log in, and save pictures of the list of DAGs and of a trigger form."""
+    """Save pictures of the list of DAGs, a trigger form, and the page of the success rate."""
     chromium = shutil.which("chromium")
     if chromium is None:
         print("make screenshots: needs Chromium: apt-get install chromium")
@@ -24,6 +26,7 @@ def main() -> int:
         page.get_by_label("Username").fill("admin")
         page.get_by_label("Password").fill(AIRFLOW.passwords["admin"])
         page.get_by_role("button", name="Sign in").click()
+        page.get_by_text("Stats").first.wait_for()
         page.goto(f"{AIRFLOW.url}/dags")
         page.get_by_text("reference_data").wait_for()
         page.wait_for_load_state("networkidle")
@@ -35,6 +38,10 @@ def main() -> int:
         page.get_by_text("Dry run").wait_for()
         page.wait_for_load_state("networkidle")
         page.screenshot(path=str(DOCS / "trigger-form.png"))
+        with TemporaryDirectory() as folder:
+            page.set_viewport_size({"width": 1000, "height": 1500})
+            page.goto(draw_sample(Path(folder)).as_uri())
+            page.screenshot(path=str(DOCS / "success-rate.png"))
         browser.close()
     return 0
 
