@@ -58,6 +58,11 @@ lock: install
 	@printf 'setuptools\nuv\n' | $(LOCK) - -c requirements.lock -o images/tools.lock
 	@echo playwright | $(LOCK) - -o docs/screenshots.lock
 	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
+	@echo meltanolabs-target-postgres | $(LOCK) - -o meltano/load/target-postgres.lock
+	@printf 'meltanolabs-target-snowflake\nsnowflake-connector-python<5\n' | $(LOCK) - \
+		-o meltano/load/target-snowflake.lock
+	@printf 'fakesnow[server]\nsnowflake-connector-python<5\n' | $(LOCK) - \
+		-o tests/loaders/emulator.lock
 
 screenshots: install
 	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python \
