@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -17,14 +16,15 @@ from running import CHECKOUT, free_port, wait_until
 from singer_source import BATCH, Row, Stream
 
 LOADERS = CHECKOUT / "tests/loaders"
-PATIENCE = 120
+PATIENCE = 60
 # A loader that cannot keep its bytecode compiles 3 s of imports at each start.
 ENVIRON = {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
+ENVIRON["PYTHONPATH"] = str(LOADERS / "patches")
 COMMON = {"batch_size_rows": BATCH, "add_record_metadata": False}
 
 
 def install(lock: Path, folder: Path) -> Path:
-    """Install a plugin as it is locked, with the patches of the tests, and return its Python."""
+    """Install what is locked, and return its Python."""
     uv = Path(sysconfig.get_path("scripts")) / "uv"
     python = folder / "bin/python"
     for argv in (
@@ -33,9 +33,6 @@ def install(lock: Path, folder: Path) -> Path:
     ):
         done = subprocess.run([uv, *argv], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    (packages,) = folder.glob("lib/python*/site-packages")
-    for file in (LOADERS / "patches").glob("loader_patches.*"):
-        shutil.copy(file, packages)
     return python
 
 

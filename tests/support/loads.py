@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import subprocess
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,10 @@ class Load:
 
     def state(self) -> Any:
         """Wait for the next state that the loader writes."""
+        too_late = threading.Timer(PATIENCE, self.process.kill)
+        too_late.start()
         line = self.process.stdout.readline()
+        too_late.cancel()
         assert line, self.errors.read_text()
         return json.loads(line)["bookmark"]
 
@@ -51,12 +55,17 @@ class Load:
         out, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, [json.loads(line)["bookmark"] for line in out.splitlines()]
 
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.communicate()
+
 
 def load(destination: Any, folder: Path, schema: str, messages: Iterable[Row], **changes: Any):
     """Load all messages, and return the bookmarks that were written."""
-    running = Load(destination, folder, schema, **changes)
-    running.send(messages)
-    code, states = running.end()
+    with contextlib.closing(Load(destination, folder, schema, **changes)) as running:
+        running.send(messages)
+        code, states = running.end()
     assert code == 0, running.errors.read_text()
     return states
 

@@ -1,4 +1,4 @@
-"""What tests change in a loader, by variables; loader_patches.pth imports it when Python starts.
+"""What tests change in a loader, by variables: Python imports this when it starts.
 
 LOADER_SNOWFLAKE_ENDPOINT: The connector goes there, and not to snowflakecomputing.com.
 LOADER_CHECKPOINTS: What the SDK does every five minutes, it does after each STATE: it loads all that
