@@ -1,6 +1,7 @@
 """The warehouses, once for a run of tests."""
 
 import contextlib
+import os
 import secrets
 
 import pytest
@@ -9,6 +10,8 @@ from postgres import binaries, running_postgres
 from running import CHECKOUT
 
 LOCKS = CHECKOUT / "meltano/load"
+ACCOUNT = ("ACCOUNT", "USER", "DATABASE", "WAREHOUSE", "ROLE")
+SECRETS = ("PRIVATE_KEY", "PASSWORD")
 EMULATED = {"account": "emulated", "user": "tests", "password": "none", "database": "RAW"}
 
 
@@ -39,7 +42,9 @@ def target_snowflake(folder):
 
 @pytest.fixture(scope="session")
 def emulator(folder, target_snowflake):
-    process, endpoint = start_emulator(install(LOADERS / "emulator.lock", folder / "fakesnow"), folder)
+    process, endpoint = start_emulator(
+        install(LOADERS / "emulator.lock", folder / "fakesnow"), folder
+    )
     try:
         with contextlib.closing(Snowflake(target_snowflake, EMULATED, endpoint)) as destination:
             yield destination
@@ -48,7 +53,25 @@ def emulator(folder, target_snowflake):
         process.wait()
 
 
-@pytest.fixture(scope="session", params=["duckdb_file", "postgres_server", "emulator"])
+@pytest.fixture(scope="session")
+def snowflake_account(request):
+    """A real account: it costs money, and its schemas are dropped in the end."""
+    account = {name.lower(): os.environ.get(f"SNOWFLAKE_{name}") for name in ACCOUNT}
+    key = next((name for name in SECRETS if f"SNOWFLAKE_{name}" in os.environ), None)
+    if key is None or None in account.values():
+        names = ", ".join(
+            f"SNOWFLAKE_{name}" for name in (*ACCOUNT, " or SNOWFLAKE_".join(SECRETS))
+        )
+        pytest.skip(f"set {names}")
+    account[key.lower()] = os.environ[f"SNOWFLAKE_{key}"]
+    python = request.getfixturevalue("target_snowflake")
+    with contextlib.closing(Snowflake(python, account)) as destination:
+        yield destination
+
+
+@pytest.fixture(
+    scope="session", params=["duckdb_file", "postgres_server", "emulator", "snowflake_account"]
+)
 def destination(request):
     """Each warehouse in turn."""
     return request.getfixturevalue(request.param)

@@ -1,4 +1,4 @@
-"""A load that dies, and the next one: state is never ahead of the rows, and in the end all are there.
+"""A load that dies, and the next: state is never ahead of the rows, and in the end all are there.
 
 A tap that is killed is for its loader an input that ends, perhaps within a line. What Meltano does
 with both is in test_meltano_run.py.

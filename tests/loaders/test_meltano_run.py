@@ -1,6 +1,5 @@
 """`meltano run` when the tap or the loader is killed: what it remembers is in the warehouse."""
 
-import pytest
 from loads import assert_same
 from shop_project import ORDERS, Shop
 from tap_shop import row

@@ -51,7 +51,7 @@ class DuckDB:
     def rows(self, schema: str, stream: Stream) -> list[Row]:
         try:
             with duckdb.connect(self.path) as connection:
-                found = connection.execute(f'FROM "{schema}"."{stream.name}"')  # noqa: S608
+                found = connection.execute(f'FROM "{schema}"."{stream.name}"')
                 names = [column[0] for column in found.description]
                 return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         except (duckdb.IOException, duckdb.CatalogException):
@@ -93,6 +93,7 @@ class Snowflake:
 
     def __init__(self, python: Path, account: Row, endpoint: str | None = None) -> None:
         self.account, self.endpoint = account, endpoint
+        self.schemas: set[str] = set()
         self.executable = python.with_name(self.name)
         self.environ = {**ENVIRON, **({"LOADER_SNOWFLAKE_ENDPOINT": endpoint} if endpoint else {})}
         self.asker = subprocess.Popen(
@@ -104,6 +105,7 @@ class Snowflake:
         )
 
     def config(self, schema: str) -> Row:
+        self.schemas.add(schema)
         more = {"default_target_schema": schema, "timestamp_type": "TIMESTAMP_TZ"}
         return {**COMMON, **self.account, **more}
 
@@ -136,6 +138,8 @@ class Snowflake:
         httpx.post(f"{self.endpoint}/fail-next", content=statement).raise_for_status()
 
     def close(self) -> None:
+        for schema in self.schemas:
+            self.ask(f"drop schema if exists {schema}")
         self.asker.communicate(timeout=PATIENCE)
 
 

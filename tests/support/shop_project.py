@@ -29,6 +29,7 @@ class Shop:
     """The project, and what a person can ask of it."""
 
     def __init__(self, root: Path, destination: Any, **tap: Any) -> None:
+        root.mkdir(exist_ok=True)
         self.root, self.destination, self.schema = root, destination, root.name
         tap_shop = f"exec {sys.executable} {TAP}"
         loader = f"echo $$ > loader.pid; exec {destination.executable}"
@@ -42,7 +43,9 @@ class Shop:
         extractor = {"executable": "./tap", "settings": settings, "config": tap}
         config = destination.config(self.schema)
         plugins = {
-            "extractors": [plugin("tap-shop", **extractor, capabilities=["catalog", "discover", "state"])],
+            "extractors": [
+                plugin("tap-shop", **extractor, capabilities=["catalog", "discover", "state"])
+            ],
             "loaders": [plugin(destination.name, executable="./loader", config=config)],
         }
         project = {
@@ -62,7 +65,12 @@ class Shop:
     def shell(self, commands: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run commands as a person would type them in the project."""
         path = os.pathsep.join([str(BIN), os.environ["PATH"]])
-        environ = {**os.environ, "PATH": path, "MELTANO_CLI_DISABLE_VERSION_CHECK": "1", **variables}
+        environ = {
+            **os.environ,
+            "PATH": path,
+            "MELTANO_CLI_DISABLE_VERSION_CHECK": "1",
+            **variables,
+        }
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         argv = ["sh", "-euc", commands]
         return subprocess.run(

@@ -27,7 +27,7 @@ ALL_TYPES = {
     "tags": may_be_null("array", items={"type": "string"}),
     "detail": may_be_null("object", properties={"a": may_be_null("string")}),
 }
-NAMES = ("Zoë", "李小龍", "🚀 e\u0301", "", "it's \"quoted\", \\back\\ and\ttabbed\nlines", None)
+NAMES = ("Zoë", "李小龍", "🚀 e\u0301", "", 'it\'s "quoted", \\back\\ and\ttabbed\nlines', None)
 
 
 def person(number: int, **changes: Any) -> Row:

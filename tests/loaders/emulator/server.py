@@ -2,8 +2,8 @@
 
     python server.py PORT
 
-It listens on 127.0.0.1, and keeps files in TMPDIR. `POST /fail-next` with a regular expression lets the next statement that
-matches fail, as a statement that a person has cancelled does.
+It listens on 127.0.0.1, and keeps files in TMPDIR. `POST /fail-next` with a regular expression lets
+the next statement that matches fail, as one that a person has cancelled does.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ async def loaded(request: Request, asked: dict[str, Any], statement: Expr) -> Re
     copy, name = isinstance(statement, exp.Copy), user_stage.source(statement).this.name
     table = statement.this.find(exp.Table)
     if connection.schema is None:  # fakesnow's MERGE needs one.
-        namespace = f'use schema {table.args["catalog"].sql()}.{table.args["db"].sql("snowflake")}'
+        namespace = f"use schema {table.args['catalog'].sql()}.{table.args['db'].sql('snowflake')}"
         await run_in_threadpool(connection.cursor().execute, namespace)
     with user_stage.readable(connection, statement) as readable:
         sql = readable.sql("snowflake")

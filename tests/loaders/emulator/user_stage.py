@@ -123,10 +123,10 @@ def _name_columns(query: exp.Select) -> None:
 
 def _create_staged(connection: FakeSnowflakeConnection, table: exp.Table, place: Path) -> None:
     files = [str(each) for each in sorted(place.glob("*"))]
+    source = f"read_json_objects({files}, format = 'newline_delimited')"
     connection._duck_conn.execute(
-        f"CREATE TABLE {table.sql('duckdb')} AS"
-        f" SELECT json AS {_ROW}, row_number() OVER () AS {_ORDER}"
-        f" FROM read_json_objects({files}, format = 'newline_delimited')"  # noqa: S608
+        f"CREATE TABLE {table.sql('duckdb')} AS"  # noqa: S608 - names of our own
+        f" SELECT json AS {_ROW}, row_number() OVER () AS {_ORDER} FROM {source}"
     )
 
 

@@ -1,8 +1,8 @@
 """What tests change in a loader, by variables: Python imports this when it starts.
 
 LOADER_SNOWFLAKE_ENDPOINT: The connector goes there, and not to snowflakecomputing.com.
-LOADER_CHECKPOINTS: What the SDK does every five minutes, it does after each STATE: it loads all that
-it holds, and writes state.
+LOADER_CHECKPOINTS: What the SDK does every five minutes, it does after each STATE: it loads all
+that it holds, and writes state.
 """
 
 import importlib.abc
@@ -17,11 +17,11 @@ def endpoint(module):
     url, connection = urlsplit(os.environ["LOADER_SNOWFLAKE_ENDPOINT"]), module.SnowflakeConnection
     original = connection.__init__
 
-    def __init__(self, *args, **options):
+    def connect(self, *args, **options):
         place = {"host": url.hostname, "port": url.port, "protocol": url.scheme}
         original(self, *args, **{**options, **place})
 
-    connection.__init__ = __init__
+    connection.__init__ = connect
 
 
 def checkpoints(module):
@@ -47,7 +47,7 @@ class Finder(importlib.abc.MetaPathFinder):
     def __init__(self, name, patch):
         self.name, self.patch = name, patch
 
-    def find_spec(self, name, path, target=None):
+    def find_spec(self, name, *_):
         if name != self.name:
             return None
         sys.meta_path.remove(self)

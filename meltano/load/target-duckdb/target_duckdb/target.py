@@ -62,7 +62,7 @@ class TargetDuckDB(SQLTarget):
             th.BooleanType,
             default=True,
             title="Clean Up Batch Files",
-            description="Remove the files of BATCH messages from this machine once they are loaded.",
+            description="Remove the files of BATCH messages on this machine once they are loaded.",
         ),
     ).to_dict()
 
