@@ -7,7 +7,7 @@ changes.
 import secrets
 
 import pytest
-from loads import assert_same, load
+from loads import Load, assert_same, load
 from singer_source import BATCH, Stream, may_be_null, person, state
 
 SIZES = (0, 1, BATCH - 1, BATCH, BATCH + 1)
@@ -95,13 +95,22 @@ def test_each_load_ends_with_its_state(history):
     assert history.states == [[1], [2], [3]]
 
 
-@pytest.mark.parametrize("destination", ["duckdb_file", "postgres_server"], indirect=True)
-def test_whole_numbers_that_became_fractions_are_all_there(destination, folder):
-    schema = f"numbers_{secrets.token_hex(4)}"
-    whole = {"id": {"type": "integer"}, "size": may_be_null("integer")}
-    first = Stream("sizes", whole, [{"id": 1, "size": 2**53 - 1}, {"id": 2, "size": None}])
-    broken = {**whole, "size": may_be_null("number")}
-    later = Stream("sizes", broken, [{"id": 3, "size": 0.125}])
-    for stream in (first, later):
-        load(destination, folder / "configs", schema, [*stream.messages(), state(1)])
-    assert_same(later, destination.rows(schema, later), [*first.rows, *later.rows])
+WHOLE = {"id": {"type": "integer"}, "size": may_be_null("integer")}
+SIZED = Stream("sizes", WHOLE, [{"id": 1, "size": 2**53 - 1}, {"id": 2, "size": None}])
+BROKEN = Stream("sizes", {**WHOLE, "size": may_be_null("number")}, [{"id": 3, "size": 0.125}])
+
+
+def test_duckdb_holds_whole_numbers_and_fractions_in_one_column(duckdb_file, folder, schema):
+    for stream in (SIZED, BROKEN):
+        load(duckdb_file, folder / "configs", schema, [*stream.messages(), state(1)])
+    assert_same(BROKEN, duckdb_file.rows(schema, BROKEN), [*SIZED.rows, *BROKEN.rows])
+
+
+def test_postgres_refuses_a_fraction_among_whole_numbers(postgres_server, folder, schema):
+    load(postgres_server, folder / "configs", schema, SIZED.messages())
+    running = Load(postgres_server, folder / "configs", schema)
+    running.send([*BROKEN.messages(), state(1)])
+    code, states = running.end()
+    assert (code, states) == (1, [])
+    assert 'invalid input syntax for type bigint: "0.125"' in running.errors.read_text()
+    assert_same(SIZED, postgres_server.rows(schema, SIZED), SIZED.rows)

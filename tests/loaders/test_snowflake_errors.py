@@ -1,4 +1,4 @@
-"""A statement that Snowflake refuses ends the load: no row, no state, no wait; the next loads all."""
+"""What Snowflake refuses ends the load: no row, no state, no wait; the next load has all."""
 
 import pytest
 from loads import Load, assert_same, load

@@ -119,14 +119,13 @@ class Snowflake:
 
     def rows(self, schema: str, stream: Stream) -> list[Row]:
         where = f"table_schema = '{schema.upper()}' and table_name = '{stream.name.upper()}'"
-        found = self.ask(f"select column_name from information_schema.columns where {where}")  # noqa: S608
-        names = [name.lower() for (name,) in found]
+        source = "information_schema.columns"
+        found = self.ask(f"select column_name, data_type from {source} where {where}")  # noqa: S608
+        names = [name.lower() for name, _ in found]
         # The emulator answers a null among moments with 1970.
         columns = [
-            f"date_part(epoch_microsecond, {name})"
-            if stream.properties.get(name, {}).get("format") == "date-time"
-            else name
-            for name in names
+            f"date_part(epoch_microsecond, {name})" if kind.startswith("TIMESTAMP") else name
+            for name, kind in found
         ]
         if not names:
             return []
