@@ -1,6 +1,5 @@
 """Rows that the source no longer has: they go where the tap says which version is whole."""
 
-import pytest
 from loads import assert_same, load
 from singer_source import Stream, person, state
 
@@ -25,11 +24,3 @@ def test_a_row_that_is_gone_is_marked(destination, folder, schema):
     rows = destination.rows(schema, LATER)
     assert_same(LATER, rows, FIRST.rows)
     assert {row["id"] for row in rows if row["_sdc_deleted_at"]} == {3, 4}
-
-
-@pytest.mark.parametrize("destination", ["duckdb_file", "postgres_server"], indirect=True)
-def test_a_stream_without_versions_deletes_nothing(destination, folder, schema):
-    for stream in (FIRST, LATER):
-        messages = [*Stream("people", rows=stream.rows).messages(), state(1)]
-        load(destination, folder / "configs", schema, messages)
-    assert_same(FIRST, destination.rows(schema, FIRST), FIRST.rows)

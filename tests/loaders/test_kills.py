@@ -88,8 +88,10 @@ def test_killed_before_the_first_checkpoint(kill, loads):
     loads.finish(0)
 
 
-@pytest.mark.parametrize("path", ["records", "batches"])
-@pytest.mark.parametrize("kill", [kill_the_tap, kill_the_target])
+@pytest.mark.parametrize(
+    ("kill", "path"),
+    [(kill_the_tap, "records"), (kill_the_target, "records"), (kill_the_target, "batches")],
+)
 def test_killed_after_the_first_checkpoint(kill, loads):
     running = loads.start(**FREQUENT)
     running.send([PEOPLE.schema(), *loads.messages(0, BATCH)])

@@ -10,8 +10,8 @@ VISITS = Stream("visits", rows=PEOPLE.rows, keys=())
 
 @pytest.mark.parametrize(
     ("stream", "statement"),
-    [(PEOPLE, "^put "), (PEOPLE, "^merge "), (VISITS, "^copy ")],
-    ids=["PUT", "MERGE", "COPY"],
+    [(PEOPLE, "^merge "), (VISITS, "^copy ")],
+    ids=["MERGE", "COPY"],
 )
 def test_a_statement_that_fails(stream, statement, emulator, folder, schema):
     messages = [*stream.messages(), state(1)]

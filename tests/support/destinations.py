@@ -16,7 +16,7 @@ from running import CHECKOUT, free_port, wait_until
 from singer_source import BATCH, Row, Stream
 
 LOADERS = CHECKOUT / "tests/loaders"
-PATIENCE = 60
+PATIENCE = 300
 # A loader that cannot keep its bytecode compiles 3 s of imports at each start.
 ENVIRON = {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
 ENVIRON["PYTHONPATH"] = str(LOADERS / "patches")
@@ -50,7 +50,7 @@ class DuckDB:
 
     def rows(self, schema: str, stream: Stream) -> list[Row]:
         try:
-            with duckdb.connect(self.path) as connection:
+            with duckdb.connect(self.path, read_only=True) as connection:
                 found = connection.execute(f'FROM "{schema}"."{stream.name}"')
                 names = [column[0] for column in found.description]
                 return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
