@@ -13,6 +13,8 @@ from running import wait_until
 from singer_source import BATCH, Stream, person, state
 
 PEOPLE = Stream("people", rows=[person(number) for number in range(3 * BATCH + 5)])
+FIRST = BATCH - 3
+"""The rows before the first STATE: no whole batch, so that some wait to be loaded."""
 FREQUENT = {"environ": {"LOADER_CHECKPOINTS": "1"}}
 
 
@@ -94,10 +96,10 @@ def test_killed_before_the_first_checkpoint(kill, loads):
 )
 def test_killed_after_the_first_checkpoint(kill, loads):
     running = loads.start(**FREQUENT)
-    running.send([PEOPLE.schema(), *loads.messages(0, BATCH)])
+    running.send([PEOPLE.schema(), *loads.messages(0, FIRST)])
     first = running.state()
-    running.send(loads.messages(BATCH, 2 * BATCH)[:-1])
+    running.send(loads.messages(FIRST, 2 * BATCH)[:-1])
     code, states = kill(running)
     assert code != 0
-    assert first == BATCH - 1
+    assert first == FIRST - 1
     loads.finish(loads.assert_state_is_not_ahead([first, *states]))
