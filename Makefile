@@ -61,6 +61,13 @@ lock: install
 	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
 	@echo meltanolabs-tap-postgres | $(LOCK) - -o meltano/extract/tap-postgres.lock
 	@echo meltano-map-transform | $(LOCK) - -o meltano/map/meltano-map-transform.lock
+	@$(LOCK) meltano/utilities/platform-health/pyproject.toml --extra s3 --extra snowflake \
+		-o meltano/utilities/platform-health.lock
+	@echo meltanolabs-target-postgres | $(LOCK) - -o meltano/load/target-postgres.lock
+	@printf 'meltanolabs-target-snowflake\nsnowflake-connector-python<5\n' | $(LOCK) - \
+		-o meltano/load/target-snowflake.lock
+	@printf 'fakesnow[server]\nsnowflake-connector-python<5\n' | $(LOCK) - \
+		-o tests/loaders/emulator.lock
 
 screenshots: install
 	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python \

@@ -142,10 +142,9 @@ def without_keys(plugins: Iterable[Plugin], environment: Environment) -> Iterato
 def _keyless(plugin: Plugin, entries: list[YamlMap]) -> Iterator[tuple[str, str, Location]]:
     """Yield what has no key, and what to do; of the places that say it, the first counts."""
     if plugin.type == "loaders":
-        configs = (each["config"] for each in entries if _is_written(each.get("config")))
-        config = next((each for each in configs if _METHOD in each), None)
-        if config and config[_METHOD] == _APPEND:
-            yield "it appends rows", f"set {_METHOD} to upsert", config.at(_METHOD)
+        method, place = next(_methods(entries), (None, plugin.location))
+        if method == _APPEND:
+            yield "it appends rows", f"set {_METHOD} to upsert", place
     if plugin.type != "extractors":
         return
     said: set[str] = set()
@@ -155,6 +154,17 @@ def _keyless(plugin: Plugin, entries: list[YamlMap]) -> Iterator[tuple[str, str,
                 said.add(stream)
                 if values[_KEYS] == []:
                     yield f"rows of {stream!r} have no key", "give them one", values.at(_KEYS)
+
+
+def _methods(entries: list[YamlMap]) -> Iterator[tuple[Any, Location]]:
+    """Yield how a loader loads: what is configured, and then the defaults of its settings."""
+    for config in (each["config"] for each in entries if _is_written(each.get("config"))):
+        if _METHOD in config:
+            yield config[_METHOD], config.at(_METHOD)
+    for settings in (each.get("settings") for each in entries):
+        for setting in settings if isinstance(settings, list) else ():
+            if _is_written(setting) and setting.get("name") == _METHOD and "value" in setting:
+                yield setting["value"], setting.at("value")
 
 
 def _is_written(part: Any) -> TypeGuard[YamlMap]:

@@ -227,6 +227,21 @@ def test_a_plugin_goes_before_what_it_inherits_from(write_project):
     assert said(write_project, text, plugins=plugins) == []
 
 
+DEFAULT = "settings: [{name: batch}, {name: load_method, value: append-only}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (DEFAULT, [Code.NO_KEYS]),
+        (f"{DEFAULT}, {UPSERT}", []),
+        ("settings: [{name: load_method}]", []),
+    ],
+)
+def test_the_default_of_a_setting_counts_where_nothing_is_configured(write_project, text, expected):
+    assert said(write_project, x=text) == expected
+
+
 def test_each_stream_counts_by_its_own_nearest_place(write_project):
     two = "metadata: {visits: {table-key-properties: []}, people: {table-key-properties: []}}"
     plugins = of_environment("extractors", "tap-a", KEY)

@@ -75,6 +75,9 @@ def test_an_interrupted_install_carries_on(checkout):
         "images/meltano/requirements.lock",
         "images/tools.lock",
         "meltano/extract/tap-spreadsheets.lock",
+        "meltano/load/target-postgres.lock",
+        "meltano/load/target-snowflake.lock",
+        "tests/loaders/emulator.lock",
     ],
 )
 def test_a_lock_names_versions_and_hashes_and_no_addresses(lock):

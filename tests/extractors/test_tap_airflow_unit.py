@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import logging
@@ -11,6 +12,7 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import url2pathname
 
 import jwt
 import pytest
@@ -182,9 +184,13 @@ def waits(monkeypatch):
     return waited
 
 
-def sync(config: dict, *, only: str | None = None, state: dict | None = None) -> list[dict]:
+def sync(
+    config: dict, *, only: str | None = None, state: dict | None = None, without_conf: bool = False
+) -> list[dict]:
     """Run the tap and return its Singer messages."""
     tap = TapAirflow(config=config, state=state or {})
+    if without_conf:
+        tap.catalog["dag_runs"].metadata["properties", "conf"].selected = False
     if only:
         tap.catalog[only].metadata.root.selected = True
         for name in set(tap.streams) - {only}:
@@ -413,6 +419,22 @@ def test_a_row_has_the_declared_columns_and_no_rendered_values(config):
     for schema in (m for m in messages if m["type"] == "SCHEMA"):
         for row in records(messages, schema["stream"]):
             assert row.keys() == schema["schema"]["properties"].keys()
+
+
+def test_batch_files_hold_the_same_rows_as_records_and_no_deselected_column(config, tmp_path):
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    batch_config = {"encoding": encoding, "storage": {"root": tmp_path.as_uri()}}
+    expected = sync(config, without_conf=True)
+    messages = sync({**config, "batch_config": batch_config}, without_conf=True)
+    files = [(m["stream"], url) for m in messages if m["type"] == "BATCH" for url in m["manifest"]]
+    assert {stream for stream, _ in files} == {"dags", "dag_runs", "task_instances"}
+    for stream, url in files:
+        with gzip.open(url2pathname(urlsplit(url).path)) as lines:
+            rows = [{**json.loads(line), "read_at": None} for line in lines]
+        assert rows == [{**row, "read_at": None} for row in records(expected, stream)]
+    assert "conf" not in records(expected, "dag_runs")[0]
+    assert last_state(messages)["bookmarks"].keys() == last_state(expected)["bookmarks"].keys()
+    assert "replication_key_value" in last_state(messages)["bookmarks"]["dag_runs"]
 
 
 def test_nested_answers_become_plain_columns(config):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import backoff
@@ -44,8 +45,12 @@ class AirflowStream(RESTStream):
 
     def __init__(self, tap: TapAirflow) -> None:
         super().__init__(tap)
-        self._columns = list(self.schema["properties"])
         self._read_at: str | None = None
+
+    @cached_property
+    def _columns(self) -> list[str]:
+        # The SDK leaves deselected columns out of RECORDs, but not out of batch files.
+        return [name for name in self.schema["properties"] if self.mask["properties", name]]
 
     @property
     def url_base(self) -> str:
@@ -113,7 +118,7 @@ class AirflowStream(RESTStream):
         row: dict[str, Any],
         context: Context | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Keep the declared columns only: Airflow's answers also hold rendered values."""
+        """Keep the declared and selected columns: Airflow's answers also hold rendered values."""
         return {**{name: row.get(name) for name in self._columns}, "read_at": self._read_at}
 
 

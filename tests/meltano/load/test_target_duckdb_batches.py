@@ -127,3 +127,26 @@ def test_stream_maps_change_the_rows_of_a_batch_too(load, tmp_path):
         batch(file.as_uri()), stream_maps={"things": {"name": "name + '!'", "__filter__": "id > 1"}}
     )
     assert rows == [(2, "b!")]
+
+
+@pytest.mark.parametrize("how", ["address", "path"])
+def test_a_file_is_removed_when_it_is_loaded(load, tmp_path, how):
+    file = tmp_path / "batch.jsonl"
+    file.write_bytes(lines({"id": 1, "name": "a"}))
+    assert load(batch(file.as_uri() if how == "address" else str(file))) == [(1, "a")]
+    assert not file.exists()
+
+
+def test_a_file_that_is_not_loaded_stays(load, tmp_path):
+    file = tmp_path / "batch.jsonl"
+    file.write_bytes(lines({"id": "no number", "name": "a"}))
+    with pytest.raises(LoadError):
+        load(batch(file.as_uri()))
+    assert file.exists()
+
+
+def test_files_stay_if_that_is_asked(load, tmp_path):
+    file = tmp_path / "batch.jsonl"
+    file.write_bytes(lines({"id": 1, "name": "a"}))
+    load(batch(file.as_uri()), clean_up_batch_files=False)
+    assert file.exists()

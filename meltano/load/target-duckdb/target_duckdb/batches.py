@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 GZIP_MAGIC = b"\x1f\x8b"
 
 
+def path_here(url: str) -> Path | None:
+    """Return a batch file's path, if it is on this machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    return None if parts.scheme else Path(url)
+
+
 @contextlib.contextmanager
 def local_file(url: str) -> Iterator[Path]:
     """Give a batch file's path on this machine, and fetch it first if it is elsewhere."""
-    parts = urlsplit(url)
-    if parts.scheme in {"", "file"}:
-        yield Path(url2pathname(parts.path) if parts.scheme else url)
+    if path := path_here(url):
+        yield path
         return
     with UPath(url).open("rb") as remote, tempfile.NamedTemporaryFile() as copy:
         shutil.copyfileobj(remote, copy)

@@ -13,7 +13,7 @@ from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 from singer_sdk.helpers.capabilities import TargetLoadMethods
 from singer_sdk.sql import SQLTarget
 
-from target_duckdb.batches import local_file, read_records
+from target_duckdb.batches import local_file, path_here, read_records
 from target_duckdb.connector import MAX_PRECISION, LoadError, first_line
 from target_duckdb.sinks import DuckDBSink
 
@@ -57,6 +57,13 @@ class TargetDuckDB(SQLTarget):
                 "`append-only` keeps every record, `overwrite` drops the table first."
             ),
         ),
+        th.Property(
+            "clean_up_batch_files",
+            th.BooleanType,
+            default=True,
+            title="Clean Up Batch Files",
+            description="Remove the files of BATCH messages on this machine once they are loaded.",
+        ),
     ).to_dict()
 
     def __init__(self, **options: Any) -> None:
@@ -90,6 +97,12 @@ class TargetDuckDB(SQLTarget):
         super()._process_activate_version_message(message_dict)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        self._load_batch(message_dict)
+        if self.config["clean_up_batch_files"]:
+            for path in filter(None, map(path_here, message_dict["manifest"])):
+                path.unlink(missing_ok=True)
+
+    def _load_batch(self, message_dict: dict[str, Any]) -> None:
         sinks = self._drain_stream(message_dict["stream"])
         if not (self.config.get("stream_maps") or self.config.get("flattening_enabled")):
             for sink in sinks:
