@@ -19,18 +19,20 @@ pytest_plugins = [
     "sftp_source",
     "tryton_source",
 ]
-# Where tests ask for this Airflow, or for a cluster. Other tests may run beside them.
-_PLATFORM = (
-    "tests/dag_factory/runners/test_pod_spec.py",
-    "tests/dag_factory/test_pod_",
-    "tests/deploy/",
-    "tests/e2e/",
-    "tests/extractors/test_tap_airflow_live.py",
-    "tests/images/",
-    "tests/kubernetes/",
-)
-# Where tests ask for the servers of sources.
-_SOURCES = ("tests/extractors/", "tests/meltano/test_pipelines.py")
+# What shares servers stays in one process of `pytest -n`; other tests may run beside it.
+_SCOPES = {
+    "platform": (  # this Airflow, or a cluster
+        "tests/dag_factory/runners/test_pod_spec.py",
+        "tests/dag_factory/test_pod_",
+        "tests/deploy/",
+        "tests/e2e/",
+        "tests/extractors/test_tap_airflow_live.py",
+        "tests/images/",
+        "tests/kubernetes/",
+    ),
+    "sources": ("tests/extractors/", "tests/meltano/test_pipelines.py"),
+    "loaders": ("tests/loaders/",),
+}
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
@@ -38,17 +40,18 @@ for name in [each for each in os.environ if each.startswith("MELTANO_")]:
     del os.environ[name]
 
 
-class PlatformScheduling(LoadFileScheduling):
-    """Leaves to one process of `pytest -n` all that shares an Airflow and a cluster, or sources."""
+class ServerScheduling(LoadFileScheduling):
+    """Leaves to one process of `pytest -n` all that shares servers."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(_PLATFORM):
-            return "platform"
-        return "sources" if nodeid.startswith(_SOURCES) else super()._split_scope(nodeid)
+        for scope, places in _SCOPES.items():
+            if nodeid.startswith(places):
+                return scope
+        return super()._split_scope(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PlatformScheduling:
-    return PlatformScheduling(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ServerScheduling:
+    return ServerScheduling(config, log)
 
 
 def pytest_unconfigure() -> None:
