@@ -159,8 +159,9 @@ class LocalAirflow:
         """
         _check_port(self.host, port)
         self.home.mkdir(parents=True, exist_ok=True)
-        if not self.passwords_file.exists():
-            passwords = {user: secrets.token_urlsafe(12) for user in ("admin", "meltano")}
+        known = self.passwords if self.passwords_file.exists() else {}
+        passwords = {user: secrets.token_urlsafe(12) for user in ("admin", "tap-airflow")} | known
+        if passwords != known:
             write_private(self.passwords_file, json.dumps(passwords) + "\n")
         template = string.Template(Path(__file__).with_name("airflow.cfg").read_text())
         config = template.substitute(
@@ -188,8 +189,8 @@ class LocalAirflow:
         """What tap-airflow needs to read this Airflow; known once configured."""
         return {
             "TAP_AIRFLOW_API_URL": self.url,
-            "TAP_AIRFLOW_USERNAME": "meltano",
-            "TAP_AIRFLOW_PASSWORD": self.passwords["meltano"],
+            "TAP_AIRFLOW_USERNAME": "tap-airflow",
+            "TAP_AIRFLOW_PASSWORD": self.passwords["tap-airflow"],
         }
 
     def write_dotenv(self) -> None:

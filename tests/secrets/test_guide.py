@@ -92,7 +92,7 @@ def test_every_step_works_as_the_page_says(airflow, shell):
         assert wait_until(lambda: finished(api, path), 180, "its end") == "success"
         log = task_log(api, path)
     assert said in log
-    assert airflow.passwords["meltano"] not in log
+    assert airflow.passwords["tap-airflow"] not in log
 
     again = shell.run("AWS_DEFAULT_REGION=eu-central-1 DAG_FACTORY_SECRETS_PREFIX=other make up")
     changed = "AWS_DEFAULT_REGION, DAG_FACTORY_SECRETS_PREFIX"

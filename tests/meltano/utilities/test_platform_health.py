@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -168,6 +169,11 @@ def test_tables_whose_newest_row_is_too_old_or_missing_are_named_all_at_once(loa
     assert ages == [("crm.nobody", None), ("crm.people", 3 * 3600)]
 
 
+def test_what_may_be_as_old_as_it_is_may_also_be_empty_or_missing(loaded, warehouse):
+    allowed = {"crm": math.inf, "gone": math.inf}
+    assert freshness.check(warehouse, allowed, NOW) == "2 tables are fresh"
+
+
 def test_a_table_goes_before_its_schema_and_what_is_fresh_is_counted(loaded, warehouse):
     loaded.run("insert into crm.nobody values (1, ?)", NOW)
     allowed = {"crm": 60.0, "crm.people": 4 * 3600.0}
@@ -183,7 +189,17 @@ def test_a_duration_that_is_none_is_refused_with_what_it_should_be(file):
     words = ["--warehouse-url", file.url, "freshness", "--max-age", '{"crm": "soon"}']
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 2
-    assert "'soon' is no duration such as 90m, 26h or 7d" in done.output
+    assert "'soon' is no duration such as 90m, 26h or 7d, nor `never`" in done.output
+
+
+@pytest.mark.parametrize(("text", "found"), [("90m", 5400), ("7d", 604800), ("never", math.inf)])
+def test_durations_are_read(text, found):
+    assert freshness.seconds(text) == found
+
+
+def test_a_setting_that_lacks_is_named(file):
+    done = CliRunner().invoke(cli, ["--warehouse-url", file.url, "success-rate"])
+    assert str(done.exception).startswith("report_path is not set: the page")
 
 
 def test_rows_of_a_source_are_counted_by_their_keys_in_records_and_in_files(tmp_path):

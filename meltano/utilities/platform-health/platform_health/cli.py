@@ -60,18 +60,20 @@ def cli(context: click.Context, warehouse_url: str | None) -> None:
     context.obj = warehouse_url
 
 
-def _folder(name: str, what: str) -> Callable[..., Any]:
-    return click.option(
-        f"--{name}",
-        envvar=f"PLATFORM_HEALTH_{name.upper().replace('-', '_')}",
-        required=True,
-        type=UPath,
-        help=what,
-    )
+def _place(name: str, what: str) -> Callable[..., Any]:
+    variable = f"PLATFORM_HEALTH_{name.upper()}"
+
+    def given(context: click.Context, parameter: click.Parameter, value: UPath | None) -> UPath:  # noqa: ARG001
+        if value is None:
+            raise HealthError(f"{name} is not set: {what}")
+        return value
+
+    option = f"--{name.replace('_', '-')}"
+    return click.option(option, envvar=variable, type=UPath, callback=given, help=what)
 
 
 @cli.command("success-rate")
-@_folder("report-path", "The page, on a disk or at an address such as s3://bucket/page.html.")
+@_place("report_path", "the page, on a disk or at an address such as s3://bucket/page.html")
 @click.pass_context
 def run_success_rate(context: click.Context, report_path: UPath) -> None:
     """Measure how scheduled runs end, keep it as tables, and draw a page."""
@@ -121,7 +123,7 @@ def run_row_counts(context: click.Context, extractors: str, tolerance: float) ->
 
 
 @cli.command("state-backup")
-@_folder("backup-path", "The folder, on a disk or at an address such as s3://bucket/state.")
+@_place("backup_path", "the folder, on a disk or at an address such as s3://bucket/state")
 @click.option(
     "--keep",
     envvar="PLATFORM_HEALTH_KEEP_BACKUPS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,18 +19,22 @@ DEFAULT_AGE = 26 * 3600
 """Seconds: a daily load, and two hours for it to run late."""
 LOADED_AT = "_sdc_batched_at"
 """The column in which a loader with `add_record_metadata` says when a row was loaded."""
+NEVER = "never"
+"""The age of what may be as old as it is, or empty."""
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a duration such as `90m`, `26h` or `7d`.
+    """Return the seconds of a duration such as `90m`, `26h` or `7d`; infinite ones of `never`.
 
     Raises:
         ValueError: It is none.
     """
+    if text == NEVER:
+        return math.inf
     match = re.fullmatch(r"(\d+)([mhd])", text)
     if not match:
-        raise ValueError(f"{text!r} is no duration such as 90m, 26h or 7d")
+        raise ValueError(f"{text!r} is no duration such as 90m, 26h or 7d, nor `never`")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -50,7 +55,8 @@ def check(warehouse: Warehouse, max_age: Mapping[str, float], now: datetime) -> 
     if not tables:
         raise HealthError(f"no table has {LOADED_AT}: set add_record_metadata for the loader")
     known = {name for schema, table in tables for name in (schema, f"{schema}.{table}")}
-    wrong = [f"{name} is not there" for name in sorted(set(max_age) - known)]
+    required = {name for name, age in max_age.items() if age < math.inf}
+    wrong = [f"{name} is not there" for name in sorted(required - known)]
     ages = {}
     for schema, table in tables:
         sql = f"select cast(max({LOADED_AT}) as varchar) as newest from {schema}.{table}"  # noqa: S608
@@ -59,12 +65,10 @@ def check(warehouse: Warehouse, max_age: Mapping[str, float], now: datetime) -> 
         age = _age(row["newest"], now)
         ages[name] = age
         allowed = max_age.get(name, max_age.get(schema, DEFAULT_AGE))
-        if age is None:
+        if age is None and allowed < math.inf:
             wrong.append(f"{name} is empty")
-        elif age > allowed:
-            wrong.append(
-                f"{name} was loaded {age / 3600:.0f} h ago, and may be {allowed / 3600:.0f} h old"
-            )
+        elif age is not None and age > allowed:
+            wrong.append(f"{name} was loaded {_said(age)} ago, and may be {_said(allowed)} old")
     warehouse.append(
         "freshness",
         [
@@ -84,3 +88,7 @@ def _age(newest: str | None, now: datetime) -> float | None:
         return None
     loaded = datetime.fromisoformat(newest)
     return (now - (loaded if loaded.tzinfo else loaded.replace(tzinfo=now.tzinfo))).total_seconds()
+
+
+def _said(age: float) -> str:
+    return f"{age / 3600:.0f} h" if age >= _UNITS["h"] else f"{age / 60:.0f} min"
