@@ -22,8 +22,8 @@ from dag_factory.summary import LastError, LogEntry, RowCounts, read_log_line
 _MACHINE_READABLE = {"MELTANO_CLI_LOG_FORMAT": "json", "NO_COLOR": "1"}
 _HELD = re.compile(r"Another '.*' pipeline is already running")
 _ANSWER_SECONDS = 60
-# How Meltano calls the file that it hands to an extractor.
-_OF_A_TAP = re.compile(rb"/tap\.[0-9a-f-]+\.config\.json\0")
+# How Meltano calls the file that it hands to an extractor or a loader.
+_OF_A_PLUGIN = re.compile(rb"/(tap|target)\.[0-9a-f-]+\.config\.json\0")
 
 
 class MeltanoProcess:
@@ -50,7 +50,9 @@ class MeltanoProcess:
     ) -> None:
         self._argv = argv
         self._root = root
-        self._environ = {**environ, **_MACHINE_READABLE}
+        # A utility finds Meltano there, and Meltano what is installed beside it.
+        path = os.pathsep.join([environ.get("PATH") or os.defpath, str(Path(argv[0]).parent)])
+        self._environ = {**environ, **_MACHINE_READABLE, "PATH": path}
         self._extractors = extractors
         self._bookmarked = bookmarked
         self._patience = patience
@@ -131,16 +133,16 @@ class MeltanoProcess:
         """Stop Meltano, and soon force it; `run` goes on reading its log until then.
 
         Extractors are asked first, so that loaders can load what they have got, and Meltano keep
-        the bookmarks of it. Half of the patience is for that.
+        the bookmarks of it. Half of the patience is for that, also where only a loader is left.
         """
         self._stopped = True
         if self._process is not None:
-            extractors = _extractors(self._process.pid)
-            for each in extractors:
+            plugins = _plugins(self._process.pid)
+            for number in (number for number, kind in plugins.items() if kind == b"tap"):
+                self._cut_short = True
                 with suppress(ProcessLookupError):
-                    os.kill(each, signal.SIGTERM)
-            self._cut_short = self._cut_short or bool(extractors)
-            self._signal_later(signal.SIGTERM, self._patience / 2 if extractors else 0)
+                    os.kill(number, signal.SIGTERM)
+            self._signal_later(signal.SIGTERM, self._patience / 2 if plugins else 0)
             self._signal_later(signal.SIGKILL, self._patience)
 
     def _signal_later(self, number: signal.Signals, seconds: float) -> None:
@@ -192,14 +194,15 @@ def _is_held(entry: LogEntry) -> bool:
     return entry.source is None and _HELD.search(entry.message) is not None
 
 
-def _extractors(session: int) -> list[int]:
-    """Return the processes of a session that are taps; none where there is no `/proc`."""
-    found = []
+def _plugins(session: int) -> dict[int, bytes]:
+    """Return which processes of a session are taps and targets; none where there is no `/proc`."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             command = (folder / "cmdline").read_bytes()
-            if _OF_A_TAP.search(command) and os.getsid(int(folder.name)) == session:
-                found.append(int(folder.name))
+            match = _OF_A_PLUGIN.search(command)
+            if match and os.getsid(int(folder.name)) == session:
+                found[int(folder.name)] = match[1]
     return found
 
 

@@ -38,8 +38,7 @@ class MeltanoOperator(BaseOperator):
     """Runs one Meltano command, streams its log, and fails with Meltano's own last error.
 
     The process inherits the worker's environment without Airflow's own variables, which hold
-    connections and keys. On a kill, Meltano and its plugins get SIGTERM, upon which Meltano marks
-    its run as failed; SIGKILL follows four seconds later.
+    connections and keys. On a kill it has four seconds, as `MeltanoProcess.stop` divides them.
 
     Args:
         prepare: Returns the command and the variables of a run, from Airflow's context.

@@ -181,6 +181,32 @@ def test_what_the_loader_has_got_when_a_run_is_stopped_is_in_the_bookmarks(proje
     assert json.loads(asked.stdout)["singer_state"] == json.loads(BOOKMARK)
 
 
+def test_a_loader_that_has_got_everything_is_given_time_to_load_it(project):
+    give_state(project, BOOKMARK)
+    target = "cat > /dev/null; touch loading; while [ ! -e go ]; do sleep 0.1; done; cat state.json"
+    write_script(project / "target", target)
+    process = make_process(project)
+
+    def stop_when_it_loads():
+        wait_until((project / "loading").exists, 60, "the loader")
+        process.stop()
+        (project / "go").touch()
+
+    thread = threading.Thread(target=stop_when_it_loads)
+    thread.start()
+    assert process.run(lambda _: None).exit_code == 0
+    thread.join()
+    asked = ask_meltano((find_command("meltano"), "state", "get", STATE_ID), project, os.environ)
+    assert json.loads(asked.stdout)["singer_state"] == json.loads(BOOKMARK)
+
+
+def test_plugins_find_meltano_whatever_the_path_is(project):
+    write_script(project / "tap", "command -v meltano > found; " + RECORD)
+    summary, _ = run(project, PATH=os.defpath)
+    assert summary.exit_code == 0
+    assert (project / "found").read_text().strip() == find_command("meltano")
+
+
 def test_who_does_not_heed_a_stop_is_killed_when_patience_ends(project):
     script = "trap '' TERM; touch ready; while :; do sleep 1; done"
     process = make_process(project, ("sh", "-c", script), patience=0.5)

@@ -583,6 +583,12 @@ def test_a_log_that_is_gone_leaves_the_error_empty(config, server):
     assert (failure["state"], failure["error"]) == ("failed", None)
 
 
+def test_a_run_that_was_deleted_since_it_was_listed_has_no_tries(config, server):
+    server.rows["task_instances"] = [{**a_task(), "state": "failed"}]
+    assert records(sync(config), "task_failures") == []
+    assert server.asked(f"{TASK_PATH}/-1/tries")
+
+
 def test_a_task_that_succeeded_at_once_costs_no_request(config, server):
     assert records(sync(config), "task_failures") == []
     assert not [path for _, path, _ in server.requests if "/tries" in path]

@@ -5,7 +5,8 @@ Airflow docs: https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from singer_sdk import typing as th
@@ -57,6 +58,11 @@ class TaskFailuresStream(AirflowStream):
         column("error", STRING, "The last error of its log; null where there is none"),
         READ_AT,
     ).to_dict()
+
+    def request_records(self, context: Any) -> Iterable[dict[str, Any]]:
+        """Yield the tries of a task; none where its run was deleted since it was listed."""
+        with suppress(NotFoundError):
+            yield from super().request_records(context)
 
     def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any] | None:
         """Keep the tries that failed, with their errors."""

@@ -3,16 +3,26 @@
 import gzip
 import json
 import math
+import os
 import re
 from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
 from click.testing import CliRunner
-from platform_health import freshness, housekeeping, page, row_counts, success_rate
-from platform_health.cli import cli
+from platform_health import (
+    freshness,
+    housekeeping,
+    meltano,
+    page,
+    row_counts,
+    state_backup,
+    success_rate,
+)
+from platform_health.cli import cli, main
 from platform_health.errors import HealthError
 from platform_health.warehouse import Warehouse
+from upath import UPath
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 TABLES = """
@@ -80,7 +90,7 @@ def test_the_rate_is_that_of_scheduled_runs_that_have_ended_within_each_window(f
     week, month = measured.of_all(7), measured.of_all(30)
     assert (week.succeeded, week.runs, month.succeeded, month.runs) == (2, 2, 2, 3)
     assert measured.headline == (
-        "100.0% of 2 scheduled runs succeeded in 7 days, "
+        "100% of 2 scheduled runs succeeded in 7 days, "
         "66.7% of 3 scheduled runs succeeded in 30 days"
     )
 
@@ -103,6 +113,30 @@ def test_failures_are_counted_by_what_does_not_differ_from_run_to_run(file, ware
     file.add_run("crm", "success", HOUR, kind="manual", error="by hand")
     measured = success_rate.measure(warehouse, NOW)
     assert measured.causes == [("tap-crm: … from node …", 2), ("OOMKilled: the pod", 1)]
+
+
+def test_a_failure_whose_log_or_end_is_not_known_is_told_as_any_other(file, warehouse):
+    file.add_run("crm", "failed", HOUR, None, error="503")
+    file.add_run("crm", "failed", HOUR, None, error="503")
+    file.run("update tap_airflow.task_failures set error = null where dag_run_id = 'run 0'")
+    file.run("update tap_airflow.task_failures set end_date = null where dag_run_id = 'run 1'")
+    measured = success_rate.measure(warehouse, NOW)
+    assert measured.causes == [("no error in its log", 1), ("…", 1)]
+    assert "no error in its log" in page.draw(measured)
+
+
+def test_a_cause_is_no_formula(file, warehouse):
+    file.add_run("crm", "failed", HOUR, error="neither $a^^b nor $c is set")
+    assert "neither $a^^b nor $c is set" in page.draw(success_rate.measure(warehouse, NOW))
+
+
+def test_days_and_times_are_those_of_utc_wherever_it_runs(file, warehouse, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    late = datetime(2026, 3, 30, 23, tzinfo=UTC)
+    file.add_run("crm", "failed", NOW - late, error="503")
+    measured = success_rate.measure(warehouse, NOW)
+    assert measured.days == {late.date(): (0, 1)}
+    assert measured.failures[0].ended.startswith("2026-03-30 23:00")
 
 
 def test_what_was_measured_is_kept_in_tables_that_grow(file, warehouse):
@@ -138,6 +172,11 @@ def test_a_platform_on_which_nothing_has_run_has_a_page_too(warehouse):
 def test_without_the_tables_of_tap_airflow_it_says_what_to_do(tmp_path):
     with pytest.raises(HealthError, match="run a job that loads tap-airflow"):
         success_rate.measure(Warehouse(f"duckdb:///{tmp_path / 'empty.duckdb'}"), NOW)
+
+
+def test_100_percent_means_all():
+    shares = (1, 0.9999, 0.995, 0)
+    assert [*map(success_rate.percent, shares)] == ["100%", "99.9%", "99.5%", "0%"]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +219,12 @@ def test_a_table_goes_before_its_schema_and_what_is_fresh_is_counted(loaded, war
     assert freshness.check(warehouse, allowed, NOW) == "2 tables are fresh"
 
 
+def test_a_table_may_have_any_name(file, warehouse):
+    file.run('create schema "order"; create table "order"."my-Table" (_sdc_batched_at timestamptz)')
+    file.run('insert into "order"."my-Table" values (?)', NOW)
+    assert freshness.check(warehouse, {"order.my-table": 60.0}, NOW) == "1 tables are fresh"
+
+
 def test_where_no_loader_says_when_it_loaded_it_says_what_to_set(warehouse):
     with pytest.raises(HealthError, match="set add_record_metadata for the loader"):
         freshness.check(warehouse, {}, NOW)
@@ -200,6 +245,54 @@ def test_durations_are_read(text, found):
 def test_a_setting_that_lacks_is_named(file):
     done = CliRunner().invoke(cli, ["--warehouse-url", file.url, "success-rate"])
     assert str(done.exception).startswith("report_path is not set: the page")
+
+
+@pytest.mark.parametrize("extractors", ["tap-crm", '"tap-crm"', "[1]"])
+def test_extractors_that_are_no_list_are_refused_with_what_it_should_be(file, extractors):
+    words = ["--warehouse-url", file.url, "row-counts", "--extractors", extractors]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 2
+    assert 'is no JSON list of names, such as ["tap-crm"]' in done.output
+
+
+def a_meltano(monkeypatch, folder, script):
+    """Put a Meltano first on the PATH."""
+    (folder / "meltano").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "meltano").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+def test_what_is_no_singer_message_is_told(tmp_path, monkeypatch):
+    a_meltano(monkeypatch, tmp_path, "echo hello")
+    with pytest.raises(HealthError, match="tap-crm wrote what is no Singer message: hello"):
+        [*meltano.messages("tap-crm")]
+
+
+def test_old_backups_go_and_nothing_else_does(tmp_path, monkeypatch):
+    a_meltano(monkeypatch, tmp_path, '[ "$2" = list ] && echo dev:a || echo "{}"')
+    folder = UPath(tmp_path / "backups")
+    (folder / "0 of mine").mkdir(parents=True)
+    for day in range(3):
+        state_backup.back_up(folder, 2, NOW + day * DAY)
+    names = sorted(each.name for each in folder.iterdir())
+    assert names == ["0 of mine", "2026-04-01T12-00-00Z", "2026-04-02T12-00-00Z"]
+
+
+def test_half_a_backup_is_none(tmp_path, monkeypatch):
+    a_meltano(monkeypatch, tmp_path, '[ "$2" = list ] && echo dev:a dev:b || [ "$4" = dev:a ]')
+    with pytest.raises(HealthError, match="`meltano state get -- dev:b` failed"):
+        state_backup.back_up(UPath(tmp_path / "backups"), 2, NOW)
+    assert not (tmp_path / "backups").exists()
+
+
+def test_a_page_that_cannot_be_written_is_one_line(file, tmp_path, monkeypatch, capsys):
+    (tmp_path / "taken").touch()
+    words = ["success-rate", "--report-path", str(tmp_path / "taken" / "page.html")]
+    monkeypatch.setattr("sys.argv", ["platform-health", "--warehouse-url", file.url, *words])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    [line] = capsys.readouterr().err.splitlines()
+    assert "taken" in line
 
 
 def test_rows_of_a_source_are_counted_by_their_keys_in_records_and_in_files(tmp_path):

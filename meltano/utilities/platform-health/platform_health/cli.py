@@ -26,6 +26,22 @@ from platform_health.warehouse import Warehouse
 _now = functools.partial(datetime.now, UTC)
 
 
+class Names(click.ParamType):
+    """JSON such as `["tap-crm"]`."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+        """Return the names."""
+        try:
+            names = json.loads(value)
+        except ValueError:
+            names = None
+        if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+            self.fail(f'{value!r} is no JSON list of names, such as ["tap-crm"]')
+        return names
+
+
 class Durations(click.ParamType):
     """JSON such as `{"crm": "26h", "crm.people": "7d"}`: how old the newest row may be."""
 
@@ -37,7 +53,7 @@ class Durations(click.ParamType):
             return {
                 name.lower(): freshness.seconds(text) for name, text in json.loads(value).items()
             }
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, TypeError) as error:
             self.fail(f"{value!r} is not like {{'crm': '26h', 'crm.people': '7d'}}: {error}")
 
 
@@ -104,6 +120,7 @@ def run_freshness(context: click.Context, max_age: dict[str, float]) -> None:
     "--extractors",
     envvar="PLATFORM_HEALTH_EXTRACTORS",
     required=True,
+    type=Names(),
     help="JSON list of the extractors whose sources are counted.",
 )
 @click.option(
@@ -115,10 +132,10 @@ def run_freshness(context: click.Context, max_age: dict[str, float]) -> None:
     help="Percent of a source's rows that may have come since the load.",
 )
 @click.pass_context
-def run_row_counts(context: click.Context, extractors: str, tolerance: float) -> None:
+def run_row_counts(context: click.Context, extractors: list[str], tolerance: float) -> None:
     """Read sources as a whole, and fail where the warehouse lacks rows of them."""
     warehouse = _warehouse(context)
-    counted = row_counts.check(warehouse, json.loads(extractors), tolerance, _now())
+    counted = row_counts.check(warehouse, extractors, tolerance, _now())
     click.echo(counted)
 
 
@@ -133,7 +150,7 @@ def run_row_counts(context: click.Context, extractors: str, tolerance: float) ->
     help="How many backups to keep.",
 )
 def run_state_backup(backup_path: UPath, keep: int) -> None:
-    """Write the state of all pipelines of this environment to a file."""
+    """Write the state of all pipelines, a file each."""
     click.echo(state_backup.back_up(backup_path, keep, _now()))
 
 
@@ -156,6 +173,6 @@ def main() -> None:
     """Run a command; what is wrong is told in one line, not in a traceback."""
     try:
         cli()
-    except HealthError as error:
+    except (HealthError, OSError, ImportError) as error:
         click.echo(f"platform-health: {error}", err=True)
         sys.exit(1)

@@ -59,7 +59,8 @@ def check(warehouse: Warehouse, max_age: Mapping[str, float], now: datetime) -> 
     wrong = [f"{name} is not there" for name in sorted(required - known)]
     ages = {}
     for schema, table in tables:
-        sql = f"select cast(max({LOADED_AT}) as varchar) as newest from {schema}.{table}"  # noqa: S608
+        source = warehouse.quoted(schema, table)
+        sql = f"select cast(max({LOADED_AT}) as varchar) as newest from {source}"  # noqa: S608
         [row] = warehouse.rows(sql)
         name = f"{schema}.{table}"
         age = _age(row["newest"], now)

@@ -46,7 +46,10 @@ def messages(extractor: str) -> Iterator[dict[str, Any]]:
         command, env=os.environ | _QUIET, stdout=subprocess.PIPE, text=True
     ) as process:
         for line in process.stdout or ():
-            yield json.loads(line)
+            try:
+                yield json.loads(line)
+            except ValueError:
+                raise HealthError(f"{extractor} wrote what is no Singer message: {line}") from None
     if process.returncode:
         raise _failed(command)
 

@@ -14,18 +14,21 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from platform_health.success_rate import WINDOWS, Measured
+from platform_health.success_rate import WINDOWS, Measured, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GOOD, BAD, INK, PALE = "#2f7d6b", "#c8553d", "#26323a", "#d5dbdd"
 _MOST_CAUSES = 8
+_SHORTEST = 0.1
+"""Seconds: on that scale there is no zero, as of runs that never started."""
 _MARKS = (1, 10, 60, 600, 3600, 36000)
 """Seconds, on a scale where each step to the right is about ten times as long."""
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: it is searched, and has the page's typeface
     "svg.hashsalt": "platform-health",
+    "text.parse_math": False,  # an error may have dollars
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -42,7 +45,7 @@ def draw(measured: Measured) -> str:
     environment = Environment(
         loader=PackageLoader("platform_health"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters |= {"percent": _percent, "duration": duration}
+    environment.filters |= {"percent": percent, "duration": duration}
     days = WINDOWS[-1]
     rates = measured.of_dags(days)
     recent = {each.dag_id: each for each in measured.of_dags(WINDOWS[0])}
@@ -69,12 +72,6 @@ def duration(seconds: float) -> str:
     if seconds < 5400:  # noqa: PLR2004 - an hour and a half
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def _percent(share: float) -> str:
-    """Return a share so that 100 % means all."""
-    text = f"{share:.1%}"
-    return "99.9%" if text == "100.0%" and share < 1 else text.replace(".0%", "%")
 
 
 def _plot(paint: Callable[[Axes, Measured], None], measured: Measured, *, height: float) -> Markup:
@@ -104,9 +101,10 @@ def _durations(axes: Axes, measured: Measured) -> None:
     rates = measured.of_dags(WINDOWS[-1])
     rates.sort(key=lambda each: each.p50_seconds)
     for row, each in enumerate(rates):
-        axes.plot([each.p50_seconds, each.p95_seconds], [row, row], color=PALE, lw=4, zorder=1)
-        axes.scatter([each.p50_seconds], [row], color=GOOD, zorder=2)
-        axes.scatter([each.p95_seconds], [row], color=INK, marker="|", zorder=2)
+        half, most = (max(seconds, _SHORTEST) for seconds in (each.p50_seconds, each.p95_seconds))
+        axes.plot([half, most], [row, row], color=PALE, lw=4, zorder=1)
+        axes.scatter([half], [row], color=GOOD, zorder=2)
+        axes.scatter([most], [row], color=INK, marker="|", zorder=2)
     axes.set_yticks(range(len(rates)), [each.dag_id for each in rates])
     axes.set_xscale("log")
     axes.set_xticks(_MARKS, [duration(each) for each in _MARKS])

@@ -32,7 +32,7 @@ class StreamCount:
     def note(self, record: Mapping[str, Any]) -> None:
         """Count a record."""
         if self.keys:
-            # Hashes, not keys: eight bytes a row of a source that may be large.
+            # Hashes, not keys: a source may be large.
             self._seen.add(hash(tuple(str(record.get(key)) for key in self.keys)))
             self.rows = len(self._seen)
         else:
@@ -85,7 +85,7 @@ def check(warehouse: Warehouse, extractors: Iterable[str], tolerance: float, now
             table = stream.rpartition("-")[2].lower()
             loaded = 0
             if (schema, table) in tables:
-                sql = f"select count(*) as loaded from {schema}.{table}"  # noqa: S608
+                sql = f"select count(*) as loaded from {warehouse.quoted(schema, table)}"  # noqa: S608
                 loaded = warehouse.rows(sql)[0]["loaded"]
             counted.append((extractor, f"{schema}.{table}", rows, loaded))
             if loaded < rows * (1 - tolerance / 100):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from upath import UPath
 from platform_health import meltano
 
 _WHEN = "%Y-%m-%dT%H-%M-%SZ"
+_OF_OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ")
 
 
 def back_up(folder: UPath, keep: int, now: datetime) -> str:
@@ -24,12 +26,13 @@ def back_up(folder: UPath, keep: int, now: datetime) -> str:
         HealthError: Meltano does not tell.
     """
     ids = meltano.ask("state", "list").split()
+    # All are asked for first: what fails half-way is no backup.
+    states = {each: meltano.ask("state", "get", "--", each) for each in ids}
     backup = folder / f"{now:{_WHEN}}"
     backup.mkdir(parents=True, exist_ok=True)
-    for state_id in ids:
-        state = meltano.ask("state", "get", "--", state_id)
+    for state_id, state in states.items():
         (backup / f"{quote(state_id, safe=':')}.json").write_text(state)
-    backups = sorted(each for each in folder.iterdir() if each.is_dir())
+    backups = sorted(each for each in folder.iterdir() if _OF_OURS.fullmatch(each.name))
     for old in backups[:-keep]:
         for file in old.iterdir():
             file.unlink()

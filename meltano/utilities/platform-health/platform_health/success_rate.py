@@ -45,10 +45,11 @@ _DAYS = f"""
     from ({_RUNS}) as runs group by 1, 2
 """  # noqa: S608 - a constant
 _FAILURES = f"""
-    select failures.dag_id, failures.task_id, failures.try_number, failures.error,
-        cast(failures.end_date as varchar) as ended
+    select failures.dag_id, failures.task_id, failures.try_number,
+        coalesce(failures.error, 'no error in its log') as error,
+        coalesce(cast(failures.end_date as varchar), '') as ended
     from {SCHEMA}.task_failures as failures join ({_RUNS}) as runs using (dag_id, dag_run_id)
-    order by failures.end_date desc
+    order by failures.end_date desc nulls last
 """  # noqa: S608 - a constant
 
 
@@ -141,9 +142,15 @@ class Measured:
             rate = self.of_all(days)
             said = "no scheduled run ended"
             if rate.runs:
-                said = f"{rate.rate:.1%} of {rate.runs} scheduled runs succeeded"
+                said = f"{percent(rate.rate)} of {rate.runs} scheduled runs succeeded"
             parts.append(f"{said} in {days} days")
         return ", ".join(parts)
+
+
+def percent(share: float) -> str:
+    """Return a share so that 100 % means all."""
+    text = f"{share:.1%}"
+    return "99.9%" if text == "100.0%" and share < 1 else text.replace(".0%", "%")
 
 
 def measure(warehouse: Warehouse, now: datetime) -> Measured:

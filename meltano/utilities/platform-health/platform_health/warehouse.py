@@ -50,6 +50,8 @@ class Warehouse:
         )
         try:
             with retry(self._engine.connect) as connection, connection.begin():
+                if self.is_duckdb:
+                    connection.exec_driver_sql("set timezone = 'UTC'")
                 yield connection
         except DBAPIError as error:
             first, *_ = str(error.orig).splitlines()
@@ -78,6 +80,10 @@ class Warehouse:
             if schema not in ("information_schema", "pg_catalog", self._schema.lower()):
                 found[schema, table] = (*found.get((schema, table), ()), column)
         return found
+
+    def quoted(self, schema: str, table: str) -> str:
+        """Return the name of a loaded table as SQL has it."""
+        return self._engine.dialect.identifier_preparer.format_table(sa.table(table, schema=schema))
 
     def append(self, table: str, columns: Sequence[sa.Column[Any]], rows: Iterable[Any]) -> None:
         """Add rows to a table of this package, which is made where it is missing.
