@@ -5,12 +5,13 @@
 # make clean   stop both and forget their state, the warehouse and .venv
 # make test    install, lint, type-check and run all tests
 # make test-faults   the long tests: pods, nodes and servers that die, every verb of a Role; needs a cluster
+# make test-all   both, in one Airflow and one cluster
 # make lint    the quick part of that
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   what reading a project and building its DAGs cost, beside the plain way; and secrets
 
-.PHONY: up down kube-up kube-down clean test test-faults lint lock screenshots bench install
+.PHONY: up down kube-up kube-down clean test test-faults test-all lint lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
@@ -43,6 +44,9 @@ test: lint
 
 test-faults: install
 	@.venv/bin/pytest -m faults
+
+test-all: lint
+	@.venv/bin/pytest -n 2 -m "faults or not faults"
 
 lint: install
 	@.venv/bin/ruff check --quiet .

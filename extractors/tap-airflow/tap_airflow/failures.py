@@ -101,5 +101,5 @@ def last_error(entries: Any) -> str | None:
 def _error(entry: Mapping[str, Any]) -> str | None:
     if details := entry.get("error_detail"):
         # The first is the exception that was raised; those after it are what it came from.
-        return str(details[0].get("exc_value") or details[0].get("exc_type"))
-    return str(entry.get("event")) if entry.get("level") in _LEVELS else None
+        return details[0].get("exc_value") or details[0].get("exc_type")
+    return entry.get("event") if entry.get("level") in _LEVELS else None

@@ -84,14 +84,14 @@ def test_the_rate_is_that_of_scheduled_runs_that_have_ended_within_each_window(f
     for state, ago in [("success", HOUR), ("success", 6 * DAY), ("failed", 8 * DAY)]:
         file.add_run("crm", state, ago)
     file.add_run("crm", "running", HOUR)
+    file.add_run("crm", "success", HOUR, kind="asset_triggered")
     file.add_run("crm", "failed", HOUR, kind="manual")
     file.add_run("crm", "failed", 31 * DAY)
     measured = success_rate.measure(warehouse, NOW)
     week, month = measured.of_all(7), measured.of_all(30)
-    assert (week.succeeded, week.runs, month.succeeded, month.runs) == (2, 2, 2, 3)
+    assert (week.succeeded, week.runs, month.succeeded, month.runs) == (3, 3, 3, 4)
     assert measured.headline == (
-        "100% of 2 scheduled runs succeeded in 7 days, "
-        "66.7% of 3 scheduled runs succeeded in 30 days"
+        "100% of 3 scheduled runs succeeded in 7 days, 75% of 4 scheduled runs succeeded in 30 days"
     )
 
 

@@ -23,7 +23,8 @@ _LONGEST_CAUSE = 100
 _NEWEST_FAILURES = 20
 _RUNS = f"""
     select dag_id, dag_run_id, state, duration, run_after from {SCHEMA}.dag_runs
-    where run_type = 'scheduled' and state in ('success', 'failed') and run_after > :since
+    where run_type in ('scheduled', 'asset_triggered')
+        and state in ('success', 'failed') and run_after > :since
 """  # noqa: S608 - a constant
 _RATES = f"""
     with runs as ({_RUNS}),
