@@ -17,6 +17,7 @@ pytest_plugins = [
     "ldap_source",
     "redmine_source",
     "sftp_source",
+    "shop_source",
     "tryton_source",
 ]
 # What shares servers stays in one process of `pytest -n`; other tests may run beside it.

@@ -8,14 +8,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pytest
+import shop_source
 from imap_mails import an_order
-from postgres import Postgres, binaries, running_postgres
 from running import copy_checkout
 
 BIN = Path(sys.executable).parent
@@ -28,28 +27,6 @@ PIPELINES = (
     *("mail", "price_lists", "mail_archive", "redmine_issues", "redmine_time", "directory"),
     *("erp_master_data", "erp_documents", "bank_statements", "supplier_catalogues", "shop_orders"),
 )
-SHOP = """
-create schema shop;
-create table shop.customers (
-    id int primary key, full_name text, email text, country text, updated_at timestamptz);
-create table shop.orders (
-    id int primary key, customer_id int, total numeric(10, 2), updated_at timestamptz);
-insert into shop.customers
-    select n, 'Name ' || n, 'customer' || n || '@example.com', 'DE', now() - interval '1 day'
-    from generate_series(1, 40) as n;
-insert into shop.orders
-    select n, n % 40 + 1, n * 1.25, now() - interval '1 day' from generate_series(1, 200) as n;
-"""
-
-
-@pytest.fixture(scope="module")
-def shop() -> Iterator[Postgres]:
-    """The database of a web shop."""
-    if binaries() is None:
-        pytest.skip("no PostgreSQL server: apt-get install postgresql")
-    with running_postgres("127.0.0.1") as server:
-        server.query(SHOP)
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +107,6 @@ def sources(  # noqa: PLR0917 - one for each source
     suppliers, redmine, ldap_directory, sftp, tryton, shop
 ) -> dict[str, str]:
     """All servers, as variables that taps read."""
-    of_shop = {"host": "127.0.0.1", "port": shop.port, "user": "postgres", "database": "postgres"}
     return {
         "SSL_CERT_FILE": str(suppliers.certificate),
         **variables("tap-imap", {**suppliers.settings(), "mailboxes": ["INBOX", "Sent"]}),
@@ -138,7 +114,7 @@ def sources(  # noqa: PLR0917 - one for each source
         **variables("tap-ldap", ldap_directory.settings),
         **variables("tap-sftp", sftp.settings),
         **variables("tap-tryton", tryton.settings),
-        **variables("tap-postgres", {**of_shop, "password": shop.password}),
+        **variables("tap-postgres", shop_source.settings(shop)),
     }
 
 
@@ -171,7 +147,8 @@ def test_every_pipeline_loads_what_its_source_has(loaded, redmine, ldap_director
     }
     assert counts["redmine.issues"] == redmine.sql("select count(*) from issues")[0][0]
     assert counts["redmine.time_entries"] == redmine.sql("select count(*) from time_entries")[0][0]
-    assert (counts["shop.orders"], counts["shop.customers"]) == (200, 40)
+    assert counts["shop.orders"] == shop_source.ORDERS
+    assert counts["shop.customers"] == shop_source.CUSTOMERS
     assert counts["price_lists.attachment_rows"] > 0
     assert all(counts.values()), counts
 
