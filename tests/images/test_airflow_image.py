@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 from cluster import Cluster
-from running import wait_until
+from running import CHECKOUT, wait_until
+
+from dag_factory.planner import read_all_plans
+from dag_factory.settings import Settings
 
 COMMAND = (
     "airflow db migrate >/dev/null 2>&1"
@@ -56,4 +59,5 @@ def test_it_finds_the_dags_of_the_project_that_it_holds(cluster: Cluster, namesp
     assert ended == "Succeeded", log
     assert log[0] == str(USER)
     dags = {each["dag_id"] for each in json.loads(log[-1])}
-    assert dags == {"airflow_history", "meltano_state", "reference_data"}
+    plans, state, _ = read_all_plans(Settings(CHECKOUT / "meltano"))
+    assert dags == {each.dag_id for each in (*plans, state)}

@@ -64,7 +64,12 @@ def make_pod(image: str) -> dict[str, Any]:
         "securityContext": {"runAsUser": 0, "runAsNonRoot": False},
         "volumeMounts": mounts,
     }
-    variables = [{"name": "WAREHOUSE_PATH", "value": "/warehouse/file.duckdb"}]
+    # As production, but for its warehouse.
+    values = {
+        "WAREHOUSE_PATH": "/warehouse/file.duckdb",
+        "TARGET_WAREHOUSE_LOADER": "target-duckdb",
+    }
+    variables = [{"name": name, "value": value} for name, value in values.items()]
     base = {"name": "base", "env": variables, "volumeMounts": mounts}
     spec = {
         "containers": [base, look],
