@@ -4,7 +4,7 @@ import time
 
 import psutil
 import pytest
-from pods import ROWS
+from pods import PREFIX, ROWS
 from running import wait_until
 
 pytestmark = [
@@ -82,17 +82,23 @@ def test_a_task_that_takes_longer_than_it_may(pods, job, said):
     assert 0 < pods.bookmark("tap-late") <= pods.rows("late")[0]
 
 
-def running_task(pods) -> psutil.Process:
-    """Return the process of the only task that a worker has."""
+def running_task(pods, job) -> psutil.Process:
+    """Return the process of a job's task, whose worker writes its log."""
     scheduler = pods.airflow.local.processes()["scheduler"]
-    [task] = [each for worker in scheduler.children() for each in worker.children()]
+    log = f"/dag_id={PREFIX}{job}/"
+    [task] = [
+        task
+        for worker in scheduler.children()
+        if any(log in file.path for file in worker.open_files())
+        for task in worker.children()
+    ]
     return task
 
 
 def test_a_worker_that_is_asked_to_stop(pods):
     run = pods.start("worker")
     run.wait_for_rows("worker")
-    running_task(pods).terminate()
+    running_task(pods, "worker").terminate()
     assert run.end() == "success"
     assert run.task["try_number"] == 2
     assert "Meltano was stopped" in run.log(1)
@@ -105,7 +111,7 @@ def test_a_worker_that_is_killed_finds_its_pod(pods):
     pods.forget("worker")
     run = pods.start("worker_killed")
     run.wait_for_rows("worker")
-    running_task(pods).kill()
+    running_task(pods, "worker_killed").kill()
     assert run.end() == "success"
     assert run.task["try_number"] == 2
     assert "Reusing existing pod" in run.log(2)

@@ -63,7 +63,7 @@ def _is(part: Part, types: set[str], names: set[str]) -> bool:
 def _lines(text: str) -> Iterator[list[str]]:
     head = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(DELIMITERS, key=head.count)
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     # strict: a quote that is never closed would take the rest of the file into one cell.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
