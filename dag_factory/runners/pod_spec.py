@@ -12,7 +12,8 @@ from dag_factory.pod_values import BASE, MANAGED_BY, image_version
 from dag_factory.runs import PreparedRun
 from dag_factory.secret_names import kubernetes_name
 
-_LONGEST_NAME = 50
+# 63, less the end.
+_LONGEST_NAME = 54
 # Kubernetes kills a container so long after asking it to stop, if nothing else is said; the end of
 # it is for killing what does not heed, and for the summary.
 _GRACE_SECONDS = 30
