@@ -14,7 +14,7 @@ from dag_factory.pod_values import MANAGED_BY
 from dag_factory.runners.pod_spec import pod_name, pod_of_run, pod_template
 from dag_factory.runs import PreparedRun
 
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,52}[a-z0-9])?")
 LABEL = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 SECRET = {"secretKeyRef": {"name": "meltano", "key": "k"}}
 
