@@ -179,7 +179,7 @@ def test_no_layer_of_the_image_holds_it(cluster, image, tmp_path):
     subprocess.run(["buildah", "push", "--quiet", image, f"docker-archive:{archive}"], check=True)
     taps, leaks = [], []
     for name, content in image_files(archive):
-        taps += [name] * (b"the token is" in content)
+        taps += [name] * (b"Says its token, and sends" in content)
         leaks += [name] * holds(content, MARKER)
     archive.unlink()
     assert [each.partition(":")[2] for each in taps] == [f"app/{PROJECT.relative_to(CHECKOUT)}/tap"]
