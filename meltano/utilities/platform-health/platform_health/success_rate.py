@@ -42,8 +42,10 @@ _RATES = f"""
     group by grouping sets ((runs.dag_id), ())
 """  # noqa: S608 - a constant
 _DAYS = f"""
-    select cast(run_after as date) as day, state, count(*) as runs
-    from ({_RUNS}) as runs group by 1, 2
+    select cast(run_after as date) as day,
+        sum(case when state = 'success' then 1 else 0 end) as succeeded,
+        sum(case when state = 'failed' then 1 else 0 end) as failed
+    from ({_RUNS}) as runs group by 1
 """  # noqa: S608 - a constant
 _FAILURES = f"""
     select failures.dag_id, failures.task_id, failures.try_number,
@@ -169,16 +171,15 @@ def measure(warehouse: Warehouse, now: datetime) -> Measured:
         raise HealthError(f"there is no table {SCHEMA}.dag_runs: run a job that loads tap-airflow")
     since = {days: now - timedelta(days=days) for days in WINDOWS}
     rates = [
-        Rate(days, **{name: row[name] for name in row if name != "window_days"})
+        Rate(days, **row)
         for days in WINDOWS
         for row in map(_plain, warehouse.rows(_RATES, since=since[days]))
     ]
     longest = since[WINDOWS[-1]]
-    days: dict[date, tuple[int, int]] = {}
-    for row in warehouse.rows(_DAYS, since=longest):
-        good, bad = days.get(row["day"], (0, 0))
-        added = (row["runs"], 0) if row["state"] == "success" else (0, row["runs"])
-        days[row["day"]] = (good + added[0], bad + added[1])
+    days = {
+        row["day"]: (int(row["succeeded"]), int(row["failed"]))
+        for row in warehouse.rows(_DAYS, since=longest)
+    }
     failures: list[Any] = []
     if (SCHEMA, "task_failures") in tables:
         failures = warehouse.rows(_FAILURES, since=longest)
