@@ -64,7 +64,7 @@ def _warehouse(context: click.Context) -> Warehouse:
     return Warehouse(url)
 
 
-@click.group(context_settings={"auto_envvar_prefix": "PLATFORM_HEALTH"})
+@click.group()
 @click.option(
     "--warehouse-url",
     envvar="PLATFORM_HEALTH_WAREHOUSE_URL",

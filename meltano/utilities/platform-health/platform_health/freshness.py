@@ -72,12 +72,12 @@ def check(warehouse: Warehouse, max_age: Mapping[str, float], now: datetime) -> 
             wrong.append(f"{name} was loaded {_said(age)} ago, and may be {_said(allowed)} old")
     warehouse.append(
         "freshness",
+        now,
         [
-            sa.Column("measured_at", sa.TIMESTAMP(timezone=True)),
             sa.Column("table_name", sa.String),
             sa.Column("age_seconds", sa.Double),
         ],
-        [{"measured_at": now, "table_name": each, "age_seconds": ages[each]} for each in ages],
+        [{"table_name": each, "age_seconds": ages[each]} for each in ages],
     )
     if wrong:
         raise HealthError("; ".join(wrong))

@@ -93,14 +93,14 @@ def check(warehouse: Warehouse, extractors: Iterable[str], tolerance: float, now
     names = ("extractor", "table_name", "source_rows", "loaded_rows")
     warehouse.append(
         "row_counts",
+        now,
         [
-            sa.Column("measured_at", sa.TIMESTAMP(timezone=True)),
             sa.Column("extractor", sa.String),
             sa.Column("table_name", sa.String),
             sa.Column("source_rows", sa.BigInteger),
             sa.Column("loaded_rows", sa.BigInteger),
         ],
-        [{"measured_at": now, **dict(zip(names, each, strict=True))} for each in counted],
+        [dict(zip(names, each, strict=True)) for each in counted],
     )
     if wrong:
         raise HealthError("; ".join(wrong))

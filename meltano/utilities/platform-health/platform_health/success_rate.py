@@ -195,11 +195,10 @@ def _plain(row: Any) -> dict[str, Any]:
 
 def keep(warehouse: Warehouse, measured: Measured) -> None:
     """Add what was measured to the tables `success_rate` and `failures_by_cause`."""
-    at = {"measured_at": measured.at}
     warehouse.append(
         "success_rate",
+        measured.at,
         [
-            sa.Column("measured_at", sa.TIMESTAMP(timezone=True)),
             sa.Column("window_days", sa.Integer),
             sa.Column("dag_id", sa.String),
             sa.Column("runs", sa.Integer),
@@ -209,18 +208,18 @@ def keep(warehouse: Warehouse, measured: Measured) -> None:
             sa.Column("p95_seconds", sa.Double),
             sa.Column("retries", sa.Integer),
         ],
-        [{**at, **vars(each), "success_rate": each.rate} for each in measured.rates if each.runs],
+        [{**vars(each), "success_rate": each.rate} for each in measured.rates if each.runs],
     )
     warehouse.append(
         "failures_by_cause",
+        measured.at,
         [
-            sa.Column("measured_at", sa.TIMESTAMP(timezone=True)),
             sa.Column("window_days", sa.Integer),
             sa.Column("cause", sa.String),
             sa.Column("failures", sa.Integer),
         ],
         [
-            {**at, "window_days": WINDOWS[-1], "cause": cause, "failures": count}
+            {"window_days": WINDOWS[-1], "cause": cause, "failures": count}
             for cause, count in measured.causes
         ],
     )

@@ -85,19 +85,27 @@ class Warehouse:
         """Return the name of a loaded table as SQL has it."""
         return self._engine.dialect.identifier_preparer.format_table(sa.table(table, schema=schema))
 
-    def append(self, table: str, columns: Sequence[sa.Column[Any]], rows: Iterable[Any]) -> None:
+    def append(
+        self,
+        table: str,
+        at: datetime,
+        columns: Sequence[sa.Column[Any]],
+        rows: Iterable[Mapping[str, Any]],
+    ) -> None:
         """Add rows to a table of this package, which is made where it is missing.
 
         Args:
             table: Its name.
-            columns: What it has.
-            rows: Mappings with a value for each column.
+            at: When they were measured: its first column, `measured_at`.
+            columns: What else it has.
+            rows: Mappings with a value for each of these.
         """
-        found = sa.Table(table, sa.MetaData(schema=self._schema), *columns)
+        measured_at = sa.Column("measured_at", sa.TIMESTAMP(timezone=True))
+        found = sa.Table(table, sa.MetaData(schema=self._schema), measured_at, *columns)
         with self.transaction() as connection:
             connection.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
             found.create(connection, checkfirst=True)
-            if listed := [*rows]:
+            if listed := [{"measured_at": at, **row} for row in rows]:
                 connection.execute(found.insert(), listed)
 
     def forget(self, tables: Iterable[str], before: datetime) -> int:
