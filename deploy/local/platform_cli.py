@@ -67,7 +67,7 @@ def install_plugins(airflow: LocalAirflow) -> None:
     """Install the Meltano project's plugins, unless their definitions are unchanged."""
     project = CHECKOUT / "meltano"
     patterns = ["requirements.lock", "extractors/*/pyproject.toml", "meltano/*.yml"]
-    patterns += ["meltano/*/*.yml", "meltano/*/*.lock", "meltano/load/*/pyproject.toml"]
+    patterns += ["meltano/*/*.yml", "meltano/*/*.lock", "meltano/*/*/pyproject.toml"]
     sources = sorted(file for pattern in patterns for file in CHECKOUT.glob(pattern))
     wanted = "\n".join([str(CHECKOUT), *(file.read_text() for file in sources)])
     stamp = project / ".meltano" / "installed"
