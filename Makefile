@@ -3,7 +3,7 @@
 # make kube-up    the same with tasks in pods of a Kubernetes   (PORT=8080 NAMESPACE=meltano)
 # make kube-down  stop that Airflow and forget its state, its namespace and its rows
 # make clean   stop both and forget their state, the warehouse and .venv
-# make test    install, lint, type-check and run all tests
+# make test    install, lint, type-check and run the tests that take no minutes each
 # make test-faults   the long tests: pods, nodes and servers that die, every verb of a Role; needs a cluster
 # make test-all   both, in one Airflow and one cluster
 # make lint    the quick part of that

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from dag_factory.errors import Problem, ProjectError, Severity, in_order
+from dag_factory.errors import Problem, ProjectError, in_order
 from dag_factory.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def raise_project_problems(
     """
     settings = read_settings(project_root, **deployment)
     _, found, from_last_good = _build(settings)
-    problems = [each for each in found if each.severity is not Severity.WARNING]
+    problems = [each for each in found if not each.is_warning]
     if problems:
         note = "The DAGs are those of the last good meltano.yml." if from_last_good else ""
         raise ProjectError(problems, settings.project_root, note)

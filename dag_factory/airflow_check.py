@@ -6,10 +6,11 @@ It is run where a component of Airflow runs, with that component's configuration
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from dag_factory.build import build_dags
-from dag_factory.errors import Code, Location, Problem
+from dag_factory.errors import Code, Location, Problem, UsageError
 from dag_factory.plan import DagPlan
 from dag_factory.planner import PlanSources, option_sources
 from dag_factory.settings import Settings
@@ -18,7 +19,11 @@ _CONNECTION = "smtp_default"
 
 
 def airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[Problem, ...]:
-    """Return what of a deployment's plans this Airflow cannot run."""
+    """Return what of a deployment's plans this Airflow cannot run.
+
+    Raises:
+        UsageError: Airflow's database cannot be asked.
+    """
     _, unbuilt = build_dags(plans, settings)
     checker = _Checker(settings)
     found = [problem for plan in plans for problem in checker.problems(plan)]
@@ -40,9 +45,10 @@ class _Checker:
     def __init__(self, settings: Settings) -> None:
         self.sources = option_sources(settings)
         self.root = settings.project_root
-        self.pools = _pools()
         self.has_timetable = _has_timetable()
-        self.has_connection = _has_connection()
+        with _database():
+            self.pools = _pools()
+            self.has_connection = _has_connection()
 
     def problems(self, plan: DagPlan) -> Iterator[Problem]:
         here = Location(self.root / plan.file, plan.line)
@@ -70,6 +76,20 @@ class _Checker:
             message = f"there is no connection {_CONNECTION!r} in Airflow, so no mail is sent"
             hint = "add it: type smtp, with a host, a port and the address to send from"
             yield Problem(Code.MISSING_CONNECTION, place, message, hint)
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    """Tell the user where Airflow's database cannot be asked."""
+    from airflow.sdk.exceptions import AirflowException  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        yield
+    except (AirflowException, SQLAlchemyError) as error:
+        reason = str(error).partition("\n")[0]
+        msg = f"Airflow's database cannot be asked: {reason}; run it where the scheduler runs"
+        raise UsageError(msg) from error
 
 
 def _pools() -> set[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from zoneinfo import available_timezones
 
-from dag_factory.errors import Code, Location, Problem, shown
+from dag_factory.errors import Code, Location, Problem, guess, shown
 from dag_factory.option_values import Secrets
 from dag_factory.options import KEY, OPTIONS, PARTS, DagOptions, Level, TaskOptions, is_option
 from dag_factory.pod_merge import item_name, merge_pods
@@ -142,9 +142,8 @@ def _unknown(who: str, key: Any, level: Level) -> tuple[str, str]:
     known = [name for name in OPTIONS if is_option(name, level)]
     if level in PARTS:
         known.append(PARTS[level][0])
-    near = difflib.get_close_matches(str(key), known, n=1)
     message = f"{who}there is no option {shown(key)} for {level}"
-    return message, f"did you mean {near[0]}?" if near else f"the options are {', '.join(known)}"
+    return message, guess(key, known, f"the options are {', '.join(known)}")
 
 
 def _right_form(key: str, value: Any) -> str:
@@ -159,7 +158,7 @@ def _right_form(key: str, value: Any) -> str:
         return f"write {value} without quotes"
     known = available_timezones() if key == "timezone" else schema.get("enum", ())
     if near := difflib.get_close_matches(str(value), known, n=1):
-        return f"did you mean {near[0]}?"
+        return f"did you mean {near[0]!r}?"
     if "pattern" in schema and (number := re.match(r"[1-9]\d*", str(value))):
         return f"write {number[0]}s, {number[0]}m, {number[0]}h or {number[0]}d"
     return "correct it, or remove it"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import io
 import json
 import os
@@ -21,6 +20,7 @@ from dag_factory.errors import (
     SettingsError,
     Severity,
     UsageError,
+    guess,
     in_order,
 )
 from dag_factory.listing import dag_rows, dag_table, describe_dag, meltano_listing
@@ -73,8 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="the folder that holds meltano.yml (default: MELTANO_PROJECT_ROOT, or here)",
     )
-    shared.add_argument("--dag-id-prefix", default="", help="as in the DAG file")
-    shared.add_argument("--dag-id-template", default="{job}", help="as in the DAG file")
+    shared.add_argument(
+        "--dag-id-prefix", default="", help="what begins each DAG id, as in the DAG file"
+    )
+    shared.add_argument(
+        "--dag-id-template",
+        default="{job}",
+        help="each DAG id by {job} and {environment}, as in the DAG file (default: %(default)s)",
+    )
     check = commands.add_parser("check", parents=[shared], help="say what is wrong, and where")
     check.add_argument("--format", choices=list(FORMATS), default="text")
     check.add_argument(
@@ -159,12 +165,7 @@ def _airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[P
     except ImportError:
         msg = "--airflow needs Airflow: pip install 'meltano-dag-factory[airflow]'"
         raise UsageError(msg) from None
-    try:
-        return airflow_problems(plans, settings)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        msg = f"Airflow's database cannot be asked: {reason}; run it where the scheduler runs"
-        raise UsageError(msg) from error
+    return airflow_problems(plans, settings)
 
 
 def _in_color(shown: str, problem: Problem) -> str:
@@ -174,10 +175,6 @@ def _in_color(shown: str, problem: Problem) -> str:
     return "\n".join([painted, *rest])
 
 
-def _wrong(problems: Sequence[Problem]) -> list[Problem]:
-    return [each for each in problems if each.severity is not Severity.WARNING]
-
-
 def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
@@ -185,9 +182,10 @@ def _count(number: int, noun: str) -> str:
 def _planned(settings: Settings) -> tuple[tuple[DagPlan, ...], bool]:
     """Return the plans, and whether all is well; name beside the output what cannot run."""
     plans, problems = read_plans(settings)
-    for problem in _wrong(problems):
+    wrong = [each for each in problems if not each.is_warning]
+    for problem in wrong:
         print(problem.text(settings.project_root), file=sys.stderr)
-    return plans, not _wrong(problems)
+    return plans, not wrong
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -211,9 +209,8 @@ def _chosen(plans: Sequence[DagPlan], name: str, settings: Settings) -> DagPlan:
     if project and name in [job.name for job in project.jobs]:
         msg = f"the job {name!r} is for other environments, or cannot run (`meltano-dags check`)"
         raise UsageError(msg)
-    near = difflib.get_close_matches(name, [plan.job for plan in plans], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"there is no job {name!r}{hint}")
+    hint = guess(name, [plan.job for plan in plans], "`meltano-dags list` has all")
+    raise UsageError(f"there is no job {name!r}; {hint}")
 
 
 def _show(arguments: argparse.Namespace) -> int:

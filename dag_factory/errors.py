@@ -1,6 +1,6 @@
 """What can be wrong, and where.
 
-    DagFactoryError      everything this package raises on purpose
+    DagFactoryError      everything that this package tells its users
     ├── ProjectError     a project, or parts of it, cannot run; carries the problems
     ├── SettingsError    an environment variable of this deployment is unusable
     ├── UsageError       a command line is called wrongly
@@ -148,9 +148,14 @@ class Problem:
         return self.code.severity
 
     @property
+    def is_warning(self) -> bool:
+        """Whether everything runs all the same."""
+        return self.severity is Severity.WARNING
+
+    @property
     def fails_check(self) -> bool:
         """Whether `meltano-dags check`, and CI with it, fails."""
-        return self.severity is not Severity.WARNING or self.code in SECRETS
+        return not self.is_warning or self.code in SECRETS
 
     def text(self, root: Path) -> str:
         """Return the one-line form: `file:line: CODE what is wrong; what to do`.
@@ -189,7 +194,7 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 class DagFactoryError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything that this package tells its users."""
 
 
 class ProjectError(DagFactoryError):

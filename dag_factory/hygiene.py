@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 from dag_factory.errors import Code, Location, Problem
-from dag_factory.plugins import Plugin
+from dag_factory.plugins import Plugin, flat_settings
 from dag_factory.project import Project
 from dag_factory.secret_texts import is_literal, secret_in
 from dag_factory.yaml_files import YamlList, YamlMap
@@ -87,7 +87,7 @@ def _in_config(plugin: Plugin, entry: YamlMap) -> Iterator[Problem]:
     }
     if not sensitive:
         return
-    for name, value, place in _flat(entry.get("config")):
+    for name, value, place in flat_settings(entry.get("config")):
         if name in sensitive and is_literal(value):
             message = f"the setting {name!r} of {plugin.name!r} is a secret in clear"
             hint = _STORE.format(sensitive[name])
@@ -99,14 +99,6 @@ def _in_config(plugin: Plugin, entry: YamlMap) -> Iterator[Problem]:
             message = f"the setting {known!r} of {plugin.name!r} has a secret default in clear"
             hint = _STORE.format(sensitive[known])
             yield Problem(Code.PLAINTEXT_SECRET, setting.at("value"), message, hint)
-
-
-def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Location]]:
-    """Yield settings by their dotted names: Meltano takes `a: {b: 1}` for `a.b: 1`."""
-    for key, value in config.items() if isinstance(config, YamlMap) else ():
-        name = f"{prefix}{key}"
-        yield name, value, config.at(key)
-        yield from _flat(value, f"{name}.")
 
 
 def _in_env(

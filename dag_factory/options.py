@@ -46,7 +46,7 @@ class DagOptions:
         doc_md: Markdown that the UI shows above what is generated.
         owner_links: A link (http, https or mailto) for each owner.
         start_date: Before which no schedule fires; without an offset it is in `timezone`.
-        timezone: That of its schedules.
+        timezone: The time zone of its schedules, such as `Europe/Prague`.
         catchup: Whether ticks that were missed, and those since `start_date`, are made up for, one
             run each; else only the latest is.
         paused: Whether a new DAG waits for somebody to switch it on.
@@ -97,19 +97,19 @@ class TaskOptions:
         pool_slots: How many of the pool's slots it takes.
         priority_weight: Which tasks of a full pool go first: those with more.
         weight_rule: Whose weights count, too: `downstream`, `upstream` or `absolute`.
-        queue: That of the executor; its default one, when unset.
+        queue: A queue of the executor; its default one, when unset.
         expect: How many rows a run is to load, and how old the newest may be; else the task fails,
             and is not tried again.
         runner: How it is executed: `local`, as a process of the Airflow worker, or `kubernetes`, as
             a pod.
         deferrable: Whether it leaves its worker while its pod runs; unset, as Airflow's
             `[operators] default_deferrable` says.
-        image: That of its pod; `MELTANO_IMAGE` goes before it.
+        image: The image of its pod; `MELTANO_IMAGE` goes before it.
         resources: What its pod requests, and its limits.
-        service_account: That of its pod; the namespace's default one, when unset.
+        service_account: The ServiceAccount of its pod; the namespace's default one, when unset.
         node_selector: The labels of the nodes that its pod may run on.
         tolerations: The taints of nodes that its pod bears.
-        secrets: Those that it reads beside those of its plugins, and from where a pod has them:
+        secrets: Secrets that it reads beside those of its plugins, and from where a pod has them:
             AWS Secrets Manager (`aws`), or Secrets of Kubernetes (`k8s`).
         pod_override: A part of a pod, laid over what the runner makes, the way Kubernetes merges.
         operator: More arguments of its Airflow operator.

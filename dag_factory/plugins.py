@@ -86,6 +86,14 @@ def env_var(prefix: str, setting: str) -> str:
     return "_".join(_NO_ENV_CHARACTER.sub("_", part).upper() for part in (prefix, setting) if part)
 
 
+def flat_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Location]]:
+    """Yield settings by their dotted names: Meltano takes `a: {b: 1}` for `a.b: 1`."""
+    for key, value in config.items() if isinstance(config, YamlMap) else ():
+        name = f"{prefix}{key}"
+        yield name, value, config.at(key)
+        yield from flat_settings(value, f"{name}.")
+
+
 def read_plugins(root: Path, data: YamlMap) -> Iterator[Plugin]:
     """Yield the plugins of a project in the order in which Meltano looks for a name.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dag_factory.errors import SECRETS, Code, Location, Problem, Severity
+from dag_factory.errors import SECRETS, Code, Location, Problem
 
 _IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore:?((?:[\s,]+MDF\d+)+)", re.IGNORECASE)
 _TAB = 4
@@ -53,7 +53,7 @@ def without_ignored(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def _is_ignored(problem: Problem, sources: _Sources) -> bool:
-    if problem.severity is not Severity.WARNING:
+    if not problem.is_warning:
         return False
     found = _IGNORE.search(sources.line(problem.location)[-_LONGEST_LINE:])
     return found is not None and str(problem.code) in re.split(r"[\s,]+", found[1].upper())

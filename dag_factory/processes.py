@@ -57,6 +57,7 @@ class MeltanoProcess:
         self._bookmarked = bookmarked
         self._patience = patience
         self._process: subprocess.Popen[str] | None = None
+        self._timers: list[threading.Timer] = []
         self._stopped = False
         self._cut_short = False
 
@@ -148,15 +149,18 @@ class MeltanoProcess:
     def _signal_later(self, number: signal.Signals, seconds: float) -> None:
         timer = threading.Timer(seconds, _signal_group, [self._process, number])
         timer.daemon = True
+        self._timers.append(timer)
         timer.start()
 
     def _end(self, process: subprocess.Popen[str]) -> None:
-        """End a process, and those that it started."""
+        """End a process, and those that it started; another may get its number thereafter."""
         if process.poll() is None:
             _signal_group(process, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=self._patience)
         _signal_group(process, signal.SIGKILL)
+        for timer in self._timers:
+            timer.cancel()
 
 
 def find_command(name: str) -> str | None:

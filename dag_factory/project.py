@@ -1,7 +1,7 @@
 """A Meltano project as frozen data: its jobs, schedules, environments and plugins.
 
 Names and rules are Meltano's: https://docs.meltano.com/concepts/project. It holds what Meltano
-loads, also what could not run; `plan` says what can.
+loads, also what could not run; `planner` says what can.
 """
 
 from __future__ import annotations

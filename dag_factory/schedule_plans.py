@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -134,9 +133,8 @@ def _wrong_interval(schedule: Schedule) -> Iterator[Problem]:
     if wrong:
         said = shown(schedule.interval)
         message = f"schedule {schedule.name!r}: interval {said} cannot be used: {wrong}"
-        near = difflib.get_close_matches(str(schedule.interval), INTERVALS, n=1)
-        words = ", ".join(INTERVALS)
-        hint = f"did you mean {near[0]}?" if near else f"write five cron fields, or one of {words}"
+        forms = f"write five cron fields, or one of {', '.join(INTERVALS)}"
+        hint = guess(schedule.interval, INTERVALS, forms)
         if wrong == SIX_FIELDS:
             hint = "remove the field for seconds (the first) or for years (the last)"
         place = schedule.entry.at("interval")

@@ -6,10 +6,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from dag_factory.errors import guess
-from dag_factory.plugins import Plugin, Setting, env_var
+from dag_factory.plugins import Plugin, Setting, env_var, flat_settings
 from dag_factory.project import Project, read_project
 from dag_factory.secret_names import legal_name
 
@@ -44,12 +43,13 @@ def keys_in_use(project: Project, plugin: Plugin) -> frozenset[str] | None:
         return None
     entries = [*plugin.definition]
     entries += [each for known in project.environments for each in known.configured(plugin)]
+    configured = [each for entry in entries for each in flat_settings(entry.get("config"))]
     text = json.dumps([project.data, *plugin.definition], default=str, skipkeys=True)
     begin = f"{as_variable(legal_name(plugin.name))}_"
     return frozenset(
         {
             *(each for setting in plugin.settings for each in spellings(setting)),
-            *(as_variable(name) for each in entries for name in _names(each.get("config"))),
+            *(as_variable(name) for name, _, _ in configured),
             *(each[len(begin) :] for each in _VARIABLE.findall(text) if each.startswith(begin)),
         }
     )
@@ -81,10 +81,3 @@ def key_warnings(root: Path, keys: Mapping[str, Iterable[str]]) -> Iterator[str]
         if project and plugin:
             for key, hint in unread_keys(plugin, keys_in_use(project, plugin), held).items():
                 yield f"{key!r} in the secret {name!r} is no setting of {plugin.name!r}: {hint}"
-
-
-def _names(config: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the names of settings: Meltano takes `a: {b: 1}` for `a.b: 1`."""
-    for key, value in config.items() if isinstance(config, dict) else ():
-        yield f"{prefix}{key}"
-        yield from _names(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""How this deployment runs, from environment variables only."""
+"""How this deployment runs: what its environment variables say, and the DAG file that calls."""
 
 from __future__ import annotations
 

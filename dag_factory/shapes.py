@@ -132,7 +132,7 @@ def _keys(
         near = difflib.get_close_matches(_SYNONYMS.get(key, key), missing, n=1)
         if near:
             missing.remove(near[0])
-            yield _wrong(entry.at(key), f"{what} has the key {key!r}", f"did you mean `{near[0]}`?")
+            yield _wrong(entry.at(key), f"{what} has the key {key!r}", f"did you mean {near[0]!r}?")
         elif known is not None:
             message = f"{what} has the key {key!r}, which Meltano does not know"
             yield _wrong(entry.at(key), message, hint or f"it has {', '.join(known)}")
@@ -228,15 +228,17 @@ def _capabilities(entry: YamlMap, what: str) -> Iterator[Problem]:
 
 def _requires(entry: YamlMap, what: str) -> Iterator[Problem]:
     requires = entry.get("requires")
-    if requires is None:
+    if requires is None or (isinstance(requires, YamlMap) and all(map(_needs, requires.values()))):
         return
-    hint = "write {TYPE: [{name: PLUGIN}]}"
-    lists = requires.values() if isinstance(requires, YamlMap) else [5]
-    for needed in lists:
-        right = isinstance(needed, list) and all(isinstance(each, dict | None) for each in needed)
-        if not right and needed not in ("", {}):
-            yield _wrong(entry.at("requires"), f"requires of {what} is no such mapping", hint)
-            return
+    message = f"requires of {what} is no mapping of plugins by their type"
+    yield _wrong(entry.at("requires"), message, "write {TYPE: [{name: PLUGIN}]}")
+
+
+def _needs(plugins: Any) -> bool:
+    """Return whether Meltano takes it for a list of plugins, as it does what is empty."""
+    if isinstance(plugins, list):
+        return all(isinstance(each, dict | None) for each in plugins)
+    return plugins in ("", {})
 
 
 def _mappings(entry: YamlMap, what: str) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
-from dag_factory.errors import SECRETS, Problem, Severity
+from dag_factory.errors import SECRETS, Problem
 from dag_factory.intervals import wrong_cron
 from dag_factory.plan import is_legal_id
 from dag_factory.planner import read_plans
@@ -45,7 +45,7 @@ class DagTests:
 
     def test_the_project_has_no_problems(self) -> None:
         """Nothing keeps a job from running."""
-        wrong = [each for each in self.problems if each.severity is not Severity.WARNING]
+        wrong = [each for each in self.problems if not each.is_warning]
         assert not wrong, self._said(wrong)
 
     def test_no_secret_stands_in_clear(self) -> None:

@@ -32,11 +32,11 @@ _ALIKE = 0.8
 
 def unread(project: Project) -> Iterator[Problem]:
     """Yield what somebody wrote that nobody reads."""
-    yield from unread_keys(project)
+    yield from misspelt_keys(project)
     yield from unread_annotations(project)
 
 
-def unread_keys(project: Project) -> Iterator[Problem]:
+def misspelt_keys(project: Project) -> Iterator[Problem]:
     """Yield the keys that look like misspelt ones of Meltano's, and options in the wrong place."""
     yield from _misspelt(project.data, "meltano.yml", _TOP_LEVEL)
     for plugin in project.plugins:
@@ -68,7 +68,7 @@ def _misspelt(entry: YamlMap, what: str, known: Sequence[str]) -> Iterator[Probl
         near = _near(key, [each for each in known if each not in entry])
         if near and key not in known:
             message = f"{what} has the key {key!r}, which Meltano does not read"
-            yield Problem(Code.UNREAD_KEY, entry.at(key), message, f"did you mean `{near}`?")
+            yield Problem(Code.UNREAD_KEY, entry.at(key), message, f"did you mean {near!r}?")
 
 
 def _near(key: Any, known: Sequence[str]) -> str | None:

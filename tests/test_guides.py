@@ -13,7 +13,7 @@ import httpx
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from guides import BLOCKS, assert_shown, commands
-from running import CHECKOUT, copy_checkout, free_port, query, wait_until
+from running import CHECKOUT, copy_checkout, free_port, query, stand_in, wait_until
 from small_project import PLUGINS
 
 FROM_A_SCRIPT = (CHECKOUT / "docs/from-a-script.md").read_text()
@@ -28,19 +28,12 @@ def checkout(tmp_path):
     checkout = copy_checkout(tmp_path)
     tap = "from tap_helpdesk import TapHelpdesk; TapHelpdesk.cli()"
     path = checkout / "extractors/tap-helpdesk"
-    commands = {
-        "utilities/helpdesk/venv/bin/python": f"{BIN}/python",
-        "extractors/tap-helpdesk/venv/bin/tap-helpdesk": (
-            f"env PYTHONPATH='{path}' {BIN}/python -c '{tap}'"
-        ),
-        "loaders/target-duckdb/venv/bin/target-duckdb": f"{BIN}/target-duckdb",
-    }
-    for name, command in commands.items():
-        file = checkout / "meltano/.meltano" / name
-        file.parent.mkdir(parents=True)
-        file.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        file.chmod(0o755)
-    (checkout / "meltano/output").mkdir()
+    project = checkout / "meltano"
+    command = f"env PYTHONPATH='{path}' {BIN}/python -c '{tap}'"
+    stand_in(project, "extractors/tap-helpdesk", command)
+    stand_in(project, "loaders/target-duckdb", f"{BIN}/target-duckdb")
+    stand_in(project, "utilities/helpdesk", f"{BIN}/python", "python")
+    (project / "output").mkdir()
     return checkout
 
 

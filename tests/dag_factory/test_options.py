@@ -57,7 +57,7 @@ def test_a_misspelt_option_leaves_the_job_out_and_names_the_right_word(write_pro
     )
     project, (problem,) = read_project(root)
     assert problem.location.line == 7
-    assert "did you mean retry_delay?" in problem.hint
+    assert "did you mean 'retry_delay'?" in problem.hint
     assert project.jobs[0].options.wrong
 
 

@@ -227,6 +227,16 @@ def test_a_stop_that_comes_first_is_not_lost(project):
     assert process.run(lambda _: None).exit_code == -signal.SIGTERM
 
 
+def test_no_signal_follows_a_run_that_is_over(project):
+    process = make_process(project, ("sleep", "600"), patience=600)
+    process.stop()
+    process.run(lambda _: None)
+    timers = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    for timer in timers:
+        timer.join(60)
+        assert not timer.is_alive()
+
+
 def test_whoever_cannot_take_the_log_leaves_no_process_behind(project):
     def refuse(entry):
         if (project / "tap.pid").exists():

@@ -19,7 +19,7 @@ def unread(root):
 )
 def test_a_misspelt_key_at_the_top_is_named(write_project, key, meant):
     root = write_project(f"{key}: []\n", plugins="environments: [{name: dev}]\n")
-    assert unread(root) == [(1, f"did you mean `{meant}`?")]
+    assert unread(root) == [(1, f"did you mean {meant!r}?")]
 
 
 def test_no_setting_of_meltanos_own_is_taken_for_a_misspelt_key(write_project):
@@ -42,9 +42,9 @@ def test_misspelt_keys_of_plugins_and_schedules_are_named(write_project):
         (root / "meltano.yml").read_text() + "include_paths: [more.yml]\n"
     )
     assert [hint for _, hint in unread(root)] == [
-        "did you mean `env`?",
-        "did you mean `inherit_from`?",
-        "did you mean `config`?",
+        "did you mean 'env'?",
+        "did you mean 'inherit_from'?",
+        "did you mean 'config'?",
     ]
 
 

@@ -245,7 +245,7 @@ def test_what_no_role_gives_is_refused(role, argv, deployment):
 
 
 def test_the_commands_of_the_guide_make_the_secrets(deployment, tmp_path):
-    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", GUIDE, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^ *```(?:ba)?sh\n(.*?)^ *```", GUIDE, re.DOTALL | re.MULTILINE)
     script = "\n".join(block for block in blocks if "secret " in block)
     for name, own in deployment.namespaces.items():
         script = script.replace(f"secret {name} ", f"secret {own} ")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from running import copy_checkout
+from running import copy_checkout, stand_in
 
 BIN = Path(sys.executable).parent
 RUNS = """
@@ -16,20 +16,13 @@ create or replace table tap_airflow.dag_runs (
 """
 
 
-def write_wrapper(file, executable, emulator):
-    """Let a program find the emulator: Meltano hands no PYTHONPATH on."""
-    path = emulator.environ["PYTHONPATH"]
-    file.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {executable} "$@"\n')
-    file.chmod(0o755)
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, emulator):
     """The project in which production's warehouse is the emulator."""
     root = copy_checkout(tmp_path_factory.mktemp("production")) / "meltano"
-    loader = root / ".meltano/loaders/target-snowflake/venv/bin/target-snowflake"
-    loader.parent.mkdir(parents=True)
-    write_wrapper(loader, emulator.executable, emulator)
+    # Meltano hands no PYTHONPATH on.
+    found = f"env PYTHONPATH={emulator.environ['PYTHONPATH']}"
+    stand_in(root, "loaders/target-snowflake", f"{found} {emulator.executable}")
     account = emulator.account
     login = f"{account['user']}:{account['password']}@{account['account']}/{account['database']}"
     environ = {
@@ -61,7 +54,8 @@ def project(tmp_path_factory, emulator):
     meltano("install", "extractor", "tap-spreadsheets")
     meltano("install", "utility", "platform-health")
     health = root / ".meltano/utilities/platform-health/venv/bin/platform-health"
-    write_wrapper(health, health.rename(health.with_name("real")), emulator)
+    real = health.rename(health.with_name("real"))
+    stand_in(root, "utilities/platform-health", f"{found} {real}")
     yield meltano
     for schema in ("tap_spreadsheets", "tap_airflow", "platform"):
         emulator.ask(f"drop schema if exists {schema}")

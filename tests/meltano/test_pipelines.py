@@ -15,7 +15,7 @@ import duckdb
 import pytest
 import shop_source
 from imap_mails import an_order
-from running import copy_checkout
+from running import copy_checkout, stand_in
 
 BIN = Path(sys.executable).parent
 OURS = {
@@ -96,10 +96,7 @@ def as_good_as_installed(root: Path) -> None:
     """Have the connectors of this repository run where the tests do."""
     for kind, names in OURS.items():
         for name in names:
-            file = root / ".meltano" / kind / name / "venv/bin" / name
-            file.parent.mkdir(parents=True)
-            file.write_text(f'#!/bin/sh\nexec {BIN / name} "$@"\n')
-            file.chmod(0o755)
+            stand_in(root, f"{kind}/{name}", str(BIN / name))
 
 
 @pytest.fixture(scope="module")

@@ -87,6 +87,14 @@ def copy_checkout(target: Path) -> Path:
     return target
 
 
+def stand_in(project: Path, plugin: str, command: str, executable: str | None = None) -> None:
+    """Have a command for an installed plugin, such as `loaders/target-duckdb`."""
+    file = project / ".meltano" / plugin / "venv/bin" / (executable or Path(plugin).name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    file.chmod(0o755)
+
+
 def query(warehouse: Path, sql: str) -> list[tuple[Any, ...]]:
     """Ask the warehouse as soon as no load holds the file."""
 
