@@ -17,8 +17,8 @@ _SHARED = (_DATABASE, "MELTANO_STATE_BACKEND_URI")
 _METHOD = "load_method"
 _APPEND = "append-only"
 _KEYS = "table-key-properties"
-# What each pod has for itself: a file, and the state backend that is in the database.
-_OWN = ("sqlite", "systemdb")
+# What each pod has for itself: files, and the state backend that is in the database.
+_OWN = ("sqlite", "file:", "systemdb")
 
 
 def no_shared_database(

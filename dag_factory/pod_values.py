@@ -20,6 +20,8 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "meltano-dag-factory"}
 """The label of every pod that this package starts."""
 WHOSE = ("meltano_job", "meltano_environment")
 """The labels by which a task finds its pod, beside Airflow's: environments share namespaces."""
+_OF_AIRFLOW = ("already_checked", "airflow-worker")
+"""Labels that tell Airflow that a pod is no task's, or no longer."""
 LESS = "request less, or raise the limit"
 """What to do about a request above its limit."""
 LAUNCHING = (
@@ -183,22 +185,36 @@ def pod_override(value: Any) -> Mapping[str, Any]:
 
 def _not_to_override(pod: Mapping[str, Any]) -> Iterator[str]:
     metadata, spec = (pod.get(key, {}) for key in _POD)
-    if "name" in metadata:
-        yield "a name; remove it, each try has a pod of its own"
-    if "namespace" in metadata:
-        yield "a namespace; write `operator: {namespace: ...}` instead"
-    for name in (*MANAGED_BY, *WHOSE):
-        if name in (metadata.get("labels") or ()):
-            yield f"the label {name}; remove it, a task finds its pods by it"
+    yield from _not_of_metadata(metadata)
     if "restartPolicy" in spec:
         yield "a `restartPolicy`; remove it, the option `retries` says how often a task is tried"
     if "containers" in spec and spec["containers"] is None:
         yield f"`containers` without {BASE!r}, which runs Meltano; remove it"
     for container in spec.get("containers") or ():
-        if container["name"] == BASE and "image" in container:
-            yield f"an image for {BASE!r}; use the option `image`"
-        if container["name"] == BASE and "args" in container:
-            yield f"args for {BASE!r}; remove them, a run has its own"
+        if container["name"] == BASE:
+            yield from _not_of_base(container)
+
+
+def _not_of_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
+    if "name" in metadata:
+        yield "a name; remove it, each try has a pod of its own"
+    if "namespace" in metadata:
+        yield "a namespace; write `operator: {namespace: ...}` instead"
+    labels = metadata.get("labels", {})
+    if labels is None:
+        yield "`labels` that are null; name those to remove"
+    for name in (*MANAGED_BY, *WHOSE, *_OF_AIRFLOW):
+        if name in (labels or ()):
+            yield f"the label {name}; remove it, a task finds its pods by it"
+
+
+def _not_of_base(container: Mapping[str, Any]) -> Iterator[str]:
+    if "image" in container:
+        yield f"an image for {BASE!r}; use the option `image`"
+    if "args" in container:
+        yield f"args for {BASE!r}; remove them, a run has its own"
+    if {*_KINDS} & {*(container.get("resources") or ())}:
+        yield f"requests or limits for {BASE!r}; use the option `resources`"
 
 
 def _check_grace(seconds: Any) -> None:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-LONGEST = 4096
-"""How many bytes Kubernetes keeps of a container's termination message:
+LONGEST = 2048
+"""How many bytes Kubernetes keeps of a container's termination message, in pods of six containers:
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
 _LONGEST_ERROR = 600
 

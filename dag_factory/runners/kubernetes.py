@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shlex
 import signal
 from collections.abc import Callable, Mapping
@@ -11,7 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
 
 from dag_factory.plan import DagPlan, TaskPlan
 from dag_factory.run_summary import RunSummary
@@ -29,6 +35,8 @@ _NO_SUMMARY = (
 _UNKNOWN = "Kubernetes could not be asked; if the pod runs, the next try finds it"
 # 128 and the number of a signal is the exit code of what the signal has ended.
 _SIGNALLED = 128
+# What a program ends with that does not know its arguments, such as an older meltano-task.
+_MISUSED = 2
 # What Airflow resumes a task with whose trigger has failed.
 _TRIGGER_FAILED = "__fail__"
 # Nodes are added, and images pulled, while a pod starts.
@@ -102,7 +110,7 @@ class MeltanoPodOperator(BaseOperator):
     ) -> Any:
         """Carry on after a deferral; delete the pod where the triggerer could not wait for it."""
         if next_method == _TRIGGER_FAILED:
-            self._make_pod(self.prepare(context)).delete_deferred(context)
+            self._make_pod(self.prepare(context)).delete_found(context)
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
@@ -124,7 +132,7 @@ class MeltanoPodOperator(BaseOperator):
         )
         return self._pod
 
-    def _wait(self, wait: Callable[[], Any]) -> Exception | None:
+    def _wait(self, pod: MeltanoPod, context: Any, wait: Callable[[], Any]) -> Exception | None:
         """Wait for the end of the pod, and return what went wrong: the pod itself says why."""
         failed = None
         try:
@@ -136,6 +144,8 @@ class MeltanoPodOperator(BaseOperator):
         except Exception as error:  # noqa: BLE001 - whatever it is
             failed = error
         if self._stopped:
+            if pod.pod is None:
+                pod.delete_found(context)
             raise AirflowException(STOPPED) from failed
         if timeout := _timeout_behind(failed):
             raise timeout
@@ -144,7 +154,7 @@ class MeltanoPodOperator(BaseOperator):
     def _finish(
         self, pod: MeltanoPod, run: PreparedRun, context: Any, wait: Callable[[], Any]
     ) -> None:
-        failed = self._wait(wait)
+        failed = self._wait(pod, context, wait)
         summary = pod.summary
         if failed and not (summary and summary.exit_code == 0):
             self._raise_reason(pod, run, context)
@@ -155,6 +165,8 @@ class MeltanoPodOperator(BaseOperator):
             self.log.warning("The pod succeeded and is gone: nothing is known of its rows.")
             run = replace(run, expect=None)
         elif summary is None:
+            if run.expect:
+                raise AirflowFailException(f"Nothing is known of the expected rows: {_NO_SUMMARY}")
             self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
         finish_run(run, summary or RunSummary(0), self.outlets, context)
 
@@ -167,8 +179,12 @@ class MeltanoPodOperator(BaseOperator):
             raise AirflowException(f"{pod.failure}{said}")
         if summary is None and pod.exit_code:
             number = pod.exit_code - _SIGNALLED
-            is_killed = number in {*signal.Signals}
-            summary = RunSummary(-number) if is_killed else RunSummary(pod.exit_code, _NO_SUMMARY)
+            if number in {*signal.Signals}:
+                summary = RunSummary(-number)
+            elif pod.exit_code == _MISUSED:
+                summary = RunSummary(os.EX_CONFIG, f"Meltano was not started: {_NO_SUMMARY}")
+            else:
+                summary = RunSummary(pod.exit_code, _NO_SUMMARY)
         if summary is not None and summary.exit_code:
             finish_run(run, summary, self.outlets, context)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from kubernetes.client.exceptions import ApiException
 
 from dag_factory.pod_values import MANAGED_BY
 
@@ -32,11 +35,17 @@ def remove_old_pods(client: CoreV1Api, namespace: str, checked: str) -> None:
     found = client.list_namespaced_pod(namespace, label_selector=_SELECTOR, field_selector=_OVER)
     for pod in found.items:
         if datetime.now(UTC) - _end(pod) > (KEPT if checked in pod.metadata.labels else FORGOTTEN):
-            client.delete_namespaced_pod(pod.metadata.name, namespace)
+            try:
+                client.delete_namespaced_pod(pod.metadata.name, namespace)
+            except ApiException as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise
 
 
 def _end(pod: V1Pod) -> datetime:
+    """Return when a pod ended: not every container of one that was evicted tells."""
     states = (status.state for status in pod.status.container_statuses or ())
-    ends = [state.terminated.finished_at for state in states if state and state.terminated]
-    moment: datetime = max(filter(None, ends), default=pod.metadata.creation_timestamp)
+    moments = [state.terminated.finished_at for state in states if state and state.terminated]
+    moments += [each.last_transition_time for each in pod.status.conditions or ()]
+    moment: datetime = max(filter(None, moments), default=pod.metadata.creation_timestamp)
     return moment

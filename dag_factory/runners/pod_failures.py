@@ -17,6 +17,7 @@ _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNe
 _STARTING = ("ContainerCreating", "PodInitializing")
 _NOT_STARTED = ("StartError", "ContainerCannotRun")
 _OOM_KILLED = "OOMKilled"
+_BACK_OFF = "Back-off"
 # Kubelet says this beside the reason.
 _TIMED_OUT = "timed out waiting for the condition"
 _HINTS = {
@@ -28,11 +29,13 @@ _HINTS = {
     "Terminated": "it is tried again on another node",
 }
 
+# https://kubernetes.io/docs/concepts/security/pod-security-admission/
+_UNSAFE = "violates PodSecurity"
+_WRONG = (400, 422)
 _REFUSALS = {
     401: "see the credentials of its connection",
     403: "see the role of its connection, or the quota of the namespace",
     404: "see `operator: {namespace: ...}`, or the namespace of its connection",
-    400: "correct `resources` or `pod_override`",
     422: "correct `resources` or `pod_override`",
 }
 
@@ -103,8 +106,13 @@ def refusal(error: ApiException) -> str:
     said = error.reason
     with suppress(TypeError, ValueError, KeyError):
         said = json.loads(error.body)["message"]
-    hint = _REFUSALS.get(error.status)
+    hint = _REFUSALS[422] if is_final(error) else _REFUSALS.get(error.status)
     return f"Kubernetes refused the pod: {said}" + (f"; {hint}" if hint else "")
+
+
+def is_final(error: ApiException) -> bool:
+    """Return whether Kubernetes says that the pod is wrong: it would never take it."""
+    return error.status in _WRONG or _UNSAFE in str(error.body)
 
 
 def container_end(pod: V1Pod) -> tuple[int | None, str]:
@@ -133,7 +141,9 @@ def _limits(pod: V1Pod) -> dict[str, str] | None:
 
 
 def _detail(message: str | None, events: list[CoreV1Event]) -> str:
-    """Return the longest that is said of a failure: kubelet soon says `Back-off` only."""
+    """Return what is said of a failure, or of events the longest: kubelet soon says `Back-off`."""
+    if message and _BACK_OFF not in message:
+        return message
     warnings = (each.message or "" for each in events if each.type == "Warning")
     said = [each for each in warnings if _TIMED_OUT not in each]
     return max([message or "", *said], key=len) or "Kubernetes says no more"

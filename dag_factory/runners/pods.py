@@ -16,7 +16,6 @@ import pendulum
 import tenacity
 from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException, PodPhase
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 from kubernetes.client import CoreV1Event, V1ObjectMeta, V1Pod
@@ -26,13 +25,18 @@ from urllib3.exceptions import HTTPError
 from dag_factory.pod_values import WHOSE
 from dag_factory.run_summary import RunSummary
 from dag_factory.runners.old_pods import remove_old_pods
-from dag_factory.runners.pod_failures import container_end, pod_failure, pod_gone, refusal
+from dag_factory.runners.pod_failures import (
+    container_end,
+    is_final,
+    pod_failure,
+    pod_gone,
+    refusal,
+)
 
 # Airflow's state of a task, across its tries: whether its pod was handed to the triggerer.
 _DEFERRED = "meltano_deferred"
 _OVER = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 _GONE = 404
-_WRONG = (400, 422)
 # It succeeded, or it waits for another run.
 _NOTHING_TO_SEE = (0, os.EX_TEMPFAIL)
 
@@ -74,15 +78,6 @@ class MeltanoPod(KubernetesPodOperator):
         self.failure: str | None = None
         self.still_runs = False
 
-    def build_pod_request_obj(self, context: Any = None, **kwargs: Any) -> V1Pod:
-        """Return the pod; Airflow's merge of templates loses what they switch off."""
-        pod = super().build_pod_request_obj(context, **kwargs)
-        template = PodGenerator.deserialize_model_dict({**self.template})
-        for name in pod.spec.attribute_map:
-            if getattr(template.spec, name) is False and getattr(pod.spec, name) is None:
-                setattr(pod.spec, name, False)
-        return pod
-
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
         """Return the pod of this task that still runs or has succeeded, or a new one.
 
@@ -96,8 +91,8 @@ class MeltanoPod(KubernetesPodOperator):
                 self._leave(pod)
                 pod = super().get_or_create_pod(pod_request_obj, context)
         except ApiException as error:
-            is_final = error.status in _WRONG
-            raise (AirflowFailException if is_final else AirflowException)(refusal(error)) from None
+            kind = AirflowFailException if is_final(error) else AirflowException
+            raise kind(refusal(error)) from None
         self.pod = pod
         if self._killed:
             self.on_kill()
@@ -122,7 +117,10 @@ class MeltanoPod(KubernetesPodOperator):
 
     def _leave(self, pod: V1Pod) -> None:
         """See to it that a pod is over, and is not found again."""
-        why = pod_failure(pod) or f"it is {pod.status.phase}, and its task was cleared"
+        code, message = container_end(pod)
+        summary = RunSummary.from_json(message)
+        said = f"it ended with exit code {code}" + (f": {summary.error}" if summary else "")
+        why = pod_failure(pod) or (said if code else "its task was cleared")
         self.log.info("The pod %s is not taken up again: %s", pod.metadata.name, why)
         self.patch_already_checked(pod)
         if pod.status.phase not in _OVER:
@@ -189,10 +187,15 @@ class MeltanoPod(KubernetesPodOperator):
         why = f": {self.failure}" if self.failure else ""
         raise AirflowTaskTimeout(f"The task took longer than {self.execution_timeout}{why}")
 
-    def delete_deferred(self, context: Any) -> None:
-        """Delete the pod of a task that nobody waits for any more."""
+    def delete_found(self, context: Any) -> None:
+        """Delete the pod of a task that nobody waits for any more, if there is one."""
+        if store := context.get("task_state_store"):
+            store.delete(_DEFERRED)
         namespace = self.build_pod_request_obj(context).metadata.namespace
-        self.pod = self.find_pod(namespace, context)
+        try:
+            self.pod = self.find_pod(namespace, context)
+        except (ApiException, HTTPError, KubernetesApiException) as error:
+            self.log.warning("Whether there is a pod to delete is not known: %s", error)
         self.on_kill()
 
     def on_kill(self) -> None:

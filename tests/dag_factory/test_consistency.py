@@ -62,6 +62,7 @@ def test_what_the_project_says_of_its_database_or_state_is_enough(write_project,
     [
         "database_uri: sqlite:///.meltano/meltano.db",
         "state_backend: {uri: systemdb}",
+        "state_backend: {uri: 'file:///states'}",
         "state_backend: {lock_timeout_seconds: 10}",
         "state_backend:",
         "env: {OTHER: x}",

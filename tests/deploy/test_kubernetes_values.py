@@ -50,6 +50,11 @@ def test_what_goes_into_airflow_cfg_is_known_to_airflow(name):
         assert set(options) <= set(known[section]["options"])
 
 
+def test_the_chart_is_told_the_version_that_the_image_has():
+    lock = (CHECKOUT / "images/airflow/requirements.lock").read_text()
+    assert f"apache-airflow=={VALUES['values.yaml']['airflowVersion']} " in lock
+
+
 def test_celery_alone_defers():
     deferrable = {
         name: values.get("config", {}).get("operators") for name, values in VALUES.items()

@@ -110,6 +110,9 @@ class Store(dict):
     def set(self, key, value):
         self[key] = value
 
+    def delete(self, key):
+        self.pop(key, None)
+
 
 @pytest.fixture
 def taken(task_pod, namespace):
@@ -154,5 +157,7 @@ def test_a_pod_that_is_being_deleted_is_waited_for(start, taken, cluster, namesp
 def test_the_pod_of_a_task_whose_trigger_failed_is_deleted(task_pod, start, cluster, namespace):
     start("of-before", SLEEP, "Running")
     context = {"ti": TaskInstance, "run_id": "a_run", "dag": None}
-    task_pod.delete_deferred(context)
+    store = Store(meltano_deferred=True)
+    task_pod.delete_found({**context, "task_state_store": store})
+    assert store == {}
     wait_until(lambda: not names(cluster, namespace), 60, "the end of the pod")

@@ -1,5 +1,6 @@
 """Tasks as pods of a real cluster, from a running Airflow, into a real PostgreSQL."""
 
+import pytest
 from ruamel.yaml import YAML
 from running import wait_until
 
@@ -18,7 +19,7 @@ def test_the_rows_are_in_the_events_of_its_assets(pods):
     assert run.end() == "success"
     events = pods.api.get("assets/events").json()["asset_events"]
     [extra] = [e["extra"] for e in events if e["source_run_id"] == run.path.rpartition("/")[2]][:1]
-    assert "rows" in extra
+    assert extra == {"rows": {"numbers": 1000}}
 
 
 def test_a_deferred_task_ends_as_any_other(pods):
@@ -70,12 +71,27 @@ def test_a_pod_that_kubernetes_does_not_take_says_so(pods):
     assert "see the role of its connection" in run.log()
 
 
-def test_a_pod_that_is_wrong_is_not_tried_again(pods):
-    run = pods.start("wrong")
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [("wrong", "spec.dnsPolicy: Unsupported value"), ("unsafe", "violates PodSecurity")],
+)
+def test_a_pod_that_is_wrong_is_not_tried_again(pods, job, said):
+    run = pods.start(job)
     assert run.end() == "failed"
     assert run.task["try_number"] == 1
-    assert "spec.dnsPolicy: Unsupported value" in run.log()
+    assert said in run.log()
     assert "correct `resources` or `pod_override`" in run.log()
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [("misused", "Meltano was not started"), ("mute", "Nothing is known of the expected rows")],
+)
+def test_a_pod_without_a_summary_is_not_tried_again_where_that_would_not_help(pods, job, said):
+    run = pods.start(job)
+    assert run.end() == "failed"
+    assert run.task["try_number"] == 1
+    assert f"{said}: it left no summary: is meltano-task the entrypoint" in run.log()
 
 
 def test_an_image_of_another_version_of_the_project_is_not_run(pods):

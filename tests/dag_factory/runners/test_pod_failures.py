@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 from kubernetes.client import ApiClient
+from kubernetes.client.exceptions import ApiException
 
 from dag_factory.run_summary import RunSummary
-from dag_factory.runners.pod_failures import container_end, pod_failure
+from dag_factory.runners.pod_failures import container_end, is_final, pod_failure, refusal
 
 GIVEN = json.loads(Path(__file__).with_name("pods.json").read_text())
 NO_PULL = "cannot be pulled: Failed to pull image"
@@ -99,6 +100,31 @@ def test_without_events_the_reason_is_said_still():
     assert "absent:1 cannot be pulled: Back-off" in pod_failure(pod_of("image-missing"))
     said = pod_failure(pod_of("volume-missing"))
     assert "did not start in time: Kubernetes says no more" in said
+
+
+def test_what_the_events_of_others_say_does_not_hide_the_reason():
+    pod = pod_of("image-missing")
+    pod.status.container_statuses[0].state.waiting.message = "no such host"
+    assert "cannot be pulled: no such host; check" in pod_failure(pod, events_of("image-missing"))
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "final", "hint"),
+    [
+        (422, "spec.x: Invalid value", True, "correct `resources` or `pod_override`"),
+        (400, "unknown field", True, "correct `resources` or `pod_override`"),
+        (403, 'pods "a" is forbidden: violates PodSecurity "restricted"', True, "pod_override"),
+        (403, 'pods "a" is forbidden: exceeded quota', False, "the quota of the namespace"),
+        (404, "namespaces not found", False, "namespace of its connection"),
+        (500, "etcd is away", False, "etcd is away"),
+    ],
+)
+def test_a_refusal_is_final_where_the_pod_is_wrong(status, message, final, hint):
+    error = ApiException(status, "no")
+    error.body = json.dumps({"message": message})
+    assert is_final(error) is final
+    assert refusal(error).startswith(f"Kubernetes refused the pod: {message}")
+    assert refusal(error).endswith(hint)
 
 
 def test_without_a_limit_the_node_was_full():
