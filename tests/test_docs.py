@@ -40,6 +40,16 @@ def test_every_problem_code_is_documented_with_its_reach():
     assert len(sections) == PROBLEMS.count("\n## ")
 
 
+def test_every_module_has_its_place_in_how_it_works():
+    table = re.findall(
+        r"^\| (`.+?) \|", (CHECKOUT / "docs/how-it-works.md").read_text(), re.MULTILINE
+    )
+    told = {name for row in table for name in re.findall(r"`(\w+)`", row)}
+    package = CHECKOUT / "dag_factory"
+    modules = {file.stem for file in package.glob("*.py")} | {"runners"}
+    assert modules - told == {"__init__"}
+
+
 def examples():
     """Return each example of docs/problems.md: a line `# wrong` or `# right` begins it."""
     return [
