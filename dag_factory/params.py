@@ -96,7 +96,6 @@ _OF_RUNS = (
         default=_AS_CONFIGURED,
     ),
 )
-_MELTANO_RUN = "run"
 
 
 def form(plan: DagPlan) -> dict[str, Param]:
@@ -117,7 +116,7 @@ def form(plan: DagPlan) -> dict[str, Param]:
         )
     for each in _fields(plan):
         fields[each.name] = _param(each.default, each.schema, each.title, each.description)
-    if _runs_pairs(plan) and plan.tasks[0].argv[1] == _MELTANO_RUN:
+    if _runs_pairs(plan) and not plan.tasks[0].is_elt:
         fields[DRY_RUN] = _param(
             False, _FLAG, "Dry run", "Only explain what would run; then the tasks are skipped."
         )
@@ -150,7 +149,7 @@ def _nullable(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 def _fields(plan: DagPlan) -> Iterator[_Field]:
     if _runs_pairs(plan):
         yield _FULL_REFRESH
-        if plan.tasks[0].argv[1] == _MELTANO_RUN:
+        if not plan.tasks[0].is_elt:
             yield from _OF_RUNS
         for extractor in _extractors(plan):
             yield _Field(

@@ -78,6 +78,11 @@ class TaskPlan:
     digest: str = ""
     options: TaskOptions = field(default_factory=TaskOptions)
 
+    @property
+    def is_elt(self) -> bool:
+        """Whether it is `meltano elt`, of a schedule without a job, and not `meltano run`."""
+        return self.argv[1] == "elt"
+
 
 @dataclass(frozen=True)
 class SchedulePlan:

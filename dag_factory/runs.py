@@ -28,7 +28,6 @@ from dag_factory.shapes import STATE_ID_DELIMITER
 _BACKFILL = "backfill"
 _SCHEDULED = ("scheduled", _BACKFILL)
 _INTERVAL = "AIRFLOW_CTX_DATA_INTERVAL"
-_ELT = "elt"
 _STATE_ID = "--state-id="
 _STATE_SUFFIX = "MELTANO_RUN_STATE_ID_SUFFIX"
 _NO_STATE_UPDATE = "MELTANO_RUN_NO_STATE_UPDATE"
@@ -114,7 +113,7 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
     extractors = tuple(each.name for each in task.extractors)
     argv, expect = task.argv, task.options.expect
     if dag_run.run_type == _BACKFILL:
-        argv, expect = _backfilling(argv, variables), None
+        argv, expect = _backfilling(task, variables), None
     return PreparedRun(
         argv,
         variables,
@@ -138,7 +137,7 @@ def _bookmarked(task: TaskPlan, variables: Mapping[str, str]) -> tuple[str, ...]
     if _NO_STATE_UPDATE in variables:
         return ()
     suffix = variables.get(_STATE_SUFFIX)
-    if not suffix or task.argv[1] == _ELT:
+    if not suffix or task.is_elt:
         return task.state_ids
     parts = (each.split(STATE_ID_DELIMITER) for each in task.state_ids)
     return tuple(STATE_ID_DELIMITER.join([*each[:2], suffix]) for each in parts)
@@ -160,12 +159,14 @@ def _of_run(
     return variables
 
 
-def _backfilling(argv: tuple[str, ...], variables: dict[str, str]) -> tuple[str, ...]:
+def _backfilling(task: TaskPlan, variables: dict[str, str]) -> tuple[str, ...]:
     """Return the command of a backfill; `meltano elt` reads none of the variables for state."""
-    if argv[1] != _ELT:
-        return argv
+    if not task.is_elt:
+        return task.argv
     variables["MELTANO_RUN_FULL_REFRESH"] = "true"
-    return tuple(f"{each}.{_BACKFILL}" if each.startswith(_STATE_ID) else each for each in argv)
+    return tuple(
+        f"{each}.{_BACKFILL}" if each.startswith(_STATE_ID) else each for each in task.argv
+    )
 
 
 def _dry_run(plan: DagPlan) -> tuple[str, ...]:
