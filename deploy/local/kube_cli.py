@@ -136,6 +136,7 @@ def up(port: int, namespace: str) -> None:
         first_run(api, first.dag_id)
     show_pods(cluster, namespace, first)
     show_rows(cluster, namespace, first)
+    say(f"It listens on {cluster.host}, in plain HTTP: whoever reaches that reaches its login.")
     say_goodbye(airflow, "make kube-down")
 
 

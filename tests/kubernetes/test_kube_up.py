@@ -68,6 +68,7 @@ def test_it_runs_the_same_dags_in_pods_until_kube_down(kube_up):
     assert "reference_data ran to success" in up.stdout
     assert "in the pod reference-data-tap-spreadsheets-to-target-warehouse-" in up.stdout
     assert "tap_spreadsheets.time_zones │   312" in up.stdout
+    assert "in plain HTTP: whoever reaches that reaches its login" in up.stdout
     assert not (kube_up.checkout / "meltano/.env").exists()
 
     family = kube_up.airflow.processes()
