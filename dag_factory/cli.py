@@ -20,6 +20,7 @@ from dag_factory.errors import (
     SettingsError,
     Severity,
     UsageError,
+    counted,
     guess,
     in_order,
 )
@@ -155,7 +156,7 @@ def _check(arguments: argparse.Namespace) -> int:
         unbuilt = [each for each in problems if each.code in _UNBUILT]
         dags = 0 if fatal else len(plans) - len(unbuilt)
         counts = {"DAG": dags, "problem": failing, "warning": len(problems) - failing}
-        print(", ".join(_count(number, noun) for noun, number in counts.items()))
+        print(", ".join(counted(number, noun) for noun, number in counts.items()))
     return _FAILED if failing else 0
 
 
@@ -173,10 +174,6 @@ def _in_color(shown: str, problem: Problem) -> str:
     code = str(problem.code)
     painted = first.replace(code, colored(code, "red" if problem.fails_check else "yellow"), 1)
     return "\n".join([painted, *rest])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def _planned(settings: Settings) -> tuple[tuple[DagPlan, ...], bool]:

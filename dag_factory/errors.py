@@ -177,6 +177,11 @@ def shown(value: Any) -> str:
     return reprlib.repr(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something, in words: `no problems`, `1 problem`."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
 def guess(word: Any, known: Iterable[str], otherwise: str) -> str:
     """Return the hint that names the nearest of the known words, or another where none is near."""
     near = difflib.get_close_matches(str(word), known, n=1)

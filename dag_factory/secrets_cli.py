@@ -15,7 +15,7 @@ from typing import Any
 
 from termcolor import colored
 
-from dag_factory.errors import SecretsError, UsageError, guess
+from dag_factory.errors import SecretsError, UsageError, counted, guess
 from dag_factory.secret_doctor import examine
 from dag_factory.secret_needs import SecretNeed, SecretReport, State, read_needs, report_secrets
 from dag_factory.secret_push import SecretChange, Values, choose_values, plan_change, read_values
@@ -168,14 +168,10 @@ def _lines(report: SecretReport, now: datetime) -> Iterator[str]:
 
 
 def _total(reports: Sequence[SecretReport]) -> str:
-    total = _count(reports)
+    total = counted(len(reports), "secret")
     if any(each.state is State.UNKNOWN for each in reports):
         return total
     return f"{total}, {sum(each.state.is_wrong for each in reports) or 'none'} wrong"
-
-
-def _count(secrets: Sequence[object]) -> str:
-    return f"{len(secrets) or 'no'} secret{'' if len(secrets) == 1 else 's'}"
 
 
 def _push(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -202,7 +198,7 @@ def _push(arguments: argparse.Namespace, settings: Settings) -> int:
             msg = f"the secret {change.name!r} is not written: {error}"
             raise SecretsError(msg, may_pass=error.may_pass) from None
         print(f"wrote {change.name}")
-    print(f"{_count(changes)} written")
+    print(f"{counted(len(changes), 'secret')} written")
     return 0
 
 
