@@ -5,11 +5,14 @@ from functools import partial
 
 import pytest
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+from airflow.sdk.exceptions import AirflowException
 from running import wait_until
 
 from dag_factory.pod_values import MANAGED_BY
 from dag_factory.runners import old_pods
+from dag_factory.runners.kubernetes import MeltanoPodOperator
 from dag_factory.runners.pods import MeltanoPod
+from dag_factory.runs import PreparedRun
 
 SLEEP = "import time; time.sleep(600)"
 CHECKED = {"already_checked": "True"}
@@ -25,10 +28,19 @@ OF_TASK = {
 }
 
 
+TEMPLATE = {
+    "metadata": {"labels": OF_TASK},
+    "spec": {"containers": [{"name": "base", "image": "localhost/absent:1"}]},
+}
+
+
 class TaskInstance:
     """As much of one as the names of its pods' labels need."""
 
     dag_id, task_id, map_index, try_number = "a_dag", "a_task", -1, 1
+
+
+CONTEXT = {"ti": TaskInstance, "run_id": "a_run", "dag": None}
 
 
 @pytest.fixture
@@ -38,12 +50,14 @@ def namespace(cluster):
 
 
 @pytest.fixture
-def task_pod(cluster, namespace):
+def connection(cluster, namespace):
+    return {"config_file": cluster.kubeconfig, "namespace": namespace}
+
+
+@pytest.fixture
+def task_pod(connection):
     """The pod of a task in production."""
-    container = {"name": "base", "image": "localhost/absent:1"}
-    template = {"metadata": {"labels": OF_TASK}, "spec": {"containers": [container]}}
-    connection = {"config_file": cluster.kubeconfig, "namespace": namespace}
-    return MeltanoPod(task_id="a_task", name="a-pod", template=template, **connection)
+    return MeltanoPod(task_id="a_task", name="a-pod", template=TEMPLATE, **connection)
 
 
 @pytest.fixture
@@ -77,10 +91,9 @@ def test_environments_that_share_a_namespace_do_not_take_one_anothers_pods(
     task_pod, start, namespace
 ):
     start("of-dev", SLEEP, "Running", meltano_environment="dev")
-    context = {"ti": TaskInstance, "run_id": "a_run", "dag": None}
-    assert task_pod.find_pod(namespace, context) is None
+    assert task_pod.find_pod(namespace, CONTEXT) is None
     start("of-prod", SLEEP, "Running")
-    assert task_pod.find_pod(namespace, context).metadata.name == "of-prod"
+    assert task_pod.find_pod(namespace, CONTEXT).metadata.name == "of-prod"
 
 
 def test_pods_that_are_over_are_removed_when_they_have_been_looked_at_for_long_enough(
@@ -119,7 +132,7 @@ def taken(task_pod, namespace):
     """The name of the pod that a task takes for its own when it starts again."""
 
     def taken(store):
-        context = {"ti": TaskInstance, "run_id": "a_run", "dag": None, "task_state_store": store}
+        context = {**CONTEXT, "task_state_store": store}
         fresh = PodGenerator.deserialize_model_dict(task_pod.template)
         fresh.metadata.name, fresh.metadata.namespace = "fresh", namespace
         return task_pod.get_or_create_pod(fresh, context).metadata.name
@@ -156,8 +169,24 @@ def test_a_pod_that_is_being_deleted_is_waited_for(start, taken, cluster, namesp
 
 def test_the_pod_of_a_task_whose_trigger_failed_is_deleted(task_pod, start, cluster, namespace):
     start("of-before", SLEEP, "Running")
-    context = {"ti": TaskInstance, "run_id": "a_run", "dag": None}
     store = Store(meltano_deferred=True)
-    task_pod.delete_found({**context, "task_state_store": store})
+    task_pod.delete_found({**CONTEXT, "task_state_store": store})
     assert store == {}
+    wait_until(lambda: not names(cluster, namespace), 60, "the end of the pod")
+
+
+def test_a_task_that_is_stopped_before_it_has_found_its_pod_deletes_it(
+    connection, start, cluster, namespace
+):
+    start("of-before", SLEEP, "Running")
+    task = MeltanoPodOperator(
+        task_id="a_task",
+        prepare=lambda _: PreparedRun(("meltano", "run"), {}),
+        template=lambda: TEMPLATE,
+        pod_name="a-pod",
+        launching=connection,
+    )
+    task.on_kill()
+    with pytest.raises(AirflowException, match="Meltano was stopped"):
+        task.execute(CONTEXT)
     wait_until(lambda: not names(cluster, namespace), 60, "the end of the pod")
