@@ -67,6 +67,9 @@ class RunSummary:
 
     def _half(self) -> Self:
         rows, newest = self.rows or {}, self.newest
+        if not (rows or newest):
+            error = self.error or ""
+            return replace(self, error=error[: len(error) // 2])
         latest = max(newest, key=lambda name: newest[name], default=None)
         streams = sorted({*rows, *newest}, key=lambda name: (name != latest, -rows.get(name, 0)))
         kept = {*streams[: len(streams) // 2]}

@@ -24,7 +24,7 @@ def test_a_thousand_streams_fit_the_largest_and_the_newest_stay():
     rows = {f"ström_{number:04}": number for number in range(1000)}
     newest = {name: NOON + timedelta(hours=number % 7) for name, number in rows.items()}
     newest["ström_0003"] = NOON + timedelta(days=1)
-    summary = RunSummary(1, "Fehler: größer als 4096 Zeichen " * 99, rows, True, newest=newest)
+    summary = RunSummary(1, "Fehler: länger als 2048 Zeichen " * 99, rows, True, newest=newest)
 
     written = summary.to_json()
     assert len(written) <= LONGEST
@@ -41,7 +41,7 @@ def test_a_thousand_streams_fit_the_largest_and_the_newest_stay():
 
 
 def test_what_fits_is_whole():
-    rows = {f"s{number}": number for number in range(200)}
+    rows = {f"s{number}": number for number in range(100)}
     found = RunSummary.from_json(RunSummary(0, rows=rows, counted=True).to_json().decode())
     assert (found.rows, found.is_part, found.left_out) == (rows, False, 0)
     assert found.knows("a stream that there is not")

@@ -51,7 +51,11 @@ def said_of(name):
         ("deleted", "Deleted: the pod deleted was deleted while it ran", "by somebody"),
         ("image-missing", f"ImagePullBackOff: the image localhost/absent:1 {NO_PULL}", "`image`"),
         ("image-misnamed", "InvalidImageName: the image localhost/Absent:1 cannot", "`image`"),
-        ("init-image-missing", f"ErrImagePull: the image localhost/absent:2 {NO_PULL}", "`image`"),
+        (
+            "init-image-missing",
+            "ErrImagePull: the image localhost/absent:2 cannot be pulled: rpc error",
+            "`image`",
+        ),
         (
             "unschedulable",
             "Unschedulable: no node takes the pod unschedulable: 0/1 nodes are available: 1 Insuff",
@@ -113,7 +117,7 @@ def test_what_the_events_of_others_say_does_not_hide_the_reason():
     [
         (422, "spec.x: Invalid value", True, "correct `resources` or `pod_override`"),
         (400, "unknown field", True, "correct `resources` or `pod_override`"),
-        (403, 'pods "a" is forbidden: violates PodSecurity "restricted"', True, "pod_override"),
+        (403, 'pods "a" is forbidden: violates PodSecurity "restricted"', True, "`pod_override`"),
         (403, 'pods "a" is forbidden: exceeded quota', False, "the quota of the namespace"),
         (404, "namespaces not found", False, "namespace of its connection"),
         (500, "etcd is away", False, "etcd is away"),
