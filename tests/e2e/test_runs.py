@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from running import count, finished, query, shown, wait_until
+from running import asset_events, count, finished, query, shown, wait_until
 
 TAP = {
     "name": "tap-days",
@@ -139,8 +139,7 @@ def test_rows_are_told_with_the_assets_and_missing_ones_fail_the_task(api, trigg
 
     run = trigger("reference_data", full_refresh=True)
     assert wait_until(lambda: finished(api, run), 120, "its end") == "success"
-    of_run = {"source_run_id": run.rpartition("/")[2], "source_dag_id": "reference_data"}
-    events = api.get("assets/events", params=of_run).raise_for_status().json()["asset_events"]
+    events = asset_events(api, run)
     assert {each["name"] for each in events} == {
         "reference_data",
         "dev:tap-spreadsheets-to-target-warehouse",
@@ -155,8 +154,7 @@ def test_a_dry_run_moves_nothing_and_nothing_runs_after_it(api, project, trigger
     assert task["state"] == "skipped"
     assert "tap-form" in read_log(run)
     assert bookmark(project, "dev:tap-form-to-target-duckdb") is None
-    of_run = {"source_run_id": run.rpartition("/")[2], "source_dag_id": "form"}
-    assert api.get("assets/events", params=of_run).json()["asset_events"] == []
+    assert asset_events(api, run) == []
 
 
 def test_a_backfill_loads_its_window_again_and_moves_no_bookmark(airflow, api, project, trigger):

@@ -119,6 +119,18 @@ def finished(api: httpx.Client, run: str) -> str | None:
     return state if state in ("success", "failed") else None
 
 
+def asset_events(api: httpx.Client, run: str) -> list[dict[str, Any]]:
+    """Return what a run told of assets; Airflow answers 500 while a run that it started is queued."""
+    _, dag_id, _, run_id = run.split("/")
+    of_run = {"source_run_id": run_id, "source_dag_id": dag_id}
+
+    def ask() -> httpx.Response | None:
+        answer = api.get("assets/events", params=of_run)
+        return answer if answer.is_success else None
+
+    return list(wait_until(ask, 60, "asset events").json()["asset_events"])
+
+
 def task_log(api: httpx.Client, run: str, attempt: int = 1) -> str:
     """Return the text of a try of a run's only task, exceptions included."""
     (task,) = api.get(f"{run}/taskInstances").json()["task_instances"]
