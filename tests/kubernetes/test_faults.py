@@ -31,7 +31,22 @@ def killed(pods):
     return run
 
 
-@pytest.mark.usefixtures("killed")
+@pytest.fixture(scope="module")
+def pair(pods, killed):
+    """Two runs that share a state ID."""
+    first = pods.start("first")
+    first.wait_for_rows("shared")
+    return first, pods.start("second")
+
+
+@pytest.fixture(scope="module")
+def begun(pods, pair):
+    """Runs that fail with nobody's help, side by side."""
+    jobs = ("greedy", "late", "late_deferred", "evicted", "absent_deferred")
+    return {job: pods.start(job) for job in jobs}
+
+
+@pytest.mark.usefixtures("begun")
 def test_a_pod_that_is_deleted_while_it_runs(pods):
     run = pods.start("deleted")
     run.wait_for_rows("deleted")
@@ -45,8 +60,8 @@ def test_a_pod_that_is_deleted_while_it_runs(pods):
     assert states == ["SUCCESS", "SUCCESS"]
 
 
-def test_a_pod_that_wants_more_memory_than_it_may_have(pods):
-    run = pods.start("greedy")
+def test_a_pod_that_wants_more_memory_than_it_may_have(pods, begun):
+    run = begun["greedy"]
     assert run.end() == "failed"
     assert "OOMKilled: the pod" in run.log()
     assert "its limit of 600Mi; raise `resources: {limits: {memory: ...}}`" in run.log()
@@ -57,29 +72,31 @@ def test_a_pod_that_wants_more_memory_than_it_may_have(pods):
     assert pods.rows("greedy") == (ROWS, ROWS)
 
 
-@pytest.mark.parametrize("job", ["cleared", "cleared_deferred"])
-def test_a_task_that_is_cleared_while_it_runs_starts_again(pods, job):
-    pods.forget("cleared")
-    run = pods.start(job)
-    run.wait_for_rows("cleared")
-    run.clear()
-    assert run.end() == "success"
-    *_, (first, _), (second, _) = pods.meltano_runs("tap-cleared")
-    assert (first, second) == ("SUCCESS", "SUCCESS")
-    assert pods.started(job) == 2
-    assert pods.rows("cleared") == (ROWS, ROWS)
+def test_tasks_that_are_cleared_while_they_run_start_again(pods):
+    schemas = {"cleared": "cleared", "cleared_deferred": "cleared2"}
+    runs = {job: pods.start(job) for job in schemas}
+    for job, run in runs.items():
+        run.wait_for_rows(schemas[job])
+        run.clear()
+    for job, run in runs.items():
+        assert run.end() == "success"
+        states = [state for state, _ in pods.meltano_runs(f"tap-{schemas[job]}")]
+        assert states == ["SUCCESS", "SUCCESS"]
+        assert pods.started(job) == 2
+        assert pods.rows(schemas[job]) == (ROWS, ROWS)
+    assert "Meltano was stopped" in runs["cleared"].log(1)
 
 
 @pytest.mark.parametrize(
-    ("job", "said"), [("late", "Timeout, PID"), ("late_deferred", "took longer than 0:00:20")]
+    ("job", "schema", "said"),
+    [("late", "late", "Timeout, PID"), ("late_deferred", "late2", "took longer than 0:00:40")],
 )
-def test_a_task_that_takes_longer_than_it_may(pods, job, said):
-    pods.forget("late")
-    run = pods.start(job)
+def test_a_task_that_takes_longer_than_it_may(pods, begun, job, schema, said):
+    run = begun[job]
     assert run.end() == "failed"
     assert said in run.log()
     wait_until(lambda: not pods.of(job), 60, "the end of the pod")
-    assert 0 < pods.bookmark("tap-late") <= pods.rows("late")[0]
+    assert 0 < pods.bookmark(f"tap-{schema}") <= pods.rows(schema)[0]
 
 
 def running_task(pods, job) -> psutil.Process:
@@ -119,24 +136,22 @@ def test_a_worker_that_is_killed_finds_its_pod(pods):
     assert pods.rows("worker") == (ROWS, ROWS)
 
 
-def test_a_pod_that_is_evicted(pods):
-    run = pods.start("evicted")
+def test_a_pod_that_is_evicted(begun):
+    run = begun["evicted"]
     assert run.end() == "failed"
     assert "Evicted: the pod" in run.log()
 
 
-def test_an_image_that_is_not_to_be_had_is_named_when_the_task_was_deferred(pods):
-    run = pods.start("absent_deferred")
+def test_an_image_that_is_not_to_be_had_is_named_when_the_task_was_deferred(pods, begun):
+    run = begun["absent_deferred"]
     assert run.end() == "failed"
     assert "ErrImagePull: the image localhost/absent:1 cannot be pulled" in run.log()
     assert "404" not in run.log()
     wait_until(lambda: not pods.of("absent_deferred"), 180, "the end of the pod")
 
 
-def test_two_jobs_of_one_pair_wait_for_each_other_without_spending_a_try(pods):
-    first = pods.start("first")
-    first.wait_for_rows("shared")
-    second = pods.start("second")
+def test_two_jobs_of_one_pair_wait_for_each_other_without_spending_a_try(pods, pair):
+    first, second = pair
     assert first.end() == "success"
     assert second.end() == "success"
     assert second.task["try_number"] == 1
@@ -151,6 +166,7 @@ def test_a_deferred_task_that_is_marked_failed(pods):
     run.mark("failed")
     wait_until(lambda: not pods.of("cancelled"), 60, "the end of the pod")
     assert run.end() == "failed"
+    wait_until(lambda: "Trigger cancelled by user action" in run.log(), 30, "its log")
     assert 0 < pods.bookmark("tap-cancelled") <= pods.rows("cancelled")[0]
 
 
@@ -182,7 +198,7 @@ def test_a_triggerer_that_is_killed_takes_its_pods_up_again(pods):
 
 
 def test_a_triggerer_that_is_away_for_longer_than_the_task_may_take(pods):
-    pods.forget("late")
+    pods.forget("late2")
     run = pods.start("late_deferred")
     wait_until(lambda: run.task["state"] == "deferred", 60, "the deferral")
     local = pods.airflow.local
@@ -228,18 +244,21 @@ def test_a_kubelet_that_is_killed_and_comes_back(pods):
     with pods.cluster.without("kubelet"):
         wait_until(lambda: pods.rows("kubelet")[0] > ROWS // 2, 60, "more rows without a kubelet")
     assert run.end() == "success"
+    assert "log read interrupted" in run.log()
     assert pods.started("kubelet") == 1
     assert pods.rows("kubelet") == (ROWS, ROWS)
 
 
-@pytest.mark.parametrize("job", ["server", "server_deferred"])
-def test_an_api_server_that_is_away_for_half_a_minute(pods, job):
-    pods.forget("server")
-    run = pods.start(job)
-    run.wait_for_rows("server")
+def test_an_api_server_that_is_away_for_half_a_minute(pods):
+    schemas = {"server": "server", "server_deferred": "server2"}
+    runs = {job: pods.start(job) for job in schemas}
+    for job, run in runs.items():
+        run.wait_for_rows(schemas[job])
     with pods.cluster.without("kube-apiserver"):
         end = time.monotonic() + 30
         wait_until(lambda: time.monotonic() > end, 60, "half a minute")
-    assert run.end() == "success"
-    assert pods.started(job) == 1
-    assert pods.rows("server") == (ROWS, ROWS)
+    for job, run in runs.items():
+        assert run.end() == "success"
+        assert pods.started(job) == 1
+        assert pods.rows(schemas[job]) == (ROWS, ROWS)
+    assert "after connection broken" in runs["server"].log()

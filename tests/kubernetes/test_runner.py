@@ -47,6 +47,7 @@ def test_its_pod_may_do_nothing_that_it_need_not(pods):
     run.mark("failed")
     wait_until(lambda: not pods.of("stopped"), 60, "the end of the pod")
     assert run.end() == "failed"
+    wait_until(lambda: "Meltano was stopped" in run.log(), 30, "its log")
     assert 0 < pods.bookmark("tap-stopped") <= pods.rows("stopped")[0]
 
 

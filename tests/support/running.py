@@ -120,7 +120,7 @@ def finished(api: httpx.Client, run: str) -> str | None:
 
 
 def asset_events(api: httpx.Client, run: str) -> list[dict[str, Any]]:
-    """Return what a run told of assets; Airflow answers 500 while a run that it started is queued."""
+    """Return what a run told of assets; 500 is told while a run that it started is queued."""
     _, dag_id, _, run_id = run.split("/")
     of_run = {"source_run_id": run_id, "source_dag_id": dag_id}
 
