@@ -55,6 +55,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ServerS
     return ServerScheduling(config, log)
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what is left out: with several processes pytest itself does not."""
+    if config.option.markexpr != "not faults":
+        return None
+    return "without the long tests, which `make test-faults` runs"
+
+
 def pytest_unconfigure() -> None:
     _AIRFLOW_HOME.cleanup()
 
