@@ -126,7 +126,11 @@ def test_nothing_odd_is_a_traceback(tmp_path, included):
         file.write_text(yaml.dump(project, Dumper=yaml.CSafeDumper))
         if included:
             (tmp_path / "meltano.yml").write_text("include_paths: [more.yml]\n")
-        look_at_everything(tmp_path)
+        try:
+            look_at_everything(tmp_path)
+        except Exception as error:
+            error.add_note(f"with {odd!r} at {path}")
+            raise
 
 
 @pytest.mark.parametrize("lock", ["[" * 100_000, "{", "5", '"x"', "\ufeff{}", '{"settings": 5}'])
