@@ -46,8 +46,6 @@ def pods(
             "TARGET_POSTGRES_SQLALCHEMY_URL": postgres.url("postgresql+psycopg2"),
         }
         values = [f"--from-literal={name}={value}" for name, value in secret.items()]
-        safe = "pod-security.kubernetes.io/enforce=restricted"
-        running.kubectl("label", "namespace", namespace, safe)
         running.kubectl("create", "secret", "generic", "meltano", *values)
         project = airflow.checkout / "pods"
         shutil.copytree(CHECKOUT / PROJECT, project)
