@@ -117,7 +117,7 @@ class AirflowStream(RESTStream):
         self,
         row: dict[str, Any],
         context: Context | None = None,  # noqa: ARG002
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
         """Keep the declared and selected columns: Airflow's answers also hold rendered values."""
         return {**{name: row.get(name) for name in self._columns}, "read_at": self._read_at}
 

@@ -101,5 +101,6 @@ def last_error(entries: Any) -> str | None:
 def _error(entry: Mapping[str, Any]) -> str | None:
     if details := entry.get("error_detail"):
         # The first is the exception that was raised; those after it are what it came from.
-        return details[0].get("exc_value") or details[0].get("exc_type")
+        raised: Mapping[str, str | None] = details[0]
+        return raised.get("exc_value") or raised.get("exc_type")
     return entry.get("event") if entry.get("level") in _LEVELS else None

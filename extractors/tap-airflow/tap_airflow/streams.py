@@ -78,7 +78,7 @@ class DagsStream(WholeListStream):
         """Ask for the DAGs that are gone from the files too: their runs are in dag_runs."""
         return {**super().get_url_params(context, next_page_token), "exclude_stale": "false"}
 
-    def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any]:
+    def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any] | None:
         """Reduce the tags to their names."""
         return super().post_process({**row, "tags": [tag["name"] for tag in row["tags"]]}, context)
 
@@ -115,7 +115,7 @@ class DagRunsStream(ChangesStream):
         READ_AT,
     ).to_dict()
 
-    def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any]:
+    def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any] | None:
         """Reduce the versions of the DAG to their numbers."""
         numbers = [version["version_number"] for version in row["dag_versions"]]
         return super().post_process({**row, "dag_version_numbers": numbers}, context)
@@ -166,7 +166,7 @@ class TaskInstancesStream(ChangesStream):
         READ_AT,
     ).to_dict()
 
-    def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any]:
+    def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any] | None:
         """Reduce the version of the DAG to its number."""
         number = (row.get("dag_version") or {}).get("version_number")
         return super().post_process({**row, "dag_version_number": number}, context)

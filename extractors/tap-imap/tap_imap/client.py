@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import backoff
@@ -96,7 +96,8 @@ class MailServer:
         for first in range(after + 1, mailbox.uidnext, WINDOW):
             last = min(first + WINDOW, mailbox.uidnext) - 1
             criteria = ["UID", f"{first}:{last}", *came]
-            yield sorted(self._run(lambda client, what=criteria: client.search(what), mailbox))
+            search = partial(IMAPClient.search, criteria=criteria)
+            yield sorted(self._run(search, mailbox))
 
     def fetch(self, mailbox: Mailbox, uids: Sequence[int], items: Sequence[str]) -> Answers:
         """Return by UID what the server has of some messages; those deleted by now are left out.
@@ -126,10 +127,8 @@ class MailServer:
         first = 1
         while first <= exists:
             numbers = range(first, min(first + FLAGS_AT_ONCE, exists + 1))
-            answers = self._run(
-                lambda client, some=numbers: _fetch_by_number(client, some, items, modifiers),
-                mailbox,
-            )
+            fetch = partial(_fetch_by_number, numbers=numbers, items=items, modifiers=modifiers)
+            answers = self._run(fetch, mailbox)
             if self._client is not client:
                 exists, client, first = self._exists, self._client, 1
                 continue

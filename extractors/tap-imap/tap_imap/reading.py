@@ -190,7 +190,8 @@ class NewMessagesStream(MailStream):
 
     def is_readable(self, part: Part) -> bool:
         """Tell whether a part is small enough to be read."""
-        return part.size <= self.config["max_part_size"]
+        largest: int = self.config["max_part_size"]
+        return part.size <= largest
 
     def too_large(self, part: Part) -> str:
         """Say why a part was not read."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ldap3 import BASE, DEREF_NEVER, NONE, SUBTREE, Connection, Server, Tls
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Entry = tuple[str, dict[str, list[bytes]]]
 """A DN, and the values of its attributes by their names in lower case."""
+
+Scope = Literal["BASE", "SUBTREE"]
 
 WAITS = (2, 4, 8, 16)
 """Seconds between the tries of a search."""
@@ -103,7 +105,7 @@ class Directory:
         return {name for name in names if name in known and known[name].syntax in _BINARY_SYNTAXES}
 
     def search(
-        self, base: str, search_filter: str, attributes: Sequence[str], scope: str = SUBTREE
+        self, base: str, search_filter: str, attributes: Sequence[str], scope: Scope = SUBTREE
     ) -> Iterator[Entry]:
         """Yield the entries that match, from the first again if the connection is lost.
 
@@ -180,7 +182,7 @@ class Directory:
         base: str,
         search_filter: str,
         attributes: Sequence[str],
-        scope: str,
+        scope: Scope,
     ) -> Iterator[Entry]:
         cookie = None
         while cookie != b"":
@@ -194,7 +196,7 @@ class Directory:
                 paged_criticality=True,
                 paged_cookie=cookie,
             )
-            for entry in connection.response:
+            for entry in connection.response or ():
                 if entry["type"] == "searchResEntry":
                     yield (
                         entry["dn"],

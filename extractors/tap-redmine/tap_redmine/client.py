@@ -114,8 +114,8 @@ class RedmineStream(RESTStream):
         """Yield each row of the list once."""
         walk = self.walk(context)
         while not walk.ended:
-            params = {**self.get_url_params(context, None), **walk.params}
-            answer = self.ask(self.path, params, self.rows_name)
+            asked = cast("dict[str, Any]", self.get_url_params(context, None))
+            answer = self.ask(self.path, {**asked, **walk.params}, self.rows_name)
             yield from walk.take(answer[self.rows_name], answer.get("limit"))
 
     def walk(self, context: Context | None) -> Walk:  # noqa: ARG002

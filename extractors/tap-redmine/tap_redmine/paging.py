@@ -7,10 +7,10 @@ Redmine's times are of whole seconds, which many rows can share.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
 Row = dict[str, Any]
+Key = tuple[str | int, ...]
 
 
 class Walk:
@@ -27,7 +27,7 @@ class Walk:
         self.offset = 0
         self.ended = False
         self._page_size = page_size
-        self._read: set[Hashable] = set()
+        self._read: set[Key] = set()
 
     @property
     def params(self) -> dict[str, str | int]:
@@ -53,8 +53,8 @@ class Walk:
             self._go_on(page)
         return fresh
 
-    def _key(self, row: Row) -> Hashable:
-        return row["id"]
+    def _key(self, row: Row) -> Key:
+        return (row["id"],)
 
     def _go_on(self, page: list[Row]) -> None:
         self.offset += len(page) - 1
@@ -86,7 +86,7 @@ class WalkByTime(Walk):
             "sort": "updated_on,id",
         }
 
-    def _key(self, row: Row) -> tuple[str, int]:
+    def _key(self, row: Row) -> Key:
         return row["updated_on"], row["id"]
 
     def _go_on(self, page: list[Row]) -> None:

@@ -6,10 +6,11 @@ import errno
 import io
 import logging
 from collections.abc import Callable, Mapping
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 import backoff
 import paramiko
+from paramiko.ssh_exception import IncompatiblePeer
 
 from tap_sftp import host_keys
 from tap_sftp.errors import TapSftpError
@@ -34,7 +35,7 @@ FINAL = (
     PermissionError,
     paramiko.AuthenticationException,
     paramiko.BadHostKeyException,
-    paramiko.IncompatiblePeer,
+    IncompatiblePeer,
 )
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class SftpServer:
 
         def look(sftp: paramiko.SFTPClient) -> T:
             with sftp.open(remote.path, "rb", 2**15) as file:
-                return read(file)
+                return read(cast("IO[bytes]", file))
 
         return self._try(look, remote.path)
 
@@ -164,9 +165,9 @@ class SftpServer:
             auth_timeout=TIMEOUT,
             channel_timeout=TIMEOUT,
         )
-        ssh.get_transport().set_keepalive(KEEPALIVE)
+        cast("paramiko.Transport", ssh.get_transport()).set_keepalive(KEEPALIVE)
         self._sftp = ssh.open_sftp()
-        self._sftp.get_channel().settimeout(TIMEOUT)
+        cast("paramiko.Channel", self._sftp.get_channel()).settimeout(TIMEOUT)
         return self._sftp
 
 

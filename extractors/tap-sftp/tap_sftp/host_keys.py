@@ -6,6 +6,7 @@ import binascii
 from pathlib import Path
 
 import paramiko
+from paramiko.pkey import UnknownKeyType
 
 from tap_sftp.errors import TapSftpError
 
@@ -48,7 +49,7 @@ def parse(text: str) -> list[paramiko.PKey]:
         try:
             kind, encoded = words[:2]
             keys.append(paramiko.PKey.from_type_string(kind, binascii.a2b_base64(encoded)))
-        except (ValueError, paramiko.SSHException, paramiko.UnknownKeyType):
+        except (ValueError, paramiko.SSHException, UnknownKeyType):
             raise ValueError("host_key must be like ssh-ed25519 AAAAC3Nza...") from None
     return keys
 

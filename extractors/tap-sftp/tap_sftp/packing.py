@@ -10,9 +10,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from tap_sftp.errors import BadFileError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 LARGEST = 20 * 2**30
 """Bytes of a file when it is unpacked, which may be small as a bomb is."""
@@ -34,12 +37,13 @@ class _Limited(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        data = self._file.read(len(buffer))
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        room = memoryview(buffer)
+        data = self._file.read(len(room))
         self._left -= len(data)
         if self._left < 0:
             raise BadFileError("unpacks to more than a file may hold, as a zip bomb does")
-        buffer[: len(data)] = data
+        room[: len(data)] = data
         return len(data)
 
 

@@ -96,18 +96,13 @@ class TrytonStream(RESTStream):
     """Before the fields create_date and write_date: the record, and links it is read with."""
 
     def __init__(self, tap: TapTryton) -> None:
-        super().__init__(tap)
+        super().__init__(tap, path=f"/{self.model}")
         self.next_id: int | None = None
 
     @property
     def url_base(self) -> str:
         """The address of the REST API."""
         return cast("TapTryton", self._tap).api_url
-
-    @property
-    def path(self) -> str:
-        """The model's place in it."""
-        return f"/{self.model}"
 
     @cached_property
     def authenticator(self) -> BearerTokenAuthenticator:

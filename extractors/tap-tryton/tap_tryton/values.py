@@ -43,7 +43,7 @@ def _plain(found: dict[str, Any]) -> Any:
             return date(found["year"], found["month"], found["day"]).isoformat()
         case "datetime":
             parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
-            moment = datetime(*(found[part] for part in parts), tzinfo=UTC)
+            moment = datetime(**{part: found[part] for part in parts}, tzinfo=UTC)
             # Always with a fraction, so that the order of the texts is that of the moments.
             return moment.isoformat(timespec="microseconds")
         case _:

@@ -26,12 +26,12 @@ from platform_health.warehouse import Warehouse
 _now = functools.partial(datetime.now, UTC)
 
 
-class Names(click.ParamType):
+class Names(click.ParamType[list[str]]):
     """JSON such as `["tap-crm"]`."""
 
     name = "names"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names."""
         try:
             names = json.loads(value)
@@ -42,12 +42,12 @@ class Names(click.ParamType):
         return names
 
 
-class Durations(click.ParamType):
+class Durations(click.ParamType[dict[str, float]]):
     """JSON such as `{"crm": "26h", "crm.people": "7d"}`: how old the newest row may be."""
 
     name = "durations"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, float]:  # noqa: ARG002
         """Return seconds by schema or table."""
         try:
             return {

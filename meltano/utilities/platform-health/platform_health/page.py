@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,6 +18,7 @@ from platform_health.success_rate import WINDOWS, Measured, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
 
 GOOD, BAD, INK, PALE = "#2f7d6b", "#c8553d", "#26323a", "#d5dbdd"
 _MOST_CAUSES = 8
@@ -25,7 +26,7 @@ _SHORTEST = 0.1
 """Seconds: on that scale there is no zero, as of runs that never started."""
 _MARKS = (1, 10, 60, 600, 3600, 36000)
 """Seconds, on a scale where each step to the right is about ten times as long."""
-_STYLE = {
+_STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",  # text stays text: it is searched, and has the page's typeface
     "svg.hashsalt": "platform-health",
     "text.parse_math": False,  # an error may have dollars
@@ -94,7 +95,7 @@ def _days(axes: Axes, measured: Measured) -> None:
     ticks = [index for index, day in enumerate(days) if day.weekday() == 0]
     axes.set_xticks(ticks, [f"{days[index]:%-d %b}" for index in ticks])
     axes.set_ylabel("runs")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params("y", integer=True)
 
 
 def _durations(axes: Axes, measured: Measured) -> None:
@@ -105,7 +106,7 @@ def _durations(axes: Axes, measured: Measured) -> None:
         axes.plot([half, most], [row, row], color=PALE, lw=4, zorder=1)
         axes.scatter([half], [row], color=GOOD, zorder=2)
         axes.scatter([most], [row], color=INK, marker="|", zorder=2)
-    axes.set_yticks(range(len(rates)), [each.dag_id for each in rates])
+    axes.set_yticks(range(len(rates)), [str(each.dag_id) for each in rates])
     axes.set_xscale("log")
     axes.set_xticks(_MARKS, [duration(each) for each in _MARKS])
     axes.xaxis.set_minor_locator(NullLocator())
@@ -118,7 +119,7 @@ def _durations(axes: Axes, measured: Measured) -> None:
 def _causes(axes: Axes, measured: Measured) -> None:
     causes = measured.causes[:_MOST_CAUSES][::-1]
     axes.barh([cause for cause, _ in causes], [count for _, count in causes], color=BAD, height=0.6)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params("x", integer=True)
     axes.set_xlabel("failed tries")
     axes.spines.left.set_visible(False)
     axes.tick_params(left=False)
