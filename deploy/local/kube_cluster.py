@@ -28,6 +28,8 @@ STATE = Path(tempfile.gettempdir()) / "kubetest"
 _ADMIN = STATE / "conf/admin.kubeconfig"
 _TOOLS = ("kubectl", "buildah", "containerd", "runc", "etcd", "iptables", "openssl", "ip")
 _PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+# The bridge of its pods; 0a:58 and its IP address, as CNI makes such addresses.
+_BRIDGE, _ADDRESS = "kubr0", "0a:58:0a:f4:00:01"
 _ACCOUNT = "airflow"
 _TOKEN_HOURS = 720
 # Who gives an image to a cluster, by what the names of its contexts begin with.
@@ -91,8 +93,13 @@ class KubeCluster:
         return not any(psutil.pid_exists(int(pid)) for pid in pids if pid)
 
     def start(self) -> None:
-        """Start what does not run of the cluster of `../shared/kube`."""
+        """Start what does not run of the cluster of `../shared/kube`.
+
+        A bridge takes the lowest address of its ports, unless it is given one: pods that run would
+        not reach this machine for a minute when another comes or goes.
+        """
         run(KUBE / "start-cluster.sh")
+        run("ip", "link", "set", "dev", _BRIDGE, "address", _ADDRESS, PATH=_PATH)
 
     def stop(self) -> None:
         """Stop the cluster of `../shared/kube`; what was in it comes back with it."""
