@@ -201,10 +201,11 @@ def _not_of_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
     if "namespace" in metadata:
         yield "a namespace; write `operator: {namespace: ...}` instead"
     labels = metadata.get("labels", {})
-    if labels is None:
-        yield "`labels` that are null; name those to remove"
+    if not isinstance(labels, Mapping):
+        yield "`labels` that are no mapping; to remove some, name each"
+        return
     for name in (*MANAGED_BY, *WHOSE, *_OF_AIRFLOW):
-        if name in (labels or ()):
+        if name in labels:
             yield f"the label {name}; remove it, a task finds its pods by it"
 
 
@@ -213,8 +214,9 @@ def _not_of_base(container: Mapping[str, Any]) -> Iterator[str]:
         yield f"an image for {BASE!r}; use the option `image`"
     if "args" in container:
         yield f"args for {BASE!r}; remove them, a run has its own"
-    if {*_KINDS} & {*(container.get("resources") or ())}:
-        yield f"requests or limits for {BASE!r}; use the option `resources`"
+    resources = container.get("resources", {})
+    if not isinstance(resources, Mapping) or {*_KINDS} & {*resources}:
+        yield f"`resources` for {BASE!r}; use the option `resources`, but for their `claims`"
 
 
 def _check_grace(seconds: Any) -> None:

@@ -54,22 +54,17 @@ class RunSummary:
         What does not fit is left out: the end of the error, and streams, last of all the one with
         the newest bookmark and those with the most rows.
         """
-        kept = replace(self, error=self.error and self.error[:_LONGEST_ERROR])
+        kept = replace(self, error=self.error and _shortened(self.error))
         while len(written := kept._written()) > LONGEST:
             kept = kept._half()
         return written
 
     def _written(self) -> bytes:
         newest = {name: moment.isoformat() for name, moment in self.newest.items()}
-        text = json.dumps({**asdict(self), "newest": newest}, ensure_ascii=False)
-        # Half a surrogate pair, of which a tap's broken text may consist, becomes JSON's escape.
-        return text.encode("utf-8", "backslashreplace")
+        return _as_json({**asdict(self), "newest": newest})
 
     def _half(self) -> Self:
         rows, newest = self.rows or {}, self.newest
-        if not (rows or newest):
-            error = self.error or ""
-            return replace(self, error=error[: len(error) // 2])
         latest = max(newest, key=lambda name: newest[name], default=None)
         streams = sorted({*rows, *newest}, key=lambda name: (name != latest, -rows.get(name, 0)))
         kept = {*streams[: len(streams) // 2]}
@@ -94,6 +89,20 @@ class RunSummary:
             return cls(**{**known, "newest": newest})
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
+
+
+def _shortened(error: str) -> str:
+    """Return the beginning of an error that takes no more than half of the bytes."""
+    error = error[:_LONGEST_ERROR]
+    while len(_as_json(error)) > LONGEST // 2:
+        error = error[: len(error) * 3 // 4]
+    return error
+
+
+def _as_json(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False)
+    # Half a surrogate pair, of which a tap's broken text may consist, becomes JSON's escape.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def newest_bookmarks(state: Any) -> dict[str, datetime]:

@@ -117,10 +117,7 @@ class MeltanoPod(KubernetesPodOperator):
 
     def _leave(self, pod: V1Pod) -> None:
         """See to it that a pod is over, and is not found again."""
-        code, message = container_end(pod)
-        summary = RunSummary.from_json(message)
-        said = f"it ended with exit code {code}" + (f": {summary.error}" if summary else "")
-        why = pod_failure(pod) or (said if code else "its task was cleared")
+        why = pod_failure(pod) or _ended(pod) or "its task was cleared"
         self.log.info("The pod %s is not taken up again: %s", pod.metadata.name, why)
         self.patch_already_checked(pod)
         if pod.status.phase not in _OVER:
@@ -189,14 +186,15 @@ class MeltanoPod(KubernetesPodOperator):
 
     def delete_found(self, context: Any) -> None:
         """Delete the pod of a task that nobody waits for any more, if there is one."""
-        if store := context.get("task_state_store"):
-            store.delete(_DEFERRED)
         namespace = self.build_pod_request_obj(context).metadata.namespace
         try:
             self.pod = self.find_pod(namespace, context)
-        except (ApiException, HTTPError, KubernetesApiException) as error:
+        except (AirflowException, ApiException, HTTPError, KubernetesApiException) as error:
             self.log.warning("Whether there is a pod to delete is not known: %s", error)
+            return
         self.on_kill()
+        if store := context.get("task_state_store"):
+            store.delete(_DEFERRED)
 
     def on_kill(self) -> None:
         """Delete the pod, if it is there."""
@@ -253,3 +251,13 @@ class MeltanoPod(KubernetesPodOperator):
         self.failure = pod_failure(pod, events)
         self.still_runs = pod.status.phase == PodPhase.RUNNING and not self.failure
         return pod
+
+
+def _ended(pod: V1Pod) -> str | None:
+    """Return how a pod has failed by itself."""
+    if pod.status.phase != PodPhase.FAILED:
+        return None
+    code, message = container_end(pod)
+    summary = RunSummary.from_json(message)
+    error = summary.error if summary else None
+    return f"it ended with exit code {code}: {error or 'see its log'}"

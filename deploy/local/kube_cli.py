@@ -63,6 +63,7 @@ def cluster_for(namespace: str) -> KubeCluster:
         say("Starting Kubernetes ...")
         if cluster.is_stopped:
             note(kubeconfig=cluster.kubeconfig, is_ours=cluster.is_ours, started=True)
+    if cluster.is_ours:
         cluster.start()
     node = cluster.kubectl("get", "nodes", "--output=name").split()[0].removeprefix("node/")
     say(f"Kubernetes answers; its node is {node}, the namespace is {namespace}.")

@@ -93,7 +93,7 @@ class KubeCluster:
         return not any(psutil.pid_exists(int(pid)) for pid in pids if pid)
 
     def start(self) -> None:
-        """Start what does not run of the cluster of `../shared/kube`.
+        """Start what does not run of the cluster of `../shared/kube`, if anything.
 
         A bridge takes the lowest address of its ports, unless it is given one: pods that run would
         not reach this machine for a minute when another comes or goes.

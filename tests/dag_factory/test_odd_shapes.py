@@ -46,7 +46,19 @@ jobs:
 - name: j
   tasks: [tap-a hide target-x, [dbt:run, dbt], tap-b, target-x]
   annotations:
-    airflow: {retries: 1, retry_delay: 5m, timezone: Asia/Tokyo, environments: [dev], paused: false}
+    airflow:
+      {retries: 1, retry_delay: 5m, timezone: Asia/Tokyo, environments: [dev], paused: false}
+- name: pods
+  tasks: [tap-b target-x]
+  annotations:
+    airflow:
+      runner: kubernetes
+      image: meltano:1
+      resources: {requests: {cpu: 1}, limits: {cpu: 2}}
+      pod_override:
+        metadata: {labels: {a: b}}
+        spec:
+          containers: [{name: base, resources: {claims: [{name: c}]}, env: [{name: A, value: b}]}]
 schedules:
 - {name: s, job: j, interval: "@daily", env: {A: b}, annotations: {airflow: {timezone: UTC}}}
 - {name: o, extractor: tap-a, loader: target-x, transform: skip, interval: 0 0 * * *}

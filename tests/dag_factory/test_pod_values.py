@@ -198,7 +198,8 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
             {"metadata": {"labels": {"team": "a", "meltano_job": "b"}}},
             "has the label meltano_job; remove it, a task finds its pods by it",
         ),
-        ({"metadata": {"labels": None}}, "has `labels` that are null; name those to remove"),
+        ({"metadata": {"labels": None}}, "has `labels` that are no mapping; to remove some"),
+        ({"metadata": {"labels": 5}}, "has `labels` that are no mapping; to remove some"),
         (
             {"metadata": {"labels": {"already_checked": "True"}}},
             "the label already_checked",
@@ -206,8 +207,10 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
         ({"metadata": {"labels": {"airflow-worker": "1"}}}, "the label airflow-worker; remove it"),
         (
             {"spec": {"containers": [{"name": "base", "resources": {"limits": {"cpu": 1}}}]}},
-            "has requests or limits for 'base'; use the option `resources`",
+            "has `resources` for 'base'; use the option `resources`, but for their `claims`",
         ),
+        ({"spec": {"containers": [{"name": "base", "resources": 5}]}}, "`resources` for 'base'"),
+        ({"spec": {"containers": [{"name": "base", "resources": None}]}}, "`resources` for 'base'"),
         ({"spec": {"restartPolicy": "Always"}}, "has a `restartPolicy`; remove it, the option"),
         ({"spec": {"restartPolicy": None}}, "has a `restartPolicy`; remove it"),
         (

@@ -32,7 +32,7 @@ def killed(pods):
 
 
 @pytest.fixture(scope="module")
-def pair(pods, killed):
+def pair(pods):
     """Two runs that share a state ID."""
     first = pods.start("first")
     first.wait_for_rows("shared")
@@ -42,13 +42,13 @@ def pair(pods, killed):
 
 
 @pytest.fixture(scope="module")
-def begun(pods, pair):
+def begun(pods):
     """Runs that fail with nobody's help, side by side."""
     jobs = ("greedy", "late", "late_deferred", "evicted", "absent_deferred")
     return {job: pods.start(job) for job in jobs}
 
 
-@pytest.mark.usefixtures("begun")
+@pytest.mark.usefixtures("killed", "pair", "begun")
 def test_a_pod_that_is_deleted_while_it_runs(pods):
     run = pods.start("deleted")
     run.wait_for_rows("deleted")
@@ -76,10 +76,11 @@ def test_a_pod_that_wants_more_memory_than_it_may_have(pods, begun):
 
 def test_tasks_that_are_cleared_while_they_run_start_again(pods):
     schemas = {"cleared": "cleared", "cleared_deferred": "cleared2"}
-    runs = {job: pods.start(job) for job in schemas}
-    for job, run in runs.items():
-        run.wait_for_rows(schemas[job])
-        run.clear()
+    runs = {}
+    for job, schema in schemas.items():
+        runs[job] = pods.start(job)
+        runs[job].wait_for_rows(schema)
+        runs[job].clear()
     for job, run in runs.items():
         assert run.end() == "success"
         states = [state for state, _ in pods.meltano_runs(f"tap-{schemas[job]}")]
