@@ -4,7 +4,7 @@ import time
 
 import psutil
 import pytest
-from pods import PREFIX, ROWS
+from pods import NO_IMAGE, PREFIX, ROWS
 from running import wait_until
 
 pytestmark = [
@@ -148,7 +148,7 @@ def test_a_pod_that_is_evicted(begun):
 def test_an_image_that_is_not_to_be_had_is_named_when_the_task_was_deferred(pods, begun):
     run = begun["absent_deferred"]
     assert run.end() == "failed"
-    assert "ErrImagePull: the image localhost/absent:1 cannot be pulled" in run.log()
+    assert NO_IMAGE.search(run.log())
     assert "404" not in run.log()
     wait_until(lambda: not pods.of("absent_deferred"), 180, "the end of the pod")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,10 @@ from running import RunningAirflow, finished, task_log, wait_until
 
 PREFIX = "pods_"
 ROWS = 20_000
+# Kubelet says one for a moment, and then the other.
+NO_IMAGE = re.compile(
+    r"(ErrImagePull|ImagePullBackOff): the image localhost/absent:1 cannot be pulled"
+)
 
 
 @dataclass(frozen=True)
