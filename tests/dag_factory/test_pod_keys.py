@@ -45,14 +45,21 @@ RIGHT = {
             {"name": "a", "projected": {"sources": [{"secret": {"name": "s"}}]}},
             {"name": "b", "csi": {"driver": "d", "volumeAttributes": {"any": "thing"}}},
         ],
-        "initContainers": [{"name": "init", "image": "init:1", "restartPolicy": "Always"}],
+        "initContainers": [
+            {
+                "name": "init",
+                "image": "init:1",
+                "resources": {"limits": {"nvidia.com/gpu": 1}},
+                "restartPolicy": "Always",
+            }
+        ],
         "containers": [
             {
                 "name": "base",
                 "command": ["meltano-task"],
                 "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
                 "envFrom": [{"secretRef": {"name": "s"}, "prefix": "X_"}],
-                "resources": {"limits": {"nvidia.com/gpu": 1}},
+                "resources": {"claims": [{"name": "gpu"}]},
                 "volumeMounts": [{"name": "a", "mountPath": "/a", "readOnly": True}],
                 "lifecycle": {"preStop": {"exec": {"command": ["sleep", "1"]}}},
             }

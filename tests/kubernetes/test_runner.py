@@ -10,7 +10,7 @@ def test_a_job_runs_as_a_pod_which_is_gone_when_it_has_succeeded(pods):
     run = pods.start("quick")
     assert run.end() == "success"
     assert pods.rows("quick") == (1000, 1000)
-    assert pods.of("quick") == []
+    wait_until(lambda: not pods.of("quick"), 30, "the end of the pod")
     assert "tap-quick: Beginning sync of 'numbers'" in run.log()
     assert "[base]" not in run.log()
 
@@ -26,7 +26,7 @@ def test_the_rows_are_in_the_events_of_its_assets(pods):
 def test_a_deferred_task_ends_as_any_other(pods):
     run = pods.start("deferred", full_refresh=True)
     assert run.end() == "success"
-    assert pods.of("deferred") == []
+    wait_until(lambda: not pods.of("deferred"), 30, "the end of the pod")
     log = run.log()
     assert "Pausing task as DEFERRED" in log
     assert "tap-quick: " in log
