@@ -44,8 +44,7 @@ def pair(pods):
 @pytest.fixture(scope="module")
 def begun(pods):
     """Runs that fail with nobody's help, side by side."""
-    jobs = ("greedy", "late", "late_deferred", "evicted", "absent_deferred")
-    return {job: pods.start(job) for job in jobs}
+    return {job: pods.start(job) for job in ("greedy", "late", "late_deferred", "evicted")}
 
 
 @pytest.mark.usefixtures("killed", "pair", "begun")
@@ -145,8 +144,8 @@ def test_a_pod_that_is_evicted(begun):
     assert "Evicted: the pod" in run.log()
 
 
-def test_an_image_that_is_not_to_be_had_is_named_when_the_task_was_deferred(pods, begun):
-    run = begun["absent_deferred"]
+def test_an_image_that_is_not_to_be_had_is_named_when_the_task_was_deferred(pods):
+    run = pods.start("absent_deferred")
     assert run.end() == "failed"
     assert NO_IMAGE.search(run.log())
     assert "404" not in run.log()

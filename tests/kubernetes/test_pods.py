@@ -14,6 +14,8 @@ from dag_factory.runners.kubernetes import MeltanoPodOperator
 from dag_factory.runners.pods import MeltanoPod
 from dag_factory.runs import PreparedRun
 
+pytestmark = pytest.mark.faults
+
 SLEEP = "import time; time.sleep(600)"
 CHECKED = {"already_checked": "True"}
 OF_TASK = {
