@@ -65,7 +65,10 @@ def unread_annotations(project: Project) -> Iterator[Problem]:
 
 def _misspelt(entry: YamlMap, what: str, known: Sequence[str]) -> Iterator[Problem]:
     for key in entry:
-        near = _near(key, [each for each in known if each not in entry])
+        file = entry.at(key).file
+        # What another file of the project has is no reason to be misspelt here.
+        absent = [each for each in known if each not in entry or entry.at(each).file != file]
+        near = _near(key, absent)
         if near and key not in known:
             message = f"{what} has the key {key!r}, which Meltano does not read"
             yield Problem(Code.UNREAD_KEY, entry.at(key), message, f"did you mean {near!r}?")

@@ -22,6 +22,11 @@ def test_a_misspelt_key_at_the_top_is_named(write_project, key, meant):
     assert unread(root) == [(1, f"did you mean {meant!r}?")]
 
 
+def test_a_key_that_another_file_has_may_be_misspelt_here(write_project):
+    root = write_project("schedule: []\ninclude_paths: [more.yml]\n", more="schedules: []\n")
+    assert unread(root) == [(1, "did you mean 'schedules'?")]
+
+
 def test_no_setting_of_meltanos_own_is_taken_for_a_misspelt_key(write_project):
     text = (files("meltano.core.bundle") / "settings.yml").read_text()
     names = {each["name"].partition(".")[0] for each in YAML(typ="safe").load(text)["settings"]}
