@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "--dag-id-template",
         default="{job}",
-        help="each DAG id by {job} and {environment}, as in the DAG file (default: %(default)s)",
+        help="each DAG id, by {job}, {schedule} and {environment} (default: %(default)s)",
     )
     check = commands.add_parser("check", parents=[shared], help="say what is wrong, and where")
     check.add_argument("--format", choices=list(FORMATS), default="text")

@@ -65,11 +65,13 @@ def unread_annotations(project: Project) -> Iterator[Problem]:
 
 def _misspelt(entry: YamlMap, what: str, known: Sequence[str]) -> Iterator[Problem]:
     for key in entry:
+        if key in known:
+            continue
         file = entry.at(key).file
         # What another file of the project has is no reason to be misspelt here.
         absent = [each for each in known if each not in entry or entry.at(each).file != file]
         near = _near(key, absent)
-        if near and key not in known:
+        if near:
             message = f"{what} has the key {key!r}, which Meltano does not read"
             yield Problem(Code.UNREAD_KEY, entry.at(key), message, f"did you mean {near!r}?")
 
