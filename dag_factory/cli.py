@@ -27,7 +27,7 @@ from dag_factory.errors import (
 from dag_factory.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.plan import DagPlan
 from dag_factory.planner import option_sources, read_plans
-from dag_factory.problems import FORMATS
+from dag_factory.problems import FORMATS, tell_wrong
 from dag_factory.project import read_project
 from dag_factory.secrets_cli import add_commands
 from dag_factory.settings import Settings, read_settings
@@ -179,10 +179,7 @@ def _in_color(shown: str, problem: Problem) -> str:
 def _planned(settings: Settings) -> tuple[tuple[DagPlan, ...], bool]:
     """Return the plans, and whether all is well; name beside the output what cannot run."""
     plans, problems = read_plans(settings)
-    wrong = [each for each in problems if not each.is_warning]
-    for problem in wrong:
-        print(problem.text(settings.project_root), file=sys.stderr)
-    return plans, not wrong
+    return plans, not tell_wrong(problems, settings.project_root)
 
 
 def _list(arguments: argparse.Namespace) -> int:

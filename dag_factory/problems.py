@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ def _is_ignored(problem: Problem, sources: _Sources) -> bool:
         return False
     found = _IGNORE.search(sources.line(problem.location)[-_LONGEST_LINE:])
     return found is not None and str(problem.code) in re.split(r"[\s,]+", found[1].upper())
+
+
+def tell_wrong(problems: Iterable[Problem], root: Path) -> bool:
+    """Name on stderr, beside a command's output, what cannot run; return whether there is any."""
+    wrong = [each for each in problems if not each.is_warning]
+    for problem in wrong:
+        print(problem.text(root), file=sys.stderr)
+    return bool(wrong)
 
 
 def as_text(problems: Iterable[Problem], root: Path) -> str:

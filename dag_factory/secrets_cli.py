@@ -16,6 +16,7 @@ from typing import Any
 from termcolor import colored
 
 from dag_factory.errors import SecretsError, UsageError, counted, guess
+from dag_factory.problems import tell_wrong
 from dag_factory.secret_doctor import examine
 from dag_factory.secret_needs import SecretNeed, SecretReport, State, read_needs, report_secrets
 from dag_factory.secret_push import SecretChange, Values, choose_values, plan_change, read_values
@@ -59,10 +60,7 @@ def _needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], bool]:
         msg = "DAG_FACTORY_SECRETS_PREFIX is not set: set it to what begins the names of the"
         raise UsageError(f"{msg} secrets, such as acme")
     needs, problems = read_needs(settings)
-    wrong = [each for each in problems if not each.is_warning]
-    for problem in wrong:
-        print(problem.text(settings.project_root), file=sys.stderr)
-    return needs, not wrong
+    return needs, not tell_wrong(problems, settings.project_root)
 
 
 def _looked_up(needs: Sequence[SecretNeed]) -> tuple[Fetched, dict[str, datetime | None]]:
