@@ -82,9 +82,17 @@ class KubeCluster:
         return dict(json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json")))
 
     def answers(self) -> bool:
-        """Return whether its API server is ready."""
-        asked = ("get", "--raw", "/readyz", "--request-timeout=5s")
-        return bool(shutil.which("kubectl")) and not self.try_kubectl(*asked).returncode
+        """Return whether a Kubernetes API server answers there, and is ready.
+
+        Without a context kubectl asks localhost:8080, where something else may answer.
+        """
+        if not shutil.which("kubectl") or self.try_kubectl("config", "view", "--minify").returncode:
+            return False
+        version, ready = (
+            self.try_kubectl("get", "--raw", path, "--request-timeout=5s")
+            for path in ("/version", "/readyz")
+        )
+        return '"gitVersion"' in version.stdout and not ready.returncode
 
     @property
     def is_stopped(self) -> bool:

@@ -1,6 +1,8 @@
 """Which cluster `make kube-up` takes, and how it gives an image to it."""
 
+import http.server
 import shutil
+import threading
 
 import kube_cluster
 import pytest
@@ -46,6 +48,53 @@ def test_any_other_cluster_needs_one(cluster_of, monkeypatch):
 def test_a_command_that_is_not_there_is_one_clear_line():
     with pytest.raises(LocalError, match=r"^there is no command no-such-loader: install it$"):
         kube_cluster.run("no-such-loader", "image")
+
+
+class _AnswersAnything(http.server.BaseHTTPRequestHandler):
+    """Answers every request with a page, as Airflow's UI does."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>Airflow</title>")
+
+    def log_message(self, *args):
+        pass
+
+
+@needs_kubectl
+def test_a_server_that_is_not_a_kubernetes_is_not_a_cluster(tmp_path):
+    with http.server.HTTPServer(("127.0.0.1", 0), _AnswersAnything) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = {
+            "kind": "Config",
+            "current-context": "web",
+            "contexts": [{"name": "web", "context": {"cluster": "web", "user": ""}}],
+            "clusters": [
+                {"name": "web", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+            ],
+        }
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(config))
+        cluster = KubeCluster(str(file), is_ours=False)
+        assert "Airflow" in cluster.kubectl("get", "--raw", "/version")
+        assert not cluster.answers()
+        server.shutdown()
+
+
+@needs_kubectl
+def test_without_a_context_kubectl_asks_no_server(tmp_path, monkeypatch):
+    calls = tmp_path / "calls"
+    script = tmp_path / "bin/kubectl"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\necho "$1" >>{calls}\nexec {shutil.which("kubectl")} "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(script.parent), prepend=":")
+    empty = tmp_path / "empty"
+    empty.touch()
+    assert not KubeCluster(str(empty), is_ours=False).answers()
+    assert not KubeCluster(str(tmp_path / "absent"), is_ours=False).answers()
+    assert calls.read_text().split() == ["config", "config"]
 
 
 def test_without_a_cluster_it_says_what_to_do(tmp_path, monkeypatch):
