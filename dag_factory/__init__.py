@@ -77,9 +77,9 @@ def raise_project_problems(
 
 
 def _build(settings: Settings) -> tuple[dict[str, DAG], tuple[Problem, ...], bool]:
-    from dag_factory import build, snapshot  # noqa: PLC0415 - Airflow begins there
+    from dag_factory.airflow import build, plan_cache  # noqa: PLC0415 - Airflow begins there
 
-    recalled = snapshot.recall_plans(settings, keep=build.wanted_task().dag_id is None)
+    recalled = plan_cache.recall_plans(settings, keep=build.wanted_task().dag_id is None)
     dags, unbuilt = build.build_dags(recalled.plans, settings, recalled.state)
     problems = in_order((*recalled.problems, *unbuilt))
     dags = dags or build.stand_in(problems, settings.project_root)

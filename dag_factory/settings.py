@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dag_factory import pod_values
 from dag_factory.errors import SettingsError
-from dag_factory.option_values import is_secret_name
+from dag_factory.options import pod_values
+from dag_factory.options.values import is_secret_name
 
 
 @dataclass(frozen=True)

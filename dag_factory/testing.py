@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
+from dag_factory.cron import wrong_cron
 from dag_factory.errors import SECRETS, Problem
-from dag_factory.intervals import wrong_cron
-from dag_factory.plan import is_legal_id
-from dag_factory.planner import read_plans
-from dag_factory.pod_values import is_pinned
-from dag_factory.runners.pod_spec import pod_template
+from dag_factory.options.pod_values import is_pinned
+from dag_factory.planning.plan import is_legal_id
+from dag_factory.planning.planner import read_plans
+from dag_factory.runners.kubernetes.pod_spec import pod_template
 from dag_factory.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from dag_factory import Deployment
-    from dag_factory.plan import DagPlan
+    from dag_factory.planning.plan import DagPlan
 
 
 class DagTests:
@@ -105,7 +105,7 @@ class DagTests:
         assert mailed or notified, _at(plan, "set `email` or `notify`")
 
     def _build(self, plan: DagPlan) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
-        from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow begins there
+        from dag_factory.airflow.build import build_dags  # noqa: PLC0415 - Airflow begins there
 
         return build_dags([plan], self.settings)
 

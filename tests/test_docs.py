@@ -10,9 +10,9 @@ import yaml
 from running import CHECKOUT
 
 from dag_factory.errors import Code
-from dag_factory.option_values import Secrets
-from dag_factory.options import OPTIONS, DagOptions, Level, PluginOptions, TaskOptions
-from dag_factory.planner import read_plans
+from dag_factory.options.catalog import OPTIONS, DagOptions, Level, PluginOptions, TaskOptions
+from dag_factory.options.values import Secrets
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings, read_settings
 from dag_factory.testing import DagTests
 

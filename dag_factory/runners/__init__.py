@@ -1,1 +1,1 @@
-"""How a task is executed: each module turns a `TaskPlan` into an Airflow operator."""
+"""Runs a task: in an Airflow worker, or in a pod that the worker starts."""

@@ -26,7 +26,7 @@ from platform_cli import (
     start,
 )
 
-from dag_factory.plan import DagPlan
+from dag_factory.planning.plan import DagPlan
 from dag_factory.settings import Settings
 
 FOLDER = ".local-kube"

@@ -11,9 +11,9 @@ from airflow_server import LocalError
 from kube_cluster import KubeCluster
 from platform_cli import say, wait_for
 
-from dag_factory.plan import DagPlan
-from dag_factory.pod_merge import merge_pods
-from dag_factory.runners.pod_spec import pod_name, pod_template
+from dag_factory.options.pod_merge import merge_pods
+from dag_factory.planning.plan import DagPlan
+from dag_factory.runners.kubernetes.pod_spec import pod_name, pod_template
 
 _OWNER = "meltano-dag-factory/checkout"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"

@@ -18,8 +18,8 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from warehouse_rows import counted
 
 from dag_factory.errors import SettingsError
-from dag_factory.plan import DagPlan
-from dag_factory.planner import read_plans
+from dag_factory.planning.plan import DagPlan
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]

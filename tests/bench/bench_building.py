@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench_reading import JOBS, cpu, project
 
-from dag_factory.planner import read_plans
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 
@@ -21,7 +21,7 @@ def main() -> None:
         from airflow.sdk import DAG  # noqa: PLC0415
         from airflow.serialization.serialized_objects import DagSerialization  # noqa: PLC0415
 
-        from dag_factory.build import build_dag, build_dags  # noqa: PLC0415
+        from dag_factory.airflow.build import build_dag, build_dags  # noqa: PLC0415
 
         root = project(Path(folder))
         settings = Settings(root)

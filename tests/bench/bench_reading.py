@@ -14,10 +14,10 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 from ruamel.yaml import YAML
 
-from dag_factory.planner import read_plans
+from dag_factory.airflow.plan_cache import recall_plans
+from dag_factory.meltano_yaml.includes import read_yaml_file
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
-from dag_factory.snapshot import recall_plans
-from dag_factory.yaml_files import read_yaml_file
 
 JOBS = 300
 RUNS = 5

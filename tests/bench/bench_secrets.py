@@ -19,8 +19,8 @@ OF_A_BATCH = 20
 READ = """
 import resource
 import sys
-from dag_factory.plan import SecretPlan
-from dag_factory.secret_values import read_secrets
+from dag_factory.planning.plan import SecretPlan
+from dag_factory.secrets.values import read_secrets
 assert "boto3" not in sys.modules
 before = resource.getrusage(resource.RUSAGE_SELF)
 read_secrets([SecretPlan((name,), of_plugin=True) for name in sys.argv[1:]])

@@ -13,10 +13,10 @@ from meltano_oracle import Meltano, RefusedError, Run
 from meltano_projects import listed_projects, written
 from meltano_runs import runnable_projects
 
+from dag_factory.cli.listing import meltano_listing
 from dag_factory.errors import Code, Severity
-from dag_factory.listing import meltano_listing
-from dag_factory.planner import plan_project
-from dag_factory.project import read_project
+from dag_factory.planning.planner import plan_project
+from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
 
 EXAMPLES = int(os.environ.get("AGREEMENT_EXAMPLES", "300"))

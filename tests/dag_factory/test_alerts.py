@@ -24,9 +24,9 @@ from airflow.sdk.log import mask_secret
 from airflow.serialization.serialized_objects import DagSerialization
 from mail_server import serving_mail
 
-from dag_factory.alert_mail import AlertedJob, deadline_mail, duration_text, task_mail
-from dag_factory.alerts import deadline_alert, deadline_missed, task_callbacks
-from dag_factory.option_values import Notifier
+from dag_factory.airflow.alert_mail import AlertedJob, deadline_mail, duration_text, task_mail
+from dag_factory.airflow.alerts import deadline_alert, deadline_missed, task_callbacks
+from dag_factory.options.values import Notifier
 
 JOB = AlertedJob("crm_contacts", "prod", "nightly: 0 2 * * * Europe/Prague")
 ALL = ("failure", "retry", "deadline")
@@ -136,7 +136,7 @@ def run_callbacks(context, event="failure", **who):
 def run_deadline(**who):
     """Call what Airflow would call, with what the database would give it."""
     alert = deadline_alert(JOB, timedelta(hours=2), **audience(**who))
-    assert alert.callback.path == "dag_factory.alerts.deadline_missed"
+    assert alert.callback.path == "dag_factory.airflow.alerts.deadline_missed"
     asyncio.run(deadline_missed(**json.loads(json.dumps(alert.callback.kwargs)), context=LATE))
 
 
@@ -310,7 +310,7 @@ def test_a_mail_that_cannot_be_sent_is_one_line_that_says_what_to_do(monkeypatch
         pass
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(stopped.connection))
     run_callbacks(in_worker())
-    missing, down = (each for each in caplog.records if each.name == "dag_factory.alerts")
+    missing, down = (each for each in caplog.records if each.name == "dag_factory.airflow.alerts")
     for record in (missing, down):
         assert record.levelno == logging.WARNING
         assert record.exc_info is None
@@ -332,7 +332,9 @@ def test_who_cannot_be_told_does_not_keep_the_others_from_hearing(server, told, 
     run_callbacks(in_worker(), notify=(*failing, notifier("Recorder", text="hello")))
     assert len(server.mails) == 1
     assert [text for text, _, _ in told] == ["hello"]
-    lines = [each.getMessage() for each in caplog.records if each.name == "dag_factory.alerts"]
+    lines = [
+        each.getMessage() for each in caplog.records if each.name == "dag_factory.airflow.alerts"
+    ]
     assert len(lines) == len(failing)
     assert lines[0] == (
         "No call of notifiers.Broken about job 'crm_contacts': "
@@ -358,7 +360,7 @@ def test_a_deadline_reaches_notifiers_of_both_kinds(told, caplog):
         ("crm_contacts", False),  # it blocks, and the triggerer must not be blocked
         ("crm_contacts", True),
     ]
-    (line,) = [each for each in caplog.records if each.name == "dag_factory.alerts"]
+    (line,) = [each for each in caplog.records if each.name == "dag_factory.airflow.alerts"]
     assert "No call of notifiers.Broken" in line.getMessage()
 
 
@@ -396,8 +398,8 @@ import datetime, sys
 from pathlib import Path
 from dataclasses import replace
 from plans import PLAN
-from dag_factory.build import build_dag
-from dag_factory.option_values import Notifier
+from dag_factory.airflow.build import build_dag
+from dag_factory.options.values import Notifier
 notify = (Notifier("notifiers.Recorder", {}, ("failure", "deadline")),)
 options = replace(
     PLAN.options, email=("a@example.com",), notify=notify, deadline=datetime.timedelta(1)

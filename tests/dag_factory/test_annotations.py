@@ -3,8 +3,8 @@
 import pytest
 
 from dag_factory.errors import Code
-from dag_factory.planner import option_sources, read_plans
-from dag_factory.project import read_project
+from dag_factory.planning.planner import option_sources, read_plans
+from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
 
 EVERYWHERE = """

@@ -13,11 +13,11 @@ from plans import PLAN, schedules
 
 import dag_factory
 from dag_factory import build_airflow_dags, raise_project_problems
-from dag_factory.alert_mail import AlertedJob
-from dag_factory.build import build_dag, build_dags
+from dag_factory.airflow.alert_mail import AlertedJob
+from dag_factory.airflow.build import build_dag, build_dags
 from dag_factory.errors import Code, Location, ProjectError
-from dag_factory.options import DagOptions, TaskOptions
-from dag_factory.planner import read_plans
+from dag_factory.options.catalog import DagOptions, TaskOptions
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 
@@ -171,7 +171,7 @@ def test_a_wrong_argument_is_said_where_it_stands(tmp_path, written, place):
 
 
 def test_the_project_is_read_again_only_for_a_wrong_argument(monkeypatch, tmp_path):
-    monkeypatch.setattr("dag_factory.build.option_sources", pytest.fail)
+    monkeypatch.setattr("dag_factory.airflow.build.option_sources", pytest.fail)
     bad = replace(PLAN, dag_id="no id")
     assert len(build_dags([PLAN, bad], Settings(tmp_path))[1]) == 1
 
@@ -193,8 +193,8 @@ def test_a_dag_built_twice_is_the_same_to_the_byte(tmp_path):
 RICH = """
 import json, sys
 from pathlib import Path
-from dag_factory.build import build_dags
-from dag_factory.planner import read_plans
+from dag_factory.airflow.build import build_dags
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -277,7 +277,7 @@ def test_a_worker_builds_the_one_dag_that_it_needs(tmp_path, monkeypatch):
     class Context:
         dag_id = "other"
 
-    monkeypatch.setattr("dag_factory.build.get_parsing_context", Context)
+    monkeypatch.setattr("dag_factory.airflow.build.get_parsing_context", Context)
     dags, _ = build_dags([PLAN, replace(PLAN, dag_id="other")], Settings(tmp_path))
     assert list(dags) == ["other"]
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from small_project import PLUGINS
 
-from dag_factory.cli import main
+from dag_factory.cli.main import main
 
 COLOR_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "ANSI_COLORS_DISABLED")
 
@@ -313,7 +313,7 @@ def test_a_wrong_call_is_a_usage_error(arguments):
 def test_the_command_line_imports_neither_airflow_nor_meltano(write_project, command):
     project = [] if command == ["schema"] else ["--project", str(write_project(SCHEDULED))]
     code = (
-        "import sys; from dag_factory.cli import main;"
+        "import sys; from dag_factory.cli.main import main;"
         f"assert main({command + project!r}) == 0;"
         "sys.exit(bool({'airflow', 'meltano'} & set(sys.modules)))"
     )

@@ -4,7 +4,7 @@ import pytest
 from small_project import PLUGINS
 
 from dag_factory.errors import Code, Severity
-from dag_factory.planner import read_plans
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 JOB = "jobs: [{name: j, tasks: [tap-a target-x]}]\n"

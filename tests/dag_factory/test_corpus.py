@@ -11,11 +11,11 @@ import re
 import pytest
 from running import CHECKOUT
 
+from dag_factory.checks.plaintext_secrets import wrong_secrets
+from dag_factory.cli.listing import meltano_listing
 from dag_factory.errors import Code, Severity
-from dag_factory.hygiene import wrong_secrets
-from dag_factory.listing import meltano_listing
-from dag_factory.planner import plan_project
-from dag_factory.project import read_project
+from dag_factory.planning.planner import plan_project
+from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
 
 CORPUS = CHECKOUT.parent / "shared/corpus"

@@ -24,9 +24,9 @@ from shell_project import (
 )
 from shell_project import write_script as write
 
-from dag_factory.planner import read_plans
-from dag_factory.processes import find_command
-from dag_factory.run_summary import LONGEST, RunSummary
+from dag_factory.meltano_process.process import find_command
+from dag_factory.meltano_process.result import LONGEST, RunSummary
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 JOB = "jobs: [{name: load, tasks: [tap-a target-x]}]\n"

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dag_factory.errors import Code
-from dag_factory.expectations import Bounds, Expectation
-from dag_factory.project import read_project
+from dag_factory.options.expectations import Bounds, Expectation
+from dag_factory.project.model import read_project
 
 
 @pytest.mark.parametrize(

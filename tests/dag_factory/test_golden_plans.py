@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from meltano_oracle import Meltano
 
-from dag_factory.planner import plan_project
-from dag_factory.project import read_project
+from dag_factory.planning.planner import plan_project
+from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
 
 # Each has a namespace, which makes it complete without a lock file; prod has a suffix.

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from dag_factory.checks.reporting import as_text
 from dag_factory.errors import Code, in_order
-from dag_factory.planner import option_sources, read_plans
-from dag_factory.problems import as_text
+from dag_factory.planning.planner import option_sources, read_plans
 from dag_factory.settings import Settings
 
 FOLDERS = sorted(path for path in Path(__file__).parent.glob("bad_projects/*") if path.is_dir())
@@ -25,8 +25,8 @@ FOLDERS = sorted(path for path in Path(__file__).parent.glob("bad_projects/*") i
 
 def said_of(folder):
     """Return all problems of a project, also those that only Airflow finds."""
-    from dag_factory.build import build_dags  # noqa: PLC0415 - Airflow writes files when imported
-    from dag_factory.pod_keys import pod_problems  # noqa: PLC0415 - 1 s
+    from dag_factory.airflow.build import build_dags  # noqa: PLC0415 - Airflow writes files when imported
+    from dag_factory.cli.check_pod_keys import pod_problems  # noqa: PLC0415 - 1 s
 
     first_line = (folder / "meltano.yml").read_bytes().partition(b"\n")[0].decode()
     chosen = re.fullmatch(r"# MELTANO_ENVIRONMENT=(\w+)", first_line)

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from plans import PLAN, schedules
 
-from dag_factory.graph import as_mermaid, as_picture
-from dag_factory.option_values import After
+from dag_factory.cli.graph import as_mermaid, as_picture
+from dag_factory.options.values import After
 
 ODD = replace(PLAN, job='a "job" <b> #1 \\N', schedules=schedules("0 1 * * *"))
 

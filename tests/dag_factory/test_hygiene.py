@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from dag_factory.cli import main
+from dag_factory.checks.reporting import FORMATS
+from dag_factory.cli.main import main
 from dag_factory.errors import Code
-from dag_factory.planner import read_all_plans, read_plans
-from dag_factory.problems import FORMATS
+from dag_factory.planning.planner import read_all_plans, read_plans
 from dag_factory.settings import Settings
 
 PLUGIN = """

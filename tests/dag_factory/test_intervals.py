@@ -9,8 +9,8 @@ from airflow.timetables.trigger import CronTriggerTimetable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dag_factory.intervals import interval_of, next_runs, next_tick, previous_tick, served
-from dag_factory.plan import SchedulePlan
+from dag_factory.cron import interval_of, next_runs, next_tick, previous_tick, served
+from dag_factory.planning.plan import SchedulePlan
 
 # The days on which the clocks change.
 PRAGUE = ("Europe/Prague", "2026-03-29", "2026-10-25")

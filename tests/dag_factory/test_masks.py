@@ -4,7 +4,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from dag_factory.masks import hidden_forms, make_mask
+from dag_factory.secrets.masking import hidden_forms, make_mask
 
 KEY = "-----BEGIN KEY-----\nMIIEvQ+/\n-----END KEY-----\n"
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from dag_factory.graph import as_mermaid
-from dag_factory.listing import dag_rows, dag_table, describe_dag, meltano_listing
-from dag_factory.planner import read_plans
-from dag_factory.problems import FORMATS
-from dag_factory.project import read_project
+from dag_factory.checks.reporting import FORMATS
+from dag_factory.cli.graph import as_mermaid
+from dag_factory.cli.listing import dag_rows, dag_table, describe_dag, meltano_listing
+from dag_factory.planning.planner import read_plans
+from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
 
 PROJECT = yaml.safe_load("""

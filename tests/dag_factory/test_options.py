@@ -2,11 +2,11 @@ from datetime import timedelta
 
 import pytest
 
-from dag_factory.annotations import Annotations, dag_options, task_options
 from dag_factory.errors import Code
-from dag_factory.option_values import RUNNERS, Secrets, duration
-from dag_factory.options import DagOptions, TaskOptions
-from dag_factory.project import read_project
+from dag_factory.options.annotations import Annotations, dag_options, task_options
+from dag_factory.options.catalog import DagOptions, TaskOptions
+from dag_factory.options.values import RUNNERS, Secrets, duration
+from dag_factory.project.model import read_project
 
 
 @pytest.mark.parametrize(

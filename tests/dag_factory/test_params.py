@@ -8,17 +8,17 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
 from plans import PLAN
 
-from dag_factory.arguments import WrongArgumentError
-from dag_factory.build import build_dag
-from dag_factory.options import DagOptions
-from dag_factory.params import (
+from dag_factory.airflow.arguments import WrongArgumentError
+from dag_factory.airflow.build import build_dag
+from dag_factory.options.catalog import DagOptions
+from dag_factory.planning.plan import SchedulePlan
+from dag_factory.runners.trigger_form import (
     chosen_streams,
     chosen_variables,
     default_variables,
     form,
     unknown_field,
 )
-from dag_factory.plan import SchedulePlan
 
 OWN = {
     "SHOP_REGION": {"type": "string", "title": "Region", "enum": ["eu", "us"]},

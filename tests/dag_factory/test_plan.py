@@ -5,7 +5,7 @@ from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_valu
 from airflow.sdk.definitions._internal.node import validate_key
 from plans import PLAN
 
-from dag_factory.plan import legal_id
+from dag_factory.planning.plan import legal_id
 
 NAMES = [
     *(

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from dag_factory.plugins import env_var
-from dag_factory.project import read_project
+from dag_factory.project.model import read_project
+from dag_factory.project.plugins import env_var
 
 ENVIRONMENTS = "environments: [{name: dev}]\n"
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from small_project import PLUGINS
 
-from dag_factory.planner import option_sources, read_plans
-from dag_factory.pod_keys import pod_problems
+from dag_factory.cli.check_pod_keys import pod_problems
+from dag_factory.planning.planner import option_sources, read_plans
 from dag_factory.settings import Settings
 
 PROJECT = """

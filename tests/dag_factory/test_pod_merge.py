@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 
-from dag_factory.pod_merge import MERGE_KEYS, item_name, merge_pods, unmergeable
+from dag_factory.options.pod_merge import MERGE_KEYS, item_name, merge_pods, unmergeable
 
 POD = {
     "metadata": {"labels": {"app": "merge", "env": "dev"}},

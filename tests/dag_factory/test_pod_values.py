@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from dag_factory.pod_values import (
+from dag_factory.options.pod_values import (
     image,
     image_version,
     is_pinned,

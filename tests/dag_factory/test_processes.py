@@ -11,8 +11,8 @@ import pytest
 from running import wait_until
 from shell_project import COMMAND, RECORD, STATE_ID, WAITING, give_state, make_project, write_script
 
-from dag_factory import processes
-from dag_factory.processes import MeltanoProcess, ask_meltano, find_command
+from dag_factory.meltano_process import process as processes
+from dag_factory.meltano_process.process import MeltanoProcess, ask_meltano, find_command
 
 METRIC = """INFO METRIC: {"type": "counter", "metric": "record_count", "value": 3,
  "tags": {"stream": "s"}}""".replace("\n", "")

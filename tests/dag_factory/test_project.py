@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dag_factory.errors import Code, Severity
-from dag_factory.project import read_project
+from dag_factory.project.model import read_project
 
 
 def codes(root):

@@ -16,16 +16,16 @@ import pytest
 from running import wait_until
 from shell_project import COMMAND, PROJECT, STATE_ID, write_script
 
-from dag_factory import release_lock
-from dag_factory.options import TaskOptions
-from dag_factory.release_lock import meltano_python
+from dag_factory.options.catalog import TaskOptions
+from dag_factory.pod import release_lock
+from dag_factory.pod.release_lock import meltano_python
 
 TAP = "if [ -e hold ]; then touch held; exec sleep 600; fi"
 TARGET = "cat"
 MELTANO = str(Path(sys.executable).with_name("meltano"))
 RUN = (MELTANO, *COMMAND[1:])
 BY_PATH = (sys.executable, release_lock.__file__)
-AS_MODULE = (sys.executable, "-m", "dag_factory.release_lock")
+AS_MODULE = (sys.executable, "-m", "dag_factory.pod.release_lock")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dag_factory.run_summary import LONGEST, RunSummary, newest_bookmarks
+from dag_factory.meltano_process.result import LONGEST, RunSummary, newest_bookmarks
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 FULL = RunSummary(1, "tap-a: Überlast: 日本", {"a": 1, "b": 2}, counted=True, newest={"a": NOON})

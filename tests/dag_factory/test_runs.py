@@ -9,11 +9,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from plans import PLAN
 
-from dag_factory.expectations import Bounds, Expectation
-from dag_factory.option_values import Secrets
-from dag_factory.options import DagOptions, TaskOptions
-from dag_factory.plan import SchedulePlan, SecretPlan
-from dag_factory.runs import prepare_run
+from dag_factory.options.catalog import DagOptions, TaskOptions
+from dag_factory.options.expectations import Bounds, Expectation
+from dag_factory.options.values import Secrets
+from dag_factory.planning.plan import SchedulePlan, SecretPlan
+from dag_factory.runners.prepare import prepare_run
 
 AGE = timedelta(hours=26)
 TICK = datetime(2026, 11, 2, tzinfo=UTC)

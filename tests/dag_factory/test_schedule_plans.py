@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
+from dag_factory.cron import INTERVALS
 from dag_factory.errors import Code
-from dag_factory.intervals import INTERVALS
-from dag_factory.planner import read_plans
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 

@@ -8,9 +8,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from plans import PLAN, schedules
 
-from dag_factory.build import build_dag
-from dag_factory.option_values import After
-from dag_factory.schedules import dag_schedule
+from dag_factory.airflow.build import build_dag
+from dag_factory.airflow.schedules import dag_schedule
+from dag_factory.options.values import After
 
 
 def test_without_a_cron_only_a_person_starts_the_job():

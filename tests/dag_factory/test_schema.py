@@ -6,9 +6,9 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from running import CHECKOUT
 
-from dag_factory.options import OPTIONS, Level, option_schema
-from dag_factory.schema import MELTANO_SCHEMA, project_schema
-from dag_factory.yaml_files import read_project_files
+from dag_factory.cli.json_schema import MELTANO_SCHEMA, project_schema
+from dag_factory.meltano_yaml.includes import read_project_files
+from dag_factory.options.catalog import OPTIONS, Level, option_schema
 
 
 @pytest.fixture(scope="module")

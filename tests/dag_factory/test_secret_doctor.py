@@ -5,8 +5,8 @@ import pytest
 from running import CHECKOUT, free_port
 from secret_project import FOLDER
 
-from dag_factory.secret_doctor import examine
-from dag_factory.secret_needs import SecretNeed
+from dag_factory.cli.secrets.doctor import examine
+from dag_factory.cli.secrets.needs import SecretNeed
 
 NAME = f"{FOLDER}/proxy"
 NEED = SecretNeed(NAME, None, ("j",), ((NAME,),), is_own=True, from_aws=True)

@@ -1,7 +1,7 @@
 import pytest
 
-from dag_factory.project import read_project
-from dag_factory.secret_keys import key_warnings, keys_in_use, unread_keys
+from dag_factory.project.model import read_project
+from dag_factory.secrets.unread_keys import key_warnings, keys_in_use, unread_keys
 
 PROJECT = """
 default_environment: dev

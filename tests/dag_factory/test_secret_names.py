@@ -5,9 +5,9 @@ import pytest
 import yaml
 from running import CHECKOUT
 
-from dag_factory.planner import read_all_plans, read_plans
-from dag_factory.secret_names import kubernetes_name
-from dag_factory.secret_values import secret_variables
+from dag_factory.planning.planner import read_all_plans, read_plans
+from dag_factory.planning.secret_names import kubernetes_name
+from dag_factory.secrets.values import secret_variables
 from dag_factory.settings import Settings
 
 PLUGINS = """

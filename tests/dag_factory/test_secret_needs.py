@@ -3,9 +3,9 @@ import json
 import pytest
 from secret_project import CONTENT, FOLDER, SECRETS_PLUGINS, job
 
+from dag_factory.cli.secrets.needs import State, read_needs, report_secrets
 from dag_factory.errors import Severity
-from dag_factory.secret_needs import State, read_needs, report_secrets
-from dag_factory.secret_store import DENIED, Fault, Fetched
+from dag_factory.secrets.aws import DENIED, Fault, Fetched
 from dag_factory.settings import Settings
 
 TIMES = {f"{FOLDER}/tap-a": None}

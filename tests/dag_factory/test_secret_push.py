@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from secret_project import CONTENT, SECRETS_PLUGINS, job
 
+from dag_factory.cli.secrets.needs import SecretReport, State, read_needs
+from dag_factory.cli.secrets.push import Values, choose_values, plan_change, read_values
 from dag_factory.errors import UsageError
-from dag_factory.secret_needs import SecretReport, State, read_needs
-from dag_factory.secret_push import Values, choose_values, plan_change, read_values
 from dag_factory.settings import Settings
 
 

@@ -6,7 +6,7 @@ import pytest
 from secret_project import CONTENT
 
 from dag_factory.errors import SecretsError
-from dag_factory.secret_store import caller, current_since, fetch_secrets, write_secret
+from dag_factory.secrets.aws import caller, current_since, fetch_secrets, write_secret
 
 TIME = 1_750_000_000
 

@@ -9,8 +9,8 @@ import pytest
 from running import free_port
 
 from dag_factory.errors import SecretsError
-from dag_factory.plan import SecretPlan
-from dag_factory.secret_values import origins, read_secrets
+from dag_factory.planning.plan import SecretPlan
+from dag_factory.secrets.values import origins, read_secrets
 
 CONTENT = "hunter2-and-more"
 FOLDER = "acme/dev/meltano"

@@ -14,7 +14,7 @@ import pytest
 from running import CHECKOUT, free_port
 from secret_project import CONTENT, FOLDER, FULL, SECRETS_PLUGINS, job
 
-from dag_factory.cli import main
+from dag_factory.cli.main import main
 
 
 @pytest.fixture

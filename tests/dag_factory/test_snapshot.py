@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from dag_factory import snapshot
+from dag_factory.airflow import plan_cache
 from dag_factory.errors import Code
-from dag_factory.planner import read_all_plans, read_plans
+from dag_factory.planning.planner import read_all_plans, read_plans
 from dag_factory.settings import Settings
 
 GOOD = """
@@ -26,7 +26,7 @@ def settings(write_project, tmp_path_factory):
 
 
 def recall(settings, keep=True):
-    recalled = snapshot.recall_plans(settings, keep=keep)
+    recalled = plan_cache.recall_plans(settings, keep=keep)
     return recalled.plans, recalled.problems
 
 
@@ -77,9 +77,9 @@ def test_the_dag_for_state_is_recalled_too_and_stays_where_the_project_cannot_be
     _, state, _ = read_all_plans(settings)
     assert state.dag_id == "meltano_state"
     for keep in (True, False):
-        assert snapshot.recall_plans(settings, keep=keep).state == state
+        assert plan_cache.recall_plans(settings, keep=keep).state == state
     (settings.project_root / "meltano.yml").write_text("[")
-    assert snapshot.recall_plans(settings, keep=True).state == state
+    assert plan_cache.recall_plans(settings, keep=True).state == state
 
 
 def test_each_loader_file_has_plans_of_its_own(settings):
@@ -91,7 +91,7 @@ def test_each_loader_file_has_plans_of_its_own(settings):
 
 def test_an_unchanged_project_is_not_read_again(settings, monkeypatch):
     recall(settings)
-    monkeypatch.setattr(snapshot, "read_all_plans", None)
+    monkeypatch.setattr(plan_cache, "read_all_plans", None)
     assert recall(settings)[0]
 
 
@@ -153,8 +153,8 @@ def test_a_spoilt_file_is_no_plan(settings, content):
 
 def test_another_version_of_this_package_reads_again(settings, monkeypatch):
     recall(settings)
-    monkeypatch.setattr(snapshot, "_code_digest", lambda: "other")
-    monkeypatch.setattr(snapshot, "read_all_plans", lambda _: ((), None, ()))
+    monkeypatch.setattr(plan_cache, "_code_digest", lambda: "other")
+    monkeypatch.setattr(plan_cache, "read_all_plans", lambda _: ((), None, ()))
     assert recall(settings) == ((), ())
 
 
@@ -182,7 +182,7 @@ def test_a_change_while_the_project_is_read_is_seen_the_next_time(settings, monk
         )
         return plans
 
-    monkeypatch.setattr(snapshot, "read_all_plans", read_then_change)
+    monkeypatch.setattr(plan_cache, "read_all_plans", read_then_change)
     assert [each.job for each in recall(settings)[0]] == ["j"]
     monkeypatch.undo()
     assert [each.job for each in recall(settings)[0]] == ["k"]

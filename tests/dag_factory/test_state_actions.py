@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from dag_factory.run_summary import RunSummary
-from dag_factory.runners.finish import finish_run
-from dag_factory.runs import PreparedRun
-from dag_factory.state_actions import RefusedError, command, main, wrong_fields
+from dag_factory.meltano_process.result import RunSummary
+from dag_factory.pod.meltano_state import RefusedError, command, main, wrong_fields
+from dag_factory.runners.outcome import finish_run
+from dag_factory.runners.prepare import PreparedRun
 
 PROJECT = """
 project_id: test

@@ -15,12 +15,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
-from dag_factory.planner import read_all_plans
-from dag_factory.runners.kubernetes import MeltanoPodOperator
-from dag_factory.runners.pod_spec import pod_of_run
+from dag_factory.airflow.state_dag import build_state_dag
+from dag_factory.planning.planner import read_all_plans
+from dag_factory.pod.meltano_state import Action
+from dag_factory.runners.kubernetes.operator import MeltanoPodOperator
+from dag_factory.runners.kubernetes.pod_spec import pod_of_run
 from dag_factory.settings import Settings
-from dag_factory.state_actions import Action
-from dag_factory.state_dag import build_state_dag
 
 PROJECT = """
 project_id: test

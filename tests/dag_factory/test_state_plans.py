@@ -1,7 +1,7 @@
 import pytest
 
-from dag_factory.options import TaskOptions
-from dag_factory.planner import read_all_plans
+from dag_factory.options.catalog import TaskOptions
+from dag_factory.planning.planner import read_all_plans
 from dag_factory.settings import Settings
 
 OPTIONS = """

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from dag_factory.summary import LastError, RowCounts, read_log_line
+from dag_factory.meltano_process.log import LastError, RowCounts, read_log_line
 
 
 def plugin(event, name="tap-a", level="info"):

@@ -1,7 +1,7 @@
 import pytest
 
 from dag_factory.errors import Code
-from dag_factory.planner import read_plans
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 PLUGINS = """

@@ -9,8 +9,8 @@ import pytest
 from plans import PLAN, schedules
 from small_project import PLUGINS
 
-from dag_factory.option_values import After
-from dag_factory.plan import legal_id
+from dag_factory.options.values import After
+from dag_factory.planning.plan import legal_id
 from dag_factory.settings import Settings
 from dag_factory.testing import DagTests
 

@@ -22,9 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import CHECKOUT
 
-from dag_factory import timetables
-from dag_factory.intervals import next_tick, served
-from dag_factory.timetables import MeltanoTimetable
+from dag_factory.airflow import timetables
+from dag_factory.airflow.timetables import MeltanoTimetable
+from dag_factory.cron import next_tick, served
 
 NIGHTLY = ("nightly", "0 2 * * *", "Europe/Prague")
 HOURLY = ("hourly", "0 * * * *", "UTC")

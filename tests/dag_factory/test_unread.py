@@ -4,7 +4,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from dag_factory.errors import Code
-from dag_factory.planner import read_plans
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 

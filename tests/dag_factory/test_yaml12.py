@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML, ScalarNode
 from ruamel_values import plain
 
-from dag_factory import yaml_scalars
 from dag_factory.errors import Code
-from dag_factory.yaml12 import read_yaml_file
+from dag_factory.meltano_yaml import scalars
+from dag_factory.meltano_yaml.reader import read_yaml_file
 
 PLAIN = """
 off yes no on n true TRUE tRUE false null Null ~ 012 0o14 0b11 0x1F 1_000 +1 -7 1:30 1__0 190:20:30
@@ -132,7 +132,7 @@ def test_twenty_thousand_odd_scalars_are_what_they_are_to_meltano():
         text = "".join(rnd.choices("0123456789_-+.:eExobafnTZ ", k=rnd.randint(1, 9))).strip()
         text = rnd.choice(["", "", "2026-", "2026-01-02 03:04:05", "0x", "0o", "."]) + text
         try:
-            ours = yaml_scalars.value(yaml.ScalarEvent(None, None, (True, False), text))
+            ours = scalars.value(yaml.ScalarEvent(None, None, (True, False), text))
         except ValueError:
             ours = ValueError
         try:
@@ -299,7 +299,7 @@ STRANGE_BUT_FINE = {
 READ_ALL = """
 import json, sys
 from pathlib import Path
-from dag_factory.yaml12 import read_yaml_file
+from dag_factory.meltano_yaml.reader import read_yaml_file
 for name in json.loads(sys.argv[2]):
     value, problems = read_yaml_file(Path(sys.argv[1]) / name)
     print(json.dumps([name, problems[0].message if problems else None]), flush=True)

@@ -8,7 +8,7 @@ from meltano.core.project_files import ProjectFiles
 from ruamel_values import plain
 
 from dag_factory.errors import Code, Severity
-from dag_factory.yaml_files import read_project_files
+from dag_factory.meltano_yaml.includes import read_project_files
 
 ALL = "include_paths: ['*.yml']\n"
 MINE = ["jobs:", "jobs: [{name: z}]", "jobs: {}", "jobs: x", "env:", "env: {A: 2, B: 3}", "env: 3"]

@@ -15,7 +15,7 @@ def checkout(tmp_path):
     [
         "meltano/extract/extractors.meltano.yml",
         "extractors/tap-airflow/tap_airflow/tap.py",
-        "dag_factory/entrypoint.py",
+        "dag_factory/pod/meltano_task.py",
         "images/meltano/requirements.lock",
         "images/meltano/Dockerfile",
         "setup.cfg",

@@ -14,7 +14,7 @@ import yaml
 from airflow.configuration import conf
 from running import CHECKOUT
 
-from dag_factory.planner import read_plans
+from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 
 FOLDER = CHECKOUT / "deploy/kubernetes"

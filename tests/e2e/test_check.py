@@ -30,7 +30,7 @@ SCHEDULES = [
 WITHOUT_PLUGINS = """
 import sys
 from airflow._shared import module_loading
-from dag_factory.cli import main
+from dag_factory.cli.main import main
 
 module_loading._get_grouped_entry_points()["airflow.plugins"] = []
 sys.exit(main())

@@ -7,12 +7,12 @@ import pytest
 from cluster import Cluster
 from running import CHECKOUT, wait_until
 
-from dag_factory.planner import read_all_plans
+from dag_factory.planning.planner import read_all_plans
 from dag_factory.settings import Settings
 
 COMMAND = (
     "airflow db migrate >/dev/null 2>&1"
-    " && python -c 'import dag_factory.runners.pods, airflow.providers.celery'"
+    " && python -c 'import dag_factory.runners.kubernetes.pod, airflow.providers.celery'"
     " && exec /entrypoint airflow dags list --local --output json"
 )
 USER = 50000

@@ -11,11 +11,11 @@ import pytest
 from cluster import Cluster
 from running import CHECKOUT, wait_until
 
-from dag_factory.planner import read_plans
-from dag_factory.pod_merge import merge_pods
-from dag_factory.run_summary import RunSummary
-from dag_factory.runners.pod_spec import pod_of_run, pod_template
-from dag_factory.runs import PreparedRun
+from dag_factory.meltano_process.result import RunSummary
+from dag_factory.options.pod_merge import merge_pods
+from dag_factory.planning.planner import read_plans
+from dag_factory.runners.kubernetes.pod_spec import pod_of_run, pod_template
+from dag_factory.runners.prepare import PreparedRun
 from dag_factory.settings import read_settings
 
 Look = Callable[..., str]

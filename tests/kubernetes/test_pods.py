@@ -8,11 +8,11 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from airflow.sdk.exceptions import AirflowException
 from running import wait_until
 
-from dag_factory.pod_values import MANAGED_BY
+from dag_factory.options.pod_values import MANAGED_BY
 from dag_factory.runners import old_pods
-from dag_factory.runners.kubernetes import MeltanoPodOperator
-from dag_factory.runners.pods import MeltanoPod
-from dag_factory.runs import PreparedRun
+from dag_factory.runners.kubernetes.operator import MeltanoPodOperator
+from dag_factory.runners.kubernetes.pod import MeltanoPod
+from dag_factory.runners.prepare import PreparedRun
 
 pytestmark = pytest.mark.faults
 

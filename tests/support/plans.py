@@ -1,7 +1,7 @@
 """A plan to vary."""
 
-from dag_factory.options import DagOptions
-from dag_factory.plan import DagPlan, ExtractorPlan, SchedulePlan, TaskPlan
+from dag_factory.options.catalog import DagOptions
+from dag_factory.planning.plan import DagPlan, ExtractorPlan, SchedulePlan, TaskPlan
 
 _COMMAND = ("meltano", "run", "--no-install")
 

@@ -14,10 +14,10 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from dag_factory.expectations import Bounds, Expectation
-from dag_factory.run_summary import RunSummary
-from dag_factory.runners.finish import finish_run
-from dag_factory.runs import PreparedRun
+from dag_factory.meltano_process.result import RunSummary
+from dag_factory.options.expectations import Bounds, Expectation
+from dag_factory.runners.outcome import finish_run
+from dag_factory.runners.prepare import PreparedRun
 
 HOUR = timedelta(hours=1)
 

@@ -8,8 +8,8 @@ import pytest
 
 DEFERRABLE = """
 import sys
-from dag_factory.runners.kubernetes import MeltanoPodOperator
-from dag_factory.runs import PreparedRun
+from dag_factory.runners.kubernetes.operator import MeltanoPodOperator
+from dag_factory.runners.prepare import PreparedRun
 template = {"spec": {"containers": [{"name": "base", "image": "meltano:1"}]}}
 options = {"true": True, "false": False, "unset": None}
 task = MeltanoPodOperator(

@@ -27,10 +27,10 @@ from shell_project import (
     write_script,
 )
 
-from dag_factory.expectations import Bounds, Expectation
-from dag_factory.plan import SecretPlan
-from dag_factory.runners.local import MeltanoOperator
-from dag_factory.runs import PreparedRun
+from dag_factory.options.expectations import Bounds, Expectation
+from dag_factory.planning.plan import SecretPlan
+from dag_factory.runners.local.operator import MeltanoOperator
+from dag_factory.runners.prepare import PreparedRun
 
 
 @pytest.fixture

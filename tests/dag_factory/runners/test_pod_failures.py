@@ -8,8 +8,13 @@ import pytest
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
-from dag_factory.run_summary import RunSummary
-from dag_factory.runners.pod_failures import container_end, is_final, pod_failure, refusal
+from dag_factory.meltano_process.result import RunSummary
+from dag_factory.runners.kubernetes.pod_failures import (
+    container_end,
+    is_final,
+    pod_failure,
+    refusal,
+)
 
 GIVEN = json.loads(Path(__file__).with_name("pods.json").read_text())
 NO_PULL = "cannot be pulled: Failed to pull image"

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from plans import PLAN
 
-from dag_factory.option_values import Secrets
-from dag_factory.options import TaskOptions
-from dag_factory.plan import SecretPlan
-from dag_factory.pod_values import MANAGED_BY
-from dag_factory.runners.pod_spec import pod_name, pod_of_run, pod_template
-from dag_factory.runs import PreparedRun
+from dag_factory.options.catalog import TaskOptions
+from dag_factory.options.pod_values import MANAGED_BY
+from dag_factory.options.values import Secrets
+from dag_factory.planning.plan import SecretPlan
+from dag_factory.runners.kubernetes.pod_spec import pod_name, pod_of_run, pod_template
+from dag_factory.runners.prepare import PreparedRun
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,52}[a-z0-9])?")
 LABEL = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)

@@ -9,9 +9,9 @@ from airflow.sdk.exceptions import AirflowException
 from running import wait_until
 from shell_project import COMMAND, SECRETIVE, make_project, write_script
 
-from dag_factory.runners.local import MeltanoOperator
-from dag_factory.runners.private_files import private_files
-from dag_factory.runs import PreparedRun
+from dag_factory.runners.local.operator import MeltanoOperator
+from dag_factory.runners.local.private_files import private_files
+from dag_factory.runners.prepare import PreparedRun
 
 CONTENT = "hunter2-and-more"
 ELT = ("meltano", "elt", "tap-a", "target-x", "--state-id=s")

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from airflow.sdk import DAG
 
-from dag_factory.runners.pods import MeltanoPod
+from dag_factory.runners.kubernetes.pod import MeltanoPod
 
 POD = Path(__file__).parents[1].joinpath("pod.yaml").read_text()
 TELL = "import os; print('uid', os.getuid(), 'API token', os.path.exists('/var/run/secrets'))"

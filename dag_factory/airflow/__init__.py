@@ -1,0 +1,1 @@
+"""Turns plans into Airflow DAGs, in the DAG processor."""

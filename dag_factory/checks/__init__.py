@@ -1,0 +1,1 @@
+"""Warnings that stop no job, and how problems are silenced and shown."""

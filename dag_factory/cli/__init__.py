@@ -1,0 +1,1 @@
+"""The command line `meltano-dags`, for a terminal and for CI."""

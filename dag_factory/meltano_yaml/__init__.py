@@ -1,0 +1,1 @@
+"""YAML 1.2 as Meltano reads it, with the place of every value."""

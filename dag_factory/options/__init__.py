@@ -1,0 +1,1 @@
+"""`annotations: {airflow: ...}`: every option, how its value is read, and where it may be set."""

@@ -1,0 +1,1 @@
+"""Turns a project into plans: frozen data that says what Airflow runs."""

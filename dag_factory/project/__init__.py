@@ -1,0 +1,1 @@
+"""A Meltano project as Meltano loads it, as frozen data."""

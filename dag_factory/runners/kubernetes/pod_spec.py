@@ -1,0 +1,135 @@
+"""The pod of a task, as plain data: what the options say, laid over what is safe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dag_factory.options.pod_merge import merge_pods
+from dag_factory.options.pod_values import BASE, MANAGED_BY, image_version
+from dag_factory.planning.plan import DagPlan, TaskPlan, legal_id
+from dag_factory.planning.secret_names import kubernetes_name
+from dag_factory.runners.prepare import PreparedRun
+
+# 63, less the end.
+_LONGEST_NAME = 54
+# Kubernetes kills a container so long after asking it to stop, if nothing else is said; the end of
+# it is for killing what does not heed, and for the summary.
+_GRACE_SECONDS = 30
+_LAST_SECONDS = 10
+# What a task needs at the least; without requests it would be the first to be evicted.
+_REQUESTS = {"cpu": "100m", "memory": "512Mi"}
+# Meltano writes each plugin's configuration, with its secrets, to .meltano/run: never to a disk.
+_FOLDERS = {
+    "meltano-run": ("/run/meltano", {"medium": "Memory"}),
+    "meltano-logs": ("/var/log/meltano", {}),
+    "tmp": ("/tmp", {}),  # noqa: S108 - a volume of the pod's own
+}
+
+
+def pod_name(plan: DagPlan, task: TaskPlan) -> str:
+    """Return the name of a task's pods, before the random end that makes it unique."""
+    words = re.sub(r"[^a-z0-9]+", "-", f"{plan.name}-{task.task_id}".lower())
+    return words[:_LONGEST_NAME].strip("-") or "meltano"
+
+
+def pod_template(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
+    """Return the pod of a task without what differs from run to run.
+
+    It runs as whatever user the image says, but not as root; its root filesystem is read-only but
+    for three folders; it has no token for Kubernetes, unless its service account gives it one.
+    """
+    options = task.options
+    labels = {
+        "app.kubernetes.io/name": "meltano",
+        "app.kubernetes.io/version": legal_id(image_version(options.image or "")),
+        **MANAGED_BY,
+        "meltano_job": legal_id(plan.job),
+        "meltano_environment": legal_id(plan.environment),
+    }
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [_container(plan, task)],
+        "volumes": [{"name": name, "emptyDir": kind} for name, (_, kind) in _FOLDERS.items()],
+    }
+    if options.service_account:
+        spec["serviceAccountName"] = options.service_account
+    if options.node_selector:
+        spec["nodeSelector"] = dict(options.node_selector)
+    if options.tolerations:
+        spec["tolerations"] = [dict(each) for each in options.tolerations]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": labels}, "spec": spec}
+    return _with_secrets(merge_pods(pod, options.pod_override), task)
+
+
+def _with_secrets(pod: dict[str, Any], task: TaskPlan) -> dict[str, Any]:
+    """Return a pod that has the secrets of its task from Kubernetes, where it is to.
+
+    They come before what `pod_override` says, of which a later source wins.
+    """
+    if not (task.options.given_secrets and task.secrets):
+        return pod
+    sources = [
+        {"secretRef": {"name": kubernetes_name(name), "optional": len(each.names) > 1}}
+        for each in task.secrets
+        for name in each.names
+    ]
+    [base] = (each for each in pod["spec"]["containers"] if each["name"] == BASE)
+    container = {"name": BASE, "envFrom": [*sources, *base.get("envFrom", ())]}
+    return merge_pods(pod, {"spec": {"containers": [container]}})
+
+
+def _container(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
+    resources = dict(task.options.resources)
+    limits = resources.get("limits", {})
+    # Kubernetes requests a limit where nothing is requested.
+    unlimited = {name: each for name, each in _REQUESTS.items() if name not in limits}
+    resources["requests"] = {**unlimited, **resources.get("requests", {})}
+    return {
+        "name": BASE,
+        "image": task.options.image,
+        "resources": resources,
+        "env": [{"name": "MELTANO_ENVIRONMENT", "value": plan.environment}],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": name, "mountPath": path} for name, (path, _) in _FOLDERS.items()],
+    }
+
+
+def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
+    """Return the pod of one run: with its command, and its variables."""
+    grace = template["spec"].get("terminationGracePeriodSeconds", _GRACE_SECONDS)
+    arguments = [f"--patience={max(1, grace - _LAST_SECONDS)}"]
+    arguments += [f"--digest={run.digest}"] if run.digest else []
+    arguments += [f"--extractor={each}" for each in run.extractors]
+    arguments += [f"--bookmark={each}" for each in run.bookmarked]
+    arguments += [f"--sensitive={each}" for each in run.sensitive]
+    for secret in run.secrets:
+        option = "--plugin-secret" if secret.of_plugin else "--secret"
+        arguments += [option, *secret.names]
+    variables = (
+        {"name": name, "value": _literal(value), "valueFrom": None}
+        for name, value in run.variables.items()
+    )
+    container = {
+        "name": BASE,
+        "args": [*map(_literal, arguments), "--", *map(_literal, run.argv)],
+        "env": [*variables],
+    }
+    return merge_pods(template, {"spec": {"containers": [container]}})
+
+
+def _literal(text: str) -> str:
+    """Return a text that Kubernetes leaves as it is: it puts variables in for `$(NAME)`.
+
+    Source: https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+    """
+    return text.replace("$", "$$")
