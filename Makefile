@@ -61,7 +61,7 @@ lock: install
 	@$(LOCK) setup.cfg -c requirements.lock --extra airflow-image -o images/airflow/requirements.lock
 	@printf 'setuptools\nuv\n' | $(LOCK) - -c requirements.lock -o images/tools.lock
 	@echo playwright | $(LOCK) - -o docs/screenshots.lock
-	@printf 'proteus\ntrytond-sale\n' | $(LOCK) - -o tests/sources/tryton.lock
+	@printf 'proteus\ntrytond-sale\n' | $(LOCK) - -o tests/connectors/servers/tryton.lock
 	@echo tap-spreadsheets | $(LOCK) - -o meltano/extract/tap-spreadsheets.lock
 	@echo meltanolabs-tap-postgres | $(LOCK) - -o meltano/extract/tap-postgres.lock
 	@echo meltano-map-transform | $(LOCK) - -o meltano/map/meltano-map-transform.lock
@@ -71,7 +71,7 @@ lock: install
 	@printf 'meltanolabs-target-snowflake\nsnowflake-connector-python<5\n' | $(LOCK) - \
 		-o meltano/load/target-snowflake.lock
 	@printf 'fakesnow[server]\nsnowflake-connector-python<5\n' | $(LOCK) - \
-		-o tests/loaders/emulator.lock
+		-o tests/connectors/loaders/emulator.lock
 
 screenshots: install
 	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python \
@@ -79,9 +79,9 @@ screenshots: install
 	@PYTHONPATH=.local/screenshots:deploy/local .venv/bin/python docs/screenshots.py
 
 bench: install
-	@.venv/bin/python tests/bench/bench_reading.py
-	@.venv/bin/python tests/bench/bench_building.py
-	@.venv/bin/python tests/bench/bench_secrets.py
+	@.venv/bin/python -m tests.bench.bench_reading
+	@.venv/bin/python -m tests.bench.bench_building
+	@.venv/bin/python -m tests.bench.bench_secrets
 
 install:
 	@deploy/local/install

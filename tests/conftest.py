@@ -6,33 +6,35 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from running import RunningAirflow, copy_checkout, free_port
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from tests.support.running import RunningAirflow, copy_checkout, free_port
+
 pytest_plugins = [
-    "aws",
-    "cluster",
-    "imap_source",
-    "ldap_source",
-    "redmine_source",
-    "sftp_source",
-    "shop_source",
-    "tryton_source",
+    "tests.support.aws",
+    "tests.support.cluster",
+    "tests.connectors.servers.imap_source",
+    "tests.connectors.servers.ldap_source",
+    "tests.connectors.servers.redmine_source",
+    "tests.connectors.servers.sftp_source",
+    "tests.connectors.servers.shop_source",
+    "tests.connectors.servers.tryton_source",
 ]
 # What shares servers stays in one process of `pytest -n`; other tests may run beside it.
 _SCOPES = {
     "platform": (  # this Airflow, or a cluster
-        "tests/dag_factory/runners/test_pod_spec.py",
-        "tests/dag_factory/test_pod_",
-        "tests/deploy/",
-        "tests/e2e/",
-        "tests/extractors/test_tap_airflow_live.py",
-        "tests/images/",
-        "tests/kubernetes/",
+        "tests/unit/runners/kubernetes/test_pod_spec.py",
+        "tests/unit/cli/test_check_pod_keys.py",
+        "tests/unit/options/test_pod_",
+        "tests/platform/deploy/",
+        "tests/platform/e2e/",
+        "tests/connectors/extractors/test_tap_airflow_live.py",
+        "tests/platform/images/",
+        "tests/platform/kubernetes/",
     ),
-    "sources": ("tests/extractors/", "tests/meltano/test_pipelines.py"),
-    "loaders": ("tests/loaders/",),
+    "sources": ("tests/connectors/extractors/", "tests/connectors/test_pipelines.py"),
+    "loaders": ("tests/connectors/loaders/",),
 }
 # Tests that import Airflow write its configuration here, not into the home of whoever runs them.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")

@@ -6,11 +6,11 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Variable
 from airflow.sdk.configuration import clear_secrets_backends_cache
-from running import CHECKOUT
 
 from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 from dag_factory.testing import get_dag_test_class
+from tests.support.running import CHECKOUT
 
 
 class TestDev(get_dag_test_class(CHECKOUT / "meltano", environment="dev")):

@@ -1,6 +1,6 @@
 """What 100,000 DAG runs cost tap-airflow, beside parsing the same answers and nothing more.
 
-Run by hand: python tests/bench/bench_tap_airflow.py. CPU seconds of this process. An Airflow would
+Run by hand: python -m tests.bench.bench_tap_airflow. CPU seconds of this process. An Airflow would
 take days to make so many runs, so pages are played that have what Airflow 3.3 answers for one.
 """
 

@@ -1,23 +1,20 @@
 """What tap-imap costs for each stream of a mailbox of 100,000 messages in a real Dovecot.
 
-Run by hand: `.venv/bin/python tests/bench/bench_tap_imap.py`. CPU seconds of the tap alone, and
+Run by hand: `.venv/bin/python -m tests.bench.bench_tap_imap`. CPU seconds of the tap alone, and
 times the flags, which are the least that can be read; filling the mailbox takes some minutes.
 """
 
 import contextlib
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "sources"))
-
-from imap_mails import FIRST_DAY, a_csv, a_mail
-from imap_source import MailSource, running_dovecot
 from tap_imap.tap import TapImap
+
+from tests.connectors.servers.imap_mails import FIRST_DAY, a_csv, a_mail
+from tests.connectors.servers.imap_source import MailSource, running_dovecot
 
 MESSAGES = 100_000
 AT_ONCE = 1000

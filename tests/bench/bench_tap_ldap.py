@@ -12,8 +12,7 @@ import tempfile
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
-sys.path.append(str(Path(__file__).parents[1] / "sources"))
-from ldap_source import BASE, READER, Directory, running_directory
+from tests.connectors.servers.ldap_source import BASE, READER, Directory, running_directory
 
 PEOPLE = 100_000
 TAP = Path(sys.executable).with_name("tap-ldap")

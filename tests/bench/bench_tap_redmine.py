@@ -1,13 +1,12 @@
 """What 100,000 rows cost tap-redmine, beside parsing the same answers and nothing more.
 
-Run by hand: python tests/bench/bench_tap_redmine.py. CPU seconds of this process; ratios are what
+Run by hand: python -m tests.bench.bench_tap_redmine. CPU seconds of this process; ratios are what
 to compare between machines. A real Redmine would take long to give out as many rows, so it
 gives one page of each list, and the rest is that page with other ids and dates.
 """
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from contextlib import closing, redirect_stdout
 from datetime import datetime, timedelta
@@ -19,11 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 from requests.adapters import BaseAdapter
-
-sys.path.append(str(Path(__file__).parents[1] / "sources"))
-
-from redmine_source import running_redmine, seed
 from tap_redmine.tap import TapRedmine
+
+from tests.connectors.servers.redmine_source import running_redmine, seed
 
 ROWS = 100_000
 PAGE = 100

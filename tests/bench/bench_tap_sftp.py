@@ -1,6 +1,6 @@
 """What it costs tap-sftp to read 100,000 rows of each format from a real SFTP server.
 
-Run by hand: `.venv/bin/python tests/bench/bench_tap_sftp.py`. CPU seconds of the tap alone, the
+Run by hand: `.venv/bin/python -m tests.bench.bench_tap_sftp`. CPU seconds of the tap alone, the
 server's are not among them; `ratio` compares with the plain reading of the same CSV by Python.
 """
 
@@ -15,12 +15,8 @@ import time
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
-sys.path.append(str(Path(__file__).parents[2] / "deploy/local"))
-sys.path.append(str(Path(__file__).parents[1] / "sources"))
-sys.path.append(str(Path(__file__).parents[1] / "support"))
-
-from sftp_files import FILES, bookings, orders, statement, stock
-from sftp_source import running_sftp
+from tests.connectors.servers.sftp_files import FILES, bookings, orders, statement, stock
+from tests.connectors.servers.sftp_source import running_sftp
 
 ROWS = 100_000
 CONTENTS = {"bookings": bookings, "statements": statement, "orders": orders, "stock": stock}

@@ -2,12 +2,11 @@
 
 Tryton needs far longer to make so many lines than the tap to read them, so one page that a real
 Tryton has given out is played again and again, with ids that grow. Run by hand:
-.venv/bin/python tests/bench/bench_tap_tryton.py. CPU time, the least of some runs.
+.venv/bin/python -m tests.bench.bench_tap_tryton. CPU time, the least of some runs.
 """
 
 import io
 import json
-import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -18,8 +17,7 @@ from bench_reading import cpu
 from tap_tryton.streams import SaleLinesStream
 from tap_tryton.tap import TapTryton
 
-sys.path.append(str(Path(__file__).parents[1] / "sources"))
-from tryton_source import running_tryton
+from tests.connectors.servers.tryton_source import running_tryton
 
 ROWS = 100_000
 PAGE = 500

@@ -11,7 +11,8 @@ import psutil
 import pytest
 from airflow_server import LocalError
 from kube_cluster import CHECKOUT, STATE, KubeCluster, find_cluster, missing, own_builder
-from running import wait_until
+
+from tests.support.running import wait_until
 
 
 class Cluster(KubeCluster):

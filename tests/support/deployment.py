@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cluster import Cluster
-from running import CHECKOUT
+
+from tests.support.cluster import Cluster
+from tests.support.running import CHECKOUT
 
 FOLDER = CHECKOUT / "deploy/kubernetes"
 FILES = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]

@@ -11,11 +11,12 @@ from typing import Any
 
 import duckdb
 import httpx
-from postgres import Postgres
-from running import CHECKOUT, free_port, wait_until
-from singer_source import BATCH, Row, Stream
 
-LOADERS = CHECKOUT / "tests/loaders"
+from tests.support.postgres import Postgres
+from tests.support.running import CHECKOUT, free_port, wait_until
+from tests.support.singer_source import BATCH, Row, Stream
+
+LOADERS = CHECKOUT / "tests/connectors/loaders"
 PATIENCE = 300
 # A loader that cannot keep its bytecode compiles 3 s of imports at each start.
 ENVIRON = {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}

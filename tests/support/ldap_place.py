@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from ldap3 import MODIFY_REPLACE, Connection
 from ldap3.core.exceptions import LDAPNoSuchObjectResult
-from ldap_source import BASE, MANAGE, Directory
+
+from tests.connectors.servers.ldap_source import BASE, MANAGE, Directory
 
 # A control: operational attributes, such as modifyTimestamp, may be written.
 RELAX = [("1.3.6.1.4.1.4203.666.5.12", True, None)]

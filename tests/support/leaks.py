@@ -11,10 +11,11 @@ from typing import Any
 
 import httpx
 import psutil
-from mail_server import MailServer
-from running import CHECKOUT, shown, wait_until
 
-PROJECT = CHECKOUT / "tests/kubernetes/leaky_project"
+from tests.support.mail_server import MailServer
+from tests.support.running import CHECKOUT, shown, wait_until
+
+PROJECT = CHECKOUT / "tests/platform/kubernetes/leaky_project"
 # Quoting changes what is around the marker, but never the marker.
 MARKER, AIRFLOWS = "Qz7PlantedMarker", "Qz8PlantedMarker"
 TOKEN = f"""a/"b" & 'c' $d\\é {MARKER} 100%"""

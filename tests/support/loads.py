@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from destinations import PATIENCE
-from singer_source import Row, Stream
+from tests.support.destinations import PATIENCE
+from tests.support.singer_source import Row, Stream
 
 
 class Load:

@@ -8,7 +8,8 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
-from running import free_port
+
+from tests.support.running import free_port
 
 
 @dataclass

@@ -3,7 +3,8 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from meltano_projects import Files, Maker, Raw, document
+
+from tests.support.meltano_projects import Files, Maker, Raw, document
 
 PLUGINS = {
     "loaders": [{"name": "target-x", "namespace": "x"}, {"name": "both", "namespace": "b"}],

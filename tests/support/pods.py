@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from cluster import Cluster
-from postgres import Postgres
-from running import RunningAirflow, finished, task_log, wait_until
+
+from tests.support.cluster import Cluster
+from tests.support.postgres import Postgres
+from tests.support.running import RunningAirflow, finished, task_log, wait_until
 
 PREFIX = "pods_"
 ROWS = 20_000

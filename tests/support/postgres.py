@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from running import free_port
+
+from tests.support.running import free_port
 
 _OWNER = "postgres"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from singer_source import Stream, may_be_null
+
+from tests.support.singer_source import Stream, may_be_null
 
 ORDERS = Stream(
     "orders",

@@ -1,0 +1,120 @@
+"""`make kube-up` shows the same as `make up`, with tasks in pods."""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from airflow_server import LocalAirflow, LocalError
+from kube_cluster import KUBE
+
+from tests.support.cluster import Cluster
+from tests.support.running import copy_checkout, finished, free_port, wait_until
+
+
+@dataclass(frozen=True)
+class KubeUp:
+    """A checkout with a namespace of its own."""
+
+    checkout: Path
+    cluster: Cluster
+    namespace: str
+
+    @property
+    def airflow(self) -> LocalAirflow:
+        return LocalAirflow(self.checkout, ".local-kube", self.cluster.host)
+
+    def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run what `make COMMAND` runs."""
+        script = self.checkout / "deploy/local/kube_cli.py"
+        environ = os.environ | {"KUBECONFIG": self.cluster.kubeconfig}
+        argv = [sys.executable, str(script), command, *options]
+        return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        port = free_port(self.cluster.host)
+        return self.run("kube-up", f"--port={port}", f"--namespace={self.namespace}")
+
+    def is_there(self, *words: str) -> bool:
+        return bool(self.cluster.kubectl("get", *words, "--ignore-not-found"))
+
+
+@pytest.fixture
+def kube_up(cluster: Cluster, tmp_path: Path) -> Iterator[KubeUp]:
+    try:
+        _ = cluster.image_loader
+    except LocalError as error:
+        pytest.skip(str(error))
+    if cluster.is_ours:
+        (tmp_path / "shared").symlink_to(KUBE.parent)
+    checkout = copy_checkout(tmp_path / "checkout")
+    running = KubeUp(checkout, cluster, f"test-{secrets.token_hex(4)}")
+    yield running
+    down = running.run("kube-down")
+    assert down.returncode == 0, down.stdout + down.stderr
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+# Airflow's components are stopped by pid.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_it_runs_the_same_dags_in_pods_until_kube_down(kube_up):
+    up = kube_up.up()
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert "reference_data ran to success" in up.stdout
+    assert "in the pod reference-data-tap-spreadsheets-to-target-warehouse-" in up.stdout
+    assert "tap_spreadsheets.time_zones │   312" in up.stdout
+    assert "in plain HTTP: whoever reaches that reaches its login" in up.stdout
+    assert not (kube_up.checkout / "meltano/.env").exists()
+
+    family = kube_up.airflow.processes()
+    assert addresses(family.values()) == {kube_up.cluster.host}
+    assert history_is_loaded(kube_up.airflow) == "success"
+
+    [tag] = re.findall(r"Building the image (\S+),|The cluster has the image (\S+)", up.stdout)
+    tag = "".join(tag)
+    wait_until(lambda: kube_up.cluster.has_image(tag), 120, "the node's list of images")
+    again = kube_up.up()
+    assert again.returncode == 0, again.stdout + again.stderr
+    for words in (f"The cluster has the image {tag}", "Airflow is running", "has run before"):
+        assert words in again.stdout
+    assert "tap_airflow.dag_runs" in again.stdout
+    assert kube_up.airflow.processes() == family
+
+    down = kube_up.run("kube-down")
+    assert down.returncode == 0, down.stdout + down.stderr
+    assert not [process for process in family.values() if process.is_running()]
+    assert not kube_up.is_there("namespace", kube_up.namespace)
+    assert not kube_up.is_there("pv", f"{kube_up.namespace}-warehouse")
+    assert not (kube_up.checkout / ".local-kube").exists()
+    assert kube_up.cluster.answers()
+
+
+def addresses(processes):
+    family = [each for one in processes for each in (one, *one.children(recursive=True))]
+    connections = [each for process in family for each in process.net_connections()]
+    return {each.laddr.ip for each in connections if each.status == "LISTEN"}
+
+
+def history_is_loaded(airflow):
+    """Have a pod read the REST API of this machine; return the state of the run."""
+    with airflow.api() as api:
+        started = api.post("dags/airflow_history/dagRuns", json={"logical_date": None})
+        run = f"dags/airflow_history/dagRuns/{started.raise_for_status().json()['dag_run_id']}"
+        return wait_until(lambda: finished(api, run), 180, "airflow_history")
+
+
+def test_a_namespace_of_somebody_else_is_left_alone(kube_up, namespace):
+    up = kube_up.run("kube-up", f"--namespace={namespace}")
+    assert up.returncode == 1
+    assert up.stdout.splitlines()[-1] == (
+        f"make kube-up: the namespace {namespace} is there, and not made by kube-up; "
+        "choose another: make kube-up NAMESPACE=..."
+    )
+    assert kube_up.run("kube-down").returncode == 0
+    assert kube_up.is_there("namespace", namespace)

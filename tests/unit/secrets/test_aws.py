@@ -1,0 +1,91 @@
+"""What is asked of AWS beside what a task asks; that is in test_secret_values."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from dag_factory.errors import SecretsError
+from dag_factory.secrets.aws import caller, current_since, fetch_secrets, write_secret
+from tests.support.secret_project import CONTENT
+
+TIME = 1_750_000_000
+
+
+def refused(call, *arguments):
+    with pytest.raises(SecretsError) as caught:
+        call(*arguments)
+    assert CONTENT not in str(caught.value)
+    return str(caught.value), caught.value.lacks
+
+
+def test_a_secret_is_created_and_then_has_new_versions(secrets_manager):
+    for text in ('{"k": "old"}', '{"k": "new"}'):
+        write_secret("a/b", text)
+        assert secrets_manager.text("a/b") == text
+    assert secrets_manager.names() == ["a/b"]
+
+
+def test_the_age_is_that_of_what_it_holds_now(answers):
+    answers.body = lambda _: {
+        "Versions": [
+            {"VersionId": "1", "VersionStages": ["AWSPREVIOUS"], "CreatedDate": TIME - 9},
+            {"VersionId": "2", "VersionStages": ["AWSCURRENT"], "CreatedDate": TIME},
+        ]
+    }
+    assert current_since(["a"]) == {"a": datetime.fromtimestamp(TIME, UTC)}
+
+
+def test_one_without_a_version_counts_as_missing(answers):
+    answers.body = lambda _: {"Versions": []}
+    assert current_since(["a"]) == {"a": None}
+
+
+def test_what_is_not_there_and_what_nobody_tells_of_differ(secrets_manager, answers):
+    answers.refuse(400, "ResourceNotFoundException")
+    assert current_since(["a"]) == {"a": None}
+    answers.refuse(400, "AccessDeniedException")
+    assert current_since(["a"]) == {}
+
+
+def test_a_denied_key_is_told_from_a_denied_secret(answers):
+    def answer(asked):
+        said = ("User: arn:x is not authorized", "Access to KMS is not allowed")
+        return {
+            "Errors": [
+                {"SecretId": name, "ErrorCode": "AccessDeniedException", "Message": message}
+                for name, message in zip(asked["SecretIdList"], said, strict=True)
+            ]
+        }
+
+    answers.body = answer
+    faults = fetch_secrets(["a", "b"]).faults
+    assert {name: (each.is_denied, each.of_key) for name, each in faults.items()} == {
+        "a": (True, False),
+        "b": (True, True),
+    }
+
+
+def test_a_right_that_is_lacking_is_named(answers):
+    answers.refuse(400, "AccessDeniedException")
+    said, lacks = refused(write_secret, "a", CONTENT)
+    assert lacks == "secretsmanager:PutSecretValue"
+    assert (
+        said == f"AWS refuses PutSecretValue (AccessDeniedException): allow its role {lacks} on it"
+    )
+
+
+def test_a_key_that_may_not_be_used_is_named(answers):
+    answers.refuse(400, "EncryptionFailure")
+    said, lacks = refused(write_secret, "a", CONTENT)
+    assert said.endswith("allow its role kms:Decrypt and kms:GenerateDataKey on its key")
+    assert lacks == ""
+
+
+def test_who_asks(secrets_manager):
+    assert caller().startswith("arn:aws:sts::")
+
+
+def test_an_answer_that_is_not_of_aws_is_told_without_its_text(answers):
+    answers.body = lambda _: f"<html>{CONTENT}"
+    said, _ = refused(caller)
+    assert said.startswith("AWS cannot be reached (ResponseParserError)")
