@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import os
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -196,6 +196,42 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
             key=lambda p: (p.location.file, p.location.line, p.location.column, p.code),
         )
     )
+
+
+class Problems:
+    """Collects the problems of a project; it is handed down to whatever reads a part of it."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def add(self, code: Code, location: Location, message: str, hint: str) -> None:
+        """Report one mistake; the arguments are the attributes of a `Problem`."""
+        self._found.append(Problem(code, location, message, hint))
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Take over problems that were found elsewhere."""
+        self._found.extend(problems)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class InvalidValueError(ValueError):
+    """A value cannot be used.
+
+    Attributes:
+        reason: What is wrong, as the end of a sentence that begins with the value's name, such as
+            `must be a list`.
+        hint: What to do; empty where the reason says it.
+    """
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        self.reason = reason
+        self.hint = hint
+        super().__init__(reason)
 
 
 class DagFactoryError(Exception):
