@@ -8,13 +8,20 @@ which meltano.yml can use as `$VAR`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dag_factory.cron import interval_of, previous_tick, served
 from dag_factory.options.expectations import Expectation
-from dag_factory.planning.plan import DagPlan, SchedulePlan, SecretPlan, TaskPlan
+from dag_factory.planning.plan import (
+    DagPlan,
+    SchedulePlan,
+    SecretPlan,
+    TaskKind,
+    TaskPlan,
+    meltano_command,
+)
 from dag_factory.project.validation import STATE_ID_DELIMITER
 from dag_factory.runners.trigger_form import (
     DRY_RUN,
@@ -31,7 +38,6 @@ _INTERVAL = "AIRFLOW_CTX_DATA_INTERVAL"
 _STATE_ID = "--state-id="
 _STATE_SUFFIX = "MELTANO_RUN_STATE_ID_SUFFIX"
 _NO_STATE_UPDATE = "MELTANO_RUN_NO_STATE_UPDATE"
-_COMMAND = len(("meltano", "run", "--no-install"))
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ def _bookmarked(task: TaskPlan, variables: Mapping[str, str]) -> tuple[str, ...]
     if _NO_STATE_UPDATE in variables:
         return ()
     suffix = variables.get(_STATE_SUFFIX)
-    if not suffix or task.is_elt:
+    if not suffix or task.kind is TaskKind.ELT:
         return task.state_ids
     parts = (each.split(STATE_ID_DELIMITER) for each in task.state_ids)
     return tuple(STATE_ID_DELIMITER.join([*each[:2], suffix]) for each in parts)
@@ -161,19 +167,19 @@ def _of_run(
 
 def _backfilling(task: TaskPlan, variables: dict[str, str]) -> tuple[str, ...]:
     """Return the command of a backfill; `meltano elt` reads none of the variables for state."""
-    if not task.is_elt:
+    if task.kind is not TaskKind.ELT:
         return task.argv
     variables["MELTANO_RUN_FULL_REFRESH"] = "true"
-    return tuple(
-        f"{each}.{_BACKFILL}" if each.startswith(_STATE_ID) else each for each in task.argv
+    arguments = (
+        f"{each}.{_BACKFILL}" if each.startswith(_STATE_ID) else each for each in task.arguments
     )
+    return replace(task, arguments=tuple(arguments)).argv
 
 
 def _dry_run(plan: DagPlan) -> tuple[str, ...]:
     """Return the command that explains the whole job, whose tasks will all be skipped."""
-    command = plan.tasks[0].argv[:_COMMAND]
-    blocks = (block for task in plan.tasks for block in task.argv[_COMMAND:])
-    return (*command, "--dry-run", *blocks)
+    blocks = (block for task in plan.tasks for block in task.blocks)
+    return meltano_command(TaskKind.RUN, "--dry-run", *blocks)
 
 
 def _serving(plan: DagPlan, dag_run: Any, params: Mapping[str, Any]) -> tuple[SchedulePlan, ...]:

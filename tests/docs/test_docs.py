@@ -11,9 +11,9 @@ import yaml
 from dag_factory.errors import Code
 from dag_factory.options.catalog import OPTIONS, DagOptions, Level, PluginOptions, TaskOptions
 from dag_factory.options.values import Secrets
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings, read_settings
 from dag_factory.testing import DagTests
+from tests.support.plans import plans_and_problems
 from tests.support.running import CHECKOUT
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
@@ -68,7 +68,7 @@ def test_an_example_of_a_problem_is_wrong_or_right_as_it_says(code, text, tmp_pa
     (tmp_path / "common.meltano.yml").write_text("\n".join(common))
     environ = dict(re.findall(r"\A# (?:wrong|right), with (\w+)=(.+)", text))
 
-    _, problems = read_plans(read_settings(tmp_path, environ=environ))
+    _, problems = plans_and_problems(read_settings(tmp_path, environ=environ))
     assert {each.code for each in problems} == ({code} if text.startswith("# wrong") else set())
 
 
@@ -118,7 +118,7 @@ def test_an_example_of_options_has_no_problem(text, tmp_path):
         own += [each for each in common if each["name"] not in [plugin["name"] for plugin in own]]
     (tmp_path / "meltano.yml").write_text(json.dumps(project, default=str))
     for environment in ("dev", "prod"):
-        _, problems = read_plans(Settings(tmp_path, environment, secrets_prefix="acme"))
+        _, problems = plans_and_problems(Settings(tmp_path, environment, secrets_prefix="acme"))
         assert {each.code for each in problems} <= {Code.SHARED_STATE}
 
 
@@ -141,7 +141,7 @@ def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
     including = project.replace("include_paths:\n", "include_paths:\n  - ./example.yml\n")
     (tmp_path / "meltano.yml").write_text(including)
 
-    plans, problems = read_plans(Settings(tmp_path))
+    plans, problems = plans_and_problems(Settings(tmp_path))
     assert problems == ()
     (rivers,) = [plan for plan in plans if plan.job == "rivers"]
     assert (rivers.crons, rivers.tasks[0].options.retries) == (("0 3 * * *",), 3)
