@@ -1,7 +1,43 @@
-"""Airflow DAGs straight from meltano.yml: every Meltano job becomes a DAG at parse time.
+"""Airflow DAGs from meltano.yml: each Meltano job becomes a DAG when Airflow parses a DAG file.
 
-A DAG file of three lines is all it takes; see `dags/` in the repository. Airflow is imported only
-when the functions here are called.
+The map of this package: in which module a behaviour is decided, and which process runs it. The
+docstring of each sub-package lists all of its modules.
+
+Read a project: the DAG processor, a worker (it parses the DAG file again), a task's pod, a terminal
+    meltano_yaml     meltano.yml and its includes as YAML 1.2: reader (one file), includes (merged)
+    project          as Meltano loads it: model (jobs, schedules), plugins, task_grammar (what the
+                     words of `tasks` mean), validation (what Meltano rejects)
+    options          `annotations: {airflow: ...}`: catalog (every option and its default, such as
+                     `retries`), annotations (which place wins), values and pod_values
+    checks           warnings: plaintext_secrets, unread_keys; reporting (how problems are printed)
+    planning         planner (why a job is planned or not), tasks, schedules, dependencies
+                     (`after`), secret_names (what a task reads); the result is in plan
+    cron             how a cron expression is read, and when it fires
+    settings         the environment variables of a deployment, such as `MELTANO_ENVIRONMENT`
+    errors           the codes of problems, and the exceptions
+
+Build DAGs: the DAG processor, a worker
+    airflow          build (DAGs), arguments, schedules, state_dag, plan_cache (the last good plan);
+                     timetables, which the scheduler and the API server run too; alerts and
+                     alert_mail (mails), which the triggerer runs for a missed deadline
+
+Run a task: a worker
+    runners          prepare (command and variables of a run), trigger_form, outcome (done, failed
+                     or retried); local: operator (Meltano on the worker); kubernetes: pod_spec (the
+                     pod), pod (when it is deleted), pod_failures (why it failed)
+
+Run Meltano: a worker, or a task's pod
+    secrets          aws and values (AWS Secrets Manager), masking (`***` in a log)
+    meltano_process  process (start and stop), log (read it), result (the summary of a run)
+    pod              the programs in a pod: meltano_task, meltano_state, release_lock
+
+Look at a project: a terminal, CI
+    cli              `meltano-dags`: main, listing, graph; `meltano-dags secrets`: secrets
+    testing          integrity tests for pytest
+
+Imports go one way, which `lint-imports` checks: cli > airflow > runners, pod > secrets > planning >
+checks > project, settings > options > meltano_yaml > errors, cron, meltano_process. Airflow is
+imported only when a function below is called.
 """
 
 from __future__ import annotations
