@@ -55,15 +55,16 @@ __all__ = ["build_airflow_dags", "raise_project_problems"]
 
 
 class Deployment(TypedDict, total=False):
-    """What a DAG file may say of the DAGs that it loads.
+    """The keyword arguments with which a DAG file describes its DAGs.
 
     Attributes:
-        environment: The Meltano environment, in place of `MELTANO_ENVIRONMENT`.
-        dag_id_prefix: What begins each DAG id, such as `prod_`: one Airflow can serve several
-            projects or environments, with a DAG file each. Default: nothing.
-        dag_id_template: What the rest of a DAG id is made of: `{job}`, `{schedule}` (the first
-            schedule of the job that fires, or the job itself where it has none), `{environment}`.
-            Default: `{job}`; `meltano_{schedule}_{job}` keeps the ids of Meltano's own generator.
+        environment: The Meltano environment; it overrides `MELTANO_ENVIRONMENT`.
+        dag_id_prefix: The beginning of each DAG ID, such as `prod_`. With it, one Airflow can serve
+            several projects or environments, each with a DAG file of its own. Default: nothing.
+        dag_id_template: The rest of each DAG ID, with `{job}`, `{schedule}` and `{environment}`.
+            `{schedule}` is the first schedule of the job that fires, or the job itself if it has
+            none. Default: `{job}`. `meltano_{schedule}_{job}` keeps the IDs of Meltano's own
+            generator.
     """
 
     environment: str | None
@@ -74,16 +75,16 @@ class Deployment(TypedDict, total=False):
 def build_airflow_dags(
     project_root: Path | str | None = None, **deployment: Unpack[Deployment]
 ) -> dict[str, DAG]:
-    """Return a DAG for each job of the Meltano project that can run, by DAG id.
+    """Return a DAG for each job of the Meltano project that can run, by DAG ID.
 
     Jobs that cannot run are left out; `raise_project_problems` names them.
 
     Args:
-        project_root: Where the project lies. Default: `MELTANO_PROJECT_ROOT`.
+        project_root: The folder that contains `meltano.yml`. Default: `MELTANO_PROJECT_ROOT`.
         **deployment: As in `Deployment`.
 
     Raises:
-        SettingsError: There is no project there.
+        SettingsError: No folder is given, or a setting is invalid.
     """
     return _build(read_settings(project_root, **deployment))[0]
 
@@ -91,18 +92,18 @@ def build_airflow_dags(
 def raise_project_problems(
     project_root: Path | str | None = None, **deployment: Unpack[Deployment]
 ) -> None:
-    """Raise one error that lists everything that keeps a job from running.
+    """Raise one error that lists every problem that keeps a job from running.
 
-    Called in a DAG file of its own, it shows as that file's import error in Airflow's UI while
-    the good DAGs live on: an error in their own file would take them all offline.
+    Call it in a DAG file of its own. Airflow's UI then shows the error as the import error of that
+    file, and the DAGs of the other file stay. An error in their own file would take them offline.
 
     Args:
-        project_root: Where the project lies. Default: `MELTANO_PROJECT_ROOT`.
+        project_root: The folder that contains `meltano.yml`. Default: `MELTANO_PROJECT_ROOT`.
         **deployment: As in `build_airflow_dags`, with the same values.
 
     Raises:
-        ProjectError: Something does; the message has a line `file:line: what` for each.
-        SettingsError: There is no project there.
+        ProjectError: A job cannot run. The message has a line for each problem, with its place.
+        SettingsError: No folder is given, or a setting is invalid.
     """
     settings = read_settings(project_root, **deployment)
     _, found, from_last_good = _build(settings)
