@@ -18,8 +18,8 @@ Read a project: the DAG processor, a worker (it parses the DAG file again), a ta
 
 Build DAGs: the DAG processor, a worker
     airflow          build (DAGs), arguments, schedules, state_dag, plan_cache (the last good plan);
-                     timetables, which the scheduler and the API server run too; alerts and
-                     alert_mail (mails), which the triggerer runs for a missed deadline
+                     timetables, also in the scheduler and the API server; alerts and alert_mail
+                     (mails), also in the triggerer for a missed deadline
 
 Run a task: a worker
     runners          prepare (command and variables of a run), trigger_form, outcome (done, failed

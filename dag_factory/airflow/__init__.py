@@ -1,5 +1,9 @@
 """Turns plans into Airflow DAGs, in the DAG processor and in a worker that runs one of them.
 
+Other processes run parts of it: the scheduler and the API server run timetables; a worker runs the
+alerts of its task, the triggerer those of a missed deadline, the DAG processor those of a task whose
+worker died.
+
 Modules:
     build       the DAGs; one that Airflow rejects is left out and reported
     arguments   options as arguments of Airflow's DAG and operators

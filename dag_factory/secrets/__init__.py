@@ -1,4 +1,4 @@
-"""The secrets of a task, read when it starts; only this package uses boto3.
+"""The secrets of a task, read when it starts; only `aws` uses boto3.
 
 Modules:
     aws          AWS Secrets Manager: read, write, and what went wrong
