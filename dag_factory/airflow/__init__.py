@@ -1,8 +1,7 @@
 """Turns plans into Airflow DAGs, in the DAG processor and in a worker that runs one of them.
 
-Other processes run parts of it: the scheduler and the API server run timetables; a worker runs the
-alerts of its task, the triggerer those of a missed deadline, the DAG processor those of a task whose
-worker died.
+The scheduler and the API server run timetables too. Alerts run in a worker when its task fails, in
+the DAG processor when the worker died, and in the triggerer when a run misses its deadline.
 
 Modules:
     build       the DAGs; one that Airflow rejects is left out and reported
