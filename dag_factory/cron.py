@@ -1,6 +1,7 @@
 """When a schedule fires: Meltano's interval names, and cron expressions as Airflow reads them.
 
-A *tick* is a moment at which a cron expression fires.
+A *tick* is a moment at which a cron expression fires. The command line, the timetables in the
+scheduler, and the tasks in a worker all use this module; it does not need Airflow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Turns the options of a job into the arguments of Airflow's DAG and operators."""
+"""Turns the options of a job into the arguments of Airflow's DAG and operators.
+
+The DAG processor runs this module, and so does a worker to build the DAG of its task.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,7 @@ def dag_params(plan: DagPlan) -> ParamsDict:
     for name in plan.options.params:
         try:
             fields[name].resolve()
-        except Exception as error:  # noqa: BLE001 - a wrong schema or default, each with its own
+        except Exception as error:  # noqa: BLE001 - wrong schemas and defaults raise many errors
             message = f"{name}: {str(error).partition(chr(10))[0]}"
             hint = "correct the default or the schema of the field"
             raise WrongArgumentError(Holder("params"), name, message, hint) from None

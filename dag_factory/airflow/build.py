@@ -175,7 +175,7 @@ def _groups(tasks: Iterable[TaskPlan]) -> Iterator[tuple[str, tuple[TaskPlan, ..
 
 def _done_task(plan: DagPlan) -> BaseOperator:
     """Return a task that updates the job's asset after all of its last tasks."""
-    from airflow.providers.standard.operators.empty import (  # noqa: PLC0415 - for the few
+    from airflow.providers.standard.operators.empty import (  # noqa: PLC0415 - few jobs need it
         EmptyOperator,
     )
 

@@ -1,5 +1,7 @@
 """Turns the schedules of a job into the schedule of an Airflow DAG, and names its assets.
 
+The DAG processor runs this module, and so does a worker to build the DAG of its task.
+
 The plan holds only cron expressions with five fields, never an interval name: `@once` means "run
 once, immediately" to Airflow and "only manually" to Meltano.
 """
@@ -47,7 +49,7 @@ def _timetable(plan: DagPlan) -> BaseTimetable | Any:
             return CronTriggerTimetable(cron, timezone=plan.timezones[0])
         case crons if plan.is_uniform:
             return MultipleCronTriggerTimetable(*crons, timezone=plan.timezones[0])
-    from dag_factory.airflow.timetables import MeltanoTimetable  # noqa: PLC0415 - for the few that need it
+    from dag_factory.airflow.timetables import MeltanoTimetable  # noqa: PLC0415 - few jobs need it
 
     return MeltanoTimetable([(each.name, each.cron or "", each.timezone) for each in plan.timed])
 

@@ -1,6 +1,7 @@
 """The maintenance DAG `meltano_state`: manages Meltano's state and its locks from Airflow's UI.
 
-A worker calls `prepare_action` when the task starts; the DAG processor runs the rest.
+The DAG processor builds the DAG. A worker builds it too, and calls `prepare_action` when the task
+starts.
 """
 
 from __future__ import annotations
