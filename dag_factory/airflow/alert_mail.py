@@ -1,6 +1,8 @@
-"""What an alert by mail says, as plain text and as HTML.
+"""The text of an alert mail, as plain text and as HTML.
 
-Values come from Meltano's log and from people; they are data to the templates, never templates.
+A worker calls `task_mail`, the DAG processor does so if the worker died, and the triggerer calls
+`deadline_mail`. Values come from Meltano's log and from people. The templates treat them as data,
+never as templates.
 """
 
 from __future__ import annotations
@@ -12,33 +14,36 @@ from typing import Any
 from urllib.parse import quote
 
 _ERROR_LENGTH = 2_000
-_CUT = "\n… (the log has the rest)"
-_WORDS = {"failure": "FAILED", "retry": "RETRY", "deadline": "LATE"}
-_COLOURS = {"failure": "#b3261e", "retry": "#8a5300", "deadline": "#6b3fa0"}
-_NOTES = {"failure": "Airflow does not try again.", "retry": "Airflow tries again by itself."}
-_RUN_TYPES = {
-    "scheduled": "by schedule",
-    "backfill": "backfill",
-    "manual": "by hand",
-    "asset_triggered": "after another job (asset)",
-    "asset_materialization": "by hand, for an asset",
-    "operator_triggered": "by another DAG",
+_CUT_OFF = "\n… (see the log for the rest)"
+_LABELS = {"failure": "FAILED", "retry": "RETRY", "deadline": "LATE"}
+_LABEL_COLOURS = {"failure": "#b3261e", "retry": "#8a5300", "deadline": "#6b3fa0"}
+_NOTES = {
+    "failure": "Airflow will not retry the task.",
+    "retry": "Airflow will retry the task automatically.",
 }
-# Where a worker dies, Airflow's callback has no exception: the DAG processor runs it.
+_RUN_TYPES = {
+    "scheduled": "scheduled",
+    "backfill": "backfill",
+    "manual": "triggered manually",
+    "asset_triggered": "triggered by another job (asset)",
+    "asset_materialization": "triggered manually, for an asset",
+    "operator_triggered": "triggered by another DAG",
+}
+# If a worker dies, the DAG processor runs the callback, without an exception.
 _NO_ERROR = (
     "The task ended without an error message: its worker died (out of memory, or shut down) or lost"
-    " touch with Airflow."
+    " contact with Airflow."
 )
 
 
 @dataclass(frozen=True)
 class AlertedJob:
-    """What an alert is about, as far as it is known when the DAG is built.
+    """The job that an alert is about, as known when the DAG is built.
 
     Attributes:
         job: The name of the job.
-        environment: The Meltano environment that it runs in.
-        schedule: Its schedules, in words; empty where it has none.
+        environment: The Meltano environment that the job runs in.
+        schedule: The schedules of the job, in words; empty if it has none.
     """
 
     job: str
@@ -48,7 +53,7 @@ class AlertedJob:
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail to all who want to hear of an event."""
+    """A mail about an event, to all addresses of the job."""
 
     subject: str
     text: str
@@ -61,17 +66,17 @@ def task_mail(about: AlertedJob, event: str, context: Mapping[str, Any]) -> Mail
     Args:
         about: The job of the task.
         event: `failure` or `retry`.
-        context: Airflow's, of which anything may be missing.
+        context: Airflow's context, in which anything may be missing.
     """
     ti = context.get("ti")
-    task, started, ended = (_of(ti, name) for name in ("task_id", "start_date", "end_date"))
-    tries = _tries(ti)
+    task, started, ended = (_value(ti, name) for name in ("task_id", "start_date", "end_date"))
+    attempt = _attempt(ti)
     exception = context.get("exception")
     return _mail(
         event,
         about,
         title=f"{about.job} / {task}" if task else about.job,
-        about_it=f" (try {tries})" if tries else "",
+        detail=f" (attempt {attempt})" if attempt else "",
         note=_NOTES[event],
         rows={
             "Job": about.job,
@@ -79,11 +84,11 @@ def task_mail(about: AlertedJob, event: str, context: Mapping[str, Any]) -> Mail
             "Environment": about.environment,
             "Schedule": about.schedule,
             **_run_rows(context),
-            "Try": tries,
+            "Attempt": attempt,
             "Duration": duration_text(ended - started) if started and ended else None,
         },
         error=_NO_ERROR if exception is None else error_text(exception),
-        links={"Log": _of(ti, "log_url"), "Run": _run_url(context)},
+        links={"Log": _value(ti, "log_url"), "Run": _run_url(context)},
     )
 
 
@@ -92,22 +97,22 @@ def deadline_mail(about: AlertedJob, deadline: str, context: Mapping[str, Any]) 
 
     Args:
         about: The job.
-        deadline: The time that the run had, in words.
-        context: Airflow's, of which anything may be missing.
+        deadline: The time allowed for the run, in words.
+        context: Airflow's context, in which anything may be missing.
     """
     return _mail(
         "deadline",
         about,
         title=about.job,
-        about_it=f": not done after {deadline}",
-        note=f"The run is not done {deadline} after it was queued.",
+        detail=f": not finished after {deadline}",
+        note=f"The run has not finished {deadline} after it was queued.",
         rows={
             "Job": about.job,
             "Environment": about.environment,
             "Schedule": about.schedule,
             **_run_rows(context),
-            "State": _of(context.get("dag_run"), "state"),
-            "Deadline": _moment(_of(context.get("deadline"), "deadline_time")),
+            "State": _value(context.get("dag_run"), "state"),
+            "Deadline": _time_text(_value(context.get("deadline"), "deadline_time")),
         },
         error=None,
         links={"Run": _run_url(context)},
@@ -115,7 +120,7 @@ def deadline_mail(about: AlertedJob, deadline: str, context: Mapping[str, Any]) 
 
 
 def duration_text(duration: timedelta) -> str:
-    """Return a duration as a person says it: `45s`, `1h 30m`, `2d`."""
+    """Return a duration in words, rounded to seconds, such as `45s`, `1h 30m` or `2d`."""
     minutes, seconds = divmod(round(duration.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -124,14 +129,25 @@ def duration_text(duration: timedelta) -> str:
 
 
 def error_text(exception: Any) -> str:
-    """Return what an exception says, without the secrets that Airflow knows, and not too long."""
+    """Return an exception's type and message, shortened, without the secrets known to Airflow."""
     from airflow.sdk.exceptions import AirflowException  # noqa: PLC0415 - not at parse time
     from airflow.sdk.log import redact  # type: ignore[attr-defined] # noqa: PLC0415
 
-    kind = None if isinstance(exception, AirflowException | str) else type(exception).__name__
-    text = ": ".join(filter(None, [kind, str(exception)])) or type(exception).__name__
-    text = "".join(char if char.isprintable() or char in "\n\t" else " " for char in redact(text))
-    return text if len(text) <= _ERROR_LENGTH else text[:_ERROR_LENGTH] + _CUT
+    name = type(exception).__name__
+    shown_name = None if isinstance(exception, AirflowException | str) else name
+    text = ": ".join(filter(None, [shown_name, str(exception)])) or name
+    text = printable(str(redact(text)), also="\n\t")
+    return text if len(text) <= _ERROR_LENGTH else text[:_ERROR_LENGTH] + _CUT_OFF
+
+
+def printable(text: str, also: str = "") -> str:
+    """Return a text with a space in place of each character that cannot be printed.
+
+    Args:
+        text: The text.
+        also: Characters that stay although they cannot be printed.
+    """
+    return "".join(char if char.isprintable() or char in also else " " for char in text)
 
 
 def _mail(
@@ -139,7 +155,7 @@ def _mail(
     about: AlertedJob,
     *,
     title: str,
-    about_it: str,
+    detail: str,
     note: str,
     rows: Mapping[str, Any],
     error: str | None,
@@ -153,57 +169,57 @@ def _mail(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    subject = _line(f"[{about.environment}] {_WORDS[event]} {title}{about_it}")
+    subject = _one_line(f"[{about.environment}] {_LABELS[event]} {title}{detail}")
     facts = {
         "subject": subject,
-        "word": _WORDS[event],
-        "colour": _COLOURS[event],
-        "title": _line(title),
+        "label": _LABELS[event],
+        "colour": _LABEL_COLOURS[event],
+        "title": _one_line(title),
         "note": note,
-        "rows": {name: _line(value) for name, value in rows.items() if value},
+        "rows": {name: _one_line(value) for name, value in rows.items() if value},
         "error": error,
-        "links": {name: _line(url) for name, url in links.items() if url},
+        "links": {name: _one_line(url) for name, url in links.items() if url},
     }
     text, html = (
-        templates.get_template(f"alert.{kind}.jinja2").render(facts) for kind in ("txt", "html")
+        templates.get_template(f"alert.{suffix}.jinja2").render(facts) for suffix in ("txt", "html")
     )
     return Mail(subject, text, html)
 
 
-def _line(value: Any) -> str:
-    """Return a value as one line: a newline in a name would begin a header of its own."""
-    text = str(getattr(value, "value", value))
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+def _one_line(value: Any) -> str:
+    """Return a value as one line, because a newline in a subject would begin another header."""
+    return " ".join(printable(str(getattr(value, "value", value))).split())
 
 
-def _of(thing: Any, name: str) -> Any:
-    """Return a field of what is an object in a worker and plain JSON in the triggerer."""
-    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+def _value(holder: Any, name: str) -> Any:
+    """Return a field of an object (in a worker) or of a JSON mapping (in the triggerer)."""
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
 
 
-def _tries(ti: Any) -> str | None:
-    number, retries = _of(ti, "try_number"), _of(ti, "max_tries")
+def _attempt(ti: Any) -> str | None:
+    number, retries = _value(ti, "try_number"), _value(ti, "max_tries")
     return None if number is None or retries is None else f"{number} of {retries + 1}"
 
 
 def _run_id(context: Mapping[str, Any]) -> Any:
     run, ti = context.get("dag_run"), context.get("ti")
-    return _of(run, "run_id") or _of(run, "dag_run_id") or _of(ti, "run_id")
+    return _value(run, "run_id") or _value(run, "dag_run_id") or _value(ti, "run_id")
 
 
 def _run_rows(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return why the run was started, for which time, and its id, which names the schedule."""
+    """Return what started the run and for which time, and its ID, which names the schedule."""
     run = context.get("dag_run")
-    kind = _of(run, "run_type")
-    due = _moment(_of(run, "logical_date")) if kind in ("scheduled", "backfill") else None
-    why = ", for ".join(filter(None, [_RUN_TYPES.get(kind, kind), due]))
-    return {"Run": why, "Run ID": _run_id(context)}
+    run_type = _value(run, "run_type")
+    is_for_time = run_type in ("scheduled", "backfill")
+    time = _time_text(_value(run, "logical_date")) if is_for_time else None
+    cause = ", for ".join(filter(None, [_RUN_TYPES.get(run_type, run_type), time]))
+    return {"Run": cause, "Run ID": _run_id(context)}
 
 
 def _run_url(context: Mapping[str, Any]) -> str | None:
     from airflow.sdk.configuration import conf  # noqa: PLC0415 - not at parse time
 
-    dag_id = _of(context.get("dag_run"), "dag_id") or _of(context.get("ti"), "dag_id")
+    dag_id = _value(context.get("dag_run"), "dag_id") or _value(context.get("ti"), "dag_id")
     run_id = _run_id(context)
     if not (dag_id and run_id):
         return None
@@ -211,6 +227,6 @@ def _run_url(context: Mapping[str, Any]) -> str | None:
     return f"{base_url.rstrip('/')}/dags/{dag_id}/runs/{quote(str(run_id))}"
 
 
-def _moment(value: Any) -> str | None:
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else None
+def _time_text(value: Any) -> str | None:
+    time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if time else None

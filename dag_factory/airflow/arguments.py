@@ -1,11 +1,14 @@
-"""From the options of a job to the arguments of Airflow's DAG and operators."""
+"""Turns the options of a job into the arguments of Airflow's DAG and operators.
+
+The DAG processor runs this module, and so does a worker to build the DAG of its task.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +17,7 @@ import pendulum
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.definitions.param import ParamsDict
 
-from dag_factory.airflow.alert_mail import AlertedJob
+from dag_factory.airflow.alert_mail import AlertedJob, printable
 from dag_factory.airflow.alerts import deadline_alert, task_callbacks
 from dag_factory.airflow.schedules import dag_schedule, job_asset, pair_asset
 from dag_factory.errors import guess
@@ -23,19 +26,19 @@ from dag_factory.options.pod_values import LAUNCHING
 from dag_factory.planning.plan import DagPlan, TaskPlan
 from dag_factory.runners.trigger_form import form
 
-_UNWRITABLE = re.compile(
+_PYTHON_ONLY = re.compile(
     r"\w+_callback|(?:pre|post)_execute|dag|task_group|executor_config|default_args|retry_policy"
 )
-_LONGEST_NAME = 250
+_DISPLAY_NAME_LENGTH = 250
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The option that an argument stands in.
+    """The option that contains an argument.
 
     Attributes:
         option: `dag`, `operator` or `params`.
-        task_id: Whose `operator`.
+        task_id: The task, if the option is `operator`.
     """
 
     option: str
@@ -43,11 +46,11 @@ class Holder:
 
 
 class WrongArgumentError(Exception):
-    """An option passes on what Airflow does not take.
+    """An option contains an argument that Airflow would reject, or that cannot be overridden.
 
     Attributes:
-        holder: The option.
-        argument: What in it is wrong.
+        holder: The option that contains the argument.
+        argument: The name of the argument.
         hint: What to do.
     """
 
@@ -62,52 +65,52 @@ def dag_arguments(plan: DagPlan) -> dict[str, Any]:
     """Return the arguments of a job's DAG.
 
     Raises:
-        WrongArgumentError: The option `dag` holds one that Airflow has not, or that is ours.
+        WrongArgumentError: An argument in the option `dag` is unknown, invalid or reserved.
     """
     options = plan.options
     start = options.start_date
     ours = {
         "dag_id": plan.dag_id,
-        "dag_display_name": _one_line(plan.name)[:_LONGEST_NAME],
+        "dag_display_name": printable(plan.name)[:_DISPLAY_NAME_LENGTH],
         "description": options.description,
-        "doc_md": "\n\n".join(filter(None, [options.doc_md, _doc(plan)])),
+        "doc_md": "\n\n".join(filter(None, [options.doc_md, _description(plan)])),
         "tags": plan.tags,
         "owner_links": dict(options.owner_links),
         "schedule": dag_schedule(plan),
-        "start_date": start and _zoned(start, options.timezone),
+        "start_date": start and _in_timezone(start, options.timezone),
         "catchup": options.catchup,
         "max_active_runs": 1,
         "is_paused_upon_creation": options.paused,
         "auto_register": False,
+        "deadline": deadline_alert(_alerted_job(plan), options),
     }
-    if options.deadline:
-        ours["deadline"] = deadline_alert(_alerted(plan), options.deadline, **_audience(plan))
-    reserved = {**ours, "deadline": None, "params": None}
-    return ours | _passed_on(Holder("dag"), options.dag, DAG, reserved, options.timezone)
+    reserved = {*ours, "params"}
+    return ours | _raw_arguments(Holder("dag"), options.dag, DAG, reserved, options.timezone)
 
 
 def dag_params(plan: DagPlan) -> ParamsDict:
     """Return the fields of a job's trigger form.
 
     Raises:
-        WrongArgumentError: The default of one of its own does not fit its schema, or that is none.
+        WrongArgumentError: A field in the option `params` has an invalid schema, or a default that
+            does not match it.
     """
     fields = form(plan)
     for name in plan.options.params:
         try:
             fields[name].resolve()
-        except Exception as error:  # noqa: BLE001 - a wrong schema or default, each with its own
+        except Exception as error:  # noqa: BLE001 - wrong schemas and defaults raise many errors
             message = f"{name}: {str(error).partition(chr(10))[0]}"
-            hint = "correct its default or its schema"
+            hint = "correct the default or the schema of the field"
             raise WrongArgumentError(Holder("params"), name, message, hint) from None
     return ParamsDict(fields)
 
 
 def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
-    """Return the arguments that every operator takes, for one task.
+    """Return the arguments of a task that do not depend on its runner.
 
     Raises:
-        WrongArgumentError: The option `operator` holds one that Airflow has not, or that is ours.
+        WrongArgumentError: An argument in the option `operator` is unknown, invalid or reserved.
     """
     options = task.options
     at_end = [job_asset(plan.dag_id)] if plan.last == (task.task_id,) else []
@@ -126,61 +129,57 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
         "weight_rule": options.weight_rule,
         "max_active_tis_per_dag": 1,
     }
-    unset = {"owner": plan.options.owner, "queue": options.queue}
-    ours |= {name: value for name, value in unset.items() if value is not None}
-    ours |= task_callbacks(_alerted(plan), **_audience(plan))
+    optional = {"owner": plan.options.owner, "queue": options.queue}
+    ours |= {name: value for name, value in optional.items() if value is not None}
+    ours |= task_callbacks(_alerted_job(plan), plan.options)
     holder, zone = Holder("operator", task.task_id), plan.options.timezone
     raw = dict(options.operator)
-    # The local runner leaves them alone, so that one `operator` serves every environment.
-    launching = {name: raw.pop(name) for name in LAUNCHING if name in raw}
+    # The local runner ignores the arguments for pods, so that one `operator` can serve every
+    # environment.
+    for_pods = {name: raw.pop(name) for name in LAUNCHING if name in raw}
     if options.in_pod:
-        ours |= _numbers_checked(holder, launching)
-    return ours | _passed_on(holder, raw, BaseOperator, ours | unset, zone)
+        _check_seconds(holder, for_pods)
+        ours |= for_pods
+    return ours | _raw_arguments(holder, raw, BaseOperator, {*ours, *optional}, zone)
 
 
-def _numbers_checked(holder: Holder, launching: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the arguments of KubernetesPodOperator, whose durations are numbers of seconds."""
-    for name, value in launching.items():
+def _check_seconds(holder: Holder, for_pods: Mapping[str, Any]) -> None:
+    """Reject durations of KubernetesPodOperator that are not numbers of seconds."""
+    for name, value in for_pods.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if name.endswith(("_seconds", "_interval")) and not is_number:
-            message = f"{name}: {value!r} is no number of seconds"
+            message = f"{name}: {value!r} is not a number of seconds"
             raise WrongArgumentError(holder, name, message, "write a number, such as 600")
-    return launching
 
 
-def _alerted(plan: DagPlan) -> AlertedJob:
+def _alerted_job(plan: DagPlan) -> AlertedJob:
     schedules = (f"{each.name}: {each.cron} {each.timezone}" for each in plan.timed)
     return AlertedJob(plan.job, plan.environment, "; ".join(schedules))
 
 
-def _audience(plan: DagPlan) -> dict[str, Any]:
-    options = plan.options
-    return {"email": options.email, "email_on": options.email_on, "notify": options.notify}
-
-
-def _passed_on(
+def _raw_arguments(
     holder: Holder,
     given: Mapping[str, Any],
-    kind: Callable[..., Any],
-    ours: Mapping[str, Any],
+    receiver: Callable[..., Any],
+    reserved: Collection[str],
     zone: str,
 ) -> dict[str, Any]:
-    """Return raw arguments as Airflow takes them: durations and dates are texts in YAML."""
+    """Return the raw arguments of an option, with durations and dates as Airflow expects them."""
     if not given:
         return {}
-    known = inspect.signature(kind).parameters
+    known = inspect.signature(receiver).parameters
     for name in given:
-        if _UNWRITABLE.fullmatch(name):
-            message = f"{name} cannot be written in YAML"
-            hint = "use `notify` to hear of events, or remove it"
+        if _PYTHON_ONLY.fullmatch(name):
+            message = f"{name} cannot be set in YAML"
+            hint = "remove it; use `notify` to be notified of events"
             raise WrongArgumentError(holder, name, message, hint)
-        if name in ours:
-            message = f"{name} is not passed on: it is the factory's own"
-            hint = "remove it; there may be an option for it"
+        if name in reserved:
+            message = f"{name} is set by the DAG factory and cannot be overridden here"
+            hint = "remove it, or use the option for it if one exists"
             raise WrongArgumentError(holder, name, message, hint)
         if name not in known or known[name].kind is inspect.Parameter.VAR_KEYWORD:
-            message = f"Airflow's {kind.__name__} has no argument {name!r}"
-            others = LAUNCHING if kind is BaseOperator else ()
+            message = f"Airflow's {receiver.__name__} has no argument {name!r}"
+            others = LAUNCHING if receiver is BaseOperator else ()
             hint = guess(name, [*known, *others], "remove it")
             raise WrongArgumentError(holder, name, message, hint)
     converted = {}
@@ -197,27 +196,26 @@ def _converted(value: Any, annotation: str, zone: str) -> Any:
     if isinstance(value, str) and "timedelta" in annotation:
         return values.duration(value)
     if isinstance(value, str) and "datetime" in annotation:
-        return _zoned(values.moment(value), zone)
+        return _in_timezone(values.moment(value), zone)
     return value
 
 
-def _zoned(moment: datetime, zone: str) -> pendulum.DateTime:
-    return pendulum.instance(moment, tz=zone)
+def _in_timezone(time: datetime, zone: str) -> pendulum.DateTime:
+    """Return a time with a time zone; one that has its own keeps it."""
+    return pendulum.instance(time, tz=zone)
 
 
-def _one_line(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text)
-
-
-def _doc(plan: DagPlan) -> str:
-    when = [f"`{each.cron}` ({each.timezone}) by the schedule {each.name}" for each in plan.timed]
+def _description(plan: DagPlan) -> str:
+    """Return a DAG's documentation in the UI: which job it runs, and when."""
+    starts = [f"`{each.cron}` ({each.timezone}, schedule {each.name})" for each in plan.timed]
     if plan.after:
-        when.append(f"after {plan.after}")
+        starts.append(f"after {plan.after}")
     file = f"[{plan.file}]({plan.link})" if plan.link else f"`{plan.file}`"
     doc = f"""
-Meltano job **{plan.job}** of {file}, in the environment `{plan.environment}`; runs
-{"; ".join(when) or "by hand"}.
+Meltano job **{plan.job}** from {file}, in the environment `{plan.environment}`.
 
-By hand: `meltano --environment={plan.environment} run {plan.job}`
+Starts: {"; ".join(starts) or "only manually"}.
+
+On the command line: `meltano --environment={plan.environment} run {plan.job}`
 """
-    return "\n".join(map(_one_line, doc.split("\n")))
+    return "\n".join(map(printable, doc.split("\n")))

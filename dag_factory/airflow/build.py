@@ -1,4 +1,7 @@
-"""From plans to Airflow DAGs. One bad DAG never reaches Airflow, and never hurts a good one."""
+"""Turns plans into Airflow DAGs. A DAG that Airflow would reject does not affect the other DAGs.
+
+The DAG processor builds and checks every DAG; a worker builds only the DAG of its task.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,12 @@ from dag_factory.runners.factory import make_task
 from dag_factory.runners.unreadable_project import StandInOperator
 from dag_factory.settings import Settings
 
-_HANDFUL = 6
-_NUL = b"\\u0000"
+_MOST_TASKS_WITHOUT_GROUPS = 6
+_NUL_IN_JSON = b"\\u0000"
 
 
 def wanted_task() -> AirflowParsingContext:
-    """Return the ids of the one DAG and task that a worker needs; in the DAG processor, neither.
+    """Return the IDs of the DAG and task that a worker runs; in the DAG processor, both are `None`.
 
     Source: https://airflow.apache.org/docs/apache-airflow/stable/howto/dynamic-dag-generation.html
     """
@@ -42,19 +45,18 @@ def wanted_task() -> AirflowParsingContext:
 def build_dags(
     plans: Iterable[DagPlan], settings: Settings, state: DagPlan | None = None
 ) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
-    """Build a DAG for each plan.
+    """Build a DAG for each plan; in a worker, only the DAG of its task.
 
-    A worker that runs a task needs one DAG only, and says which (`wanted_task`). The project is
-    read again only where an argument is wrong, to say where it stands.
+    An invalid argument is the only reason to read the project again: to find its place.
 
     Args:
-        plans: Those of jobs.
-        settings: Those of the deployment.
-        state: That of the DAG that looks after the project's state.
+        plans: The plans of the jobs.
+        settings: The settings of the deployment.
+        state: The plan of the DAG that manages the project's state.
 
     Returns:
-        The DAGs by their ids, and a problem for each that Airflow would refuse: a DAG that fails
-        to serialise takes every DAG of its file offline.
+        The DAGs by their IDs, and a problem for each DAG that Airflow would reject. A DAG that
+        cannot be serialised would take every DAG of its file offline.
     """
     wanted, project_root = wanted_task().dag_id, settings.project_root
     dags: dict[str, DAG] = {}
@@ -66,13 +68,13 @@ def build_dags(
         try:
             dag = (_build_state_dag if plan is state else build_dag)(plan, project_root)
             if wanted is None:
-                _check(dag)
+                _check_can_be_stored(dag)
         except WrongArgumentError as error:
             wrong.append((plan, error))
-        except Exception as error:  # noqa: BLE001 - any failure concerns this DAG alone
-            message = f"job {plan.job!r}: Airflow refuses its DAG: {error}"
+        except Exception as error:  # noqa: BLE001 - any failure concerns only this DAG
+            message = f"job {plan.job!r}: Airflow rejects its DAG: {error}"
             location = Location(project_root / plan.file, plan.line)
-            hint = "the reason is Airflow's own; please report it if the job looks right"
+            hint = "Airflow gives this reason; please report it if the job looks correct"
             problems.append(Problem(Code.DAG_NOT_BUILT, location, message, hint))
         else:
             dags[plan.dag_id] = dag
@@ -83,7 +85,7 @@ def build_dags(
 def _wrong_arguments(
     wrong: Iterable[tuple[DagPlan, WrongArgumentError]], settings: Settings
 ) -> Iterator[Problem]:
-    """Yield a problem for each, where the argument stands; the job's own place where it is gone."""
+    """Yield a problem for each argument, at its place, or at the job's if it was removed since."""
     planned = read_and_plan(settings)
     for plan, error in wrong:
         sources = planned.option_sources(plan)
@@ -94,15 +96,15 @@ def _wrong_arguments(
         yield Problem(Code.WRONG_ARGUMENT, place, f"job {plan.job!r}: {error}", error.hint)
 
 
-def _check(dag: DAG) -> None:
-    """Refuse what Airflow would take from us, and then fail with: all DAGs of the file."""
+def _check_can_be_stored(dag: DAG) -> None:
+    """Raise an error for a DAG that Airflow cannot store: all DAGs of its file would fail."""
     dag.validate()  # type: ignore[no-untyped-call]
     for task in dag.tasks:
         if task.executor:
             ExecutorLoader.lookup_executor_name_by_str(task.executor)
     stored = msgspec.json.encode(DagSerialization.to_dict(dag))
-    if _NUL in stored:
-        raise ValueError("a text of it holds a NUL, which PostgreSQL refuses")
+    if _NUL_IN_JSON in stored:
+        raise ValueError("one of its texts contains a NUL character, which PostgreSQL rejects")
 
 
 def _build_state_dag(plan: DagPlan, project_root: Path) -> DAG:
@@ -112,29 +114,30 @@ def _build_state_dag(plan: DagPlan, project_root: Path) -> DAG:
 
 
 def stand_in(problems: Iterable[Problem], project_root: Path) -> dict[str, DAG]:
-    """Return a DAG for a worker's task whose project cannot be read, by its id: it says why.
+    """Return a DAG, by its ID, whose task fails with the reason why the project cannot be read.
 
-    In the DAG processor, or for a project that can be read, there is none.
+    A worker gets it for its task. The DAG processor, or a project that can be read, gets none.
     """
     wanted = wanted_task()
     fatal = [each for each in problems if each.severity is Severity.PROJECT]
     if not (wanted.dag_id and wanted.task_id and fatal):
         return {}
     more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
-    reason = f"{fatal[0].text(project_root)}{more}; DAG_FACTORY_STATE_DIR would keep the last plan"
+    hint = "set DAG_FACTORY_STATE_DIR to keep the last good plan"
+    reason = f"{fatal[0].text(project_root)}{more}; {hint}"
     with DAG(dag_id=wanted.dag_id, auto_register=False) as dag:
         StandInOperator(task_id=wanted.task_id, reason=reason)
     return {wanted.dag_id: dag}
 
 
 def build_dag(plan: DagPlan, project_root: Path) -> DAG:
-    """Build one DAG.
+    """Build the DAG of a job.
 
-    Airflow finds it by its name in the DAG file, not by its construction: the file that only looks
-    for problems builds it too.
+    The DAG does not register itself when it is built: the DAG file that only reports problems
+    builds it too.
 
     Raises:
-        WrongArgumentError: `dag`, `operator` or `params` has what Airflow does not take.
+        WrongArgumentError: The option `dag`, `operator` or `params` contains an invalid argument.
     """
     with DAG(**dag_arguments(plan)) as dag:
         tasks: dict[str, BaseOperator] = {}
@@ -146,20 +149,20 @@ def build_dag(plan: DagPlan, project_root: Path) -> DAG:
         for task in plan.tasks:
             tasks[task.task_id].set_upstream([tasks[each] for each in task.upstream])
         if len(plan.last) > 1:
-            _end(plan).set_upstream([tasks[each] for each in plan.last])
-    # At the end: each task would get, and store, a copy of its own.
+            _done_task(plan).set_upstream([tasks[each] for each in plan.last])
+    # Set last, because each task would store a copy of them.
     dag.params = dag_params(plan)
     return dag
 
 
 def _groups(tasks: Iterable[TaskPlan]) -> Iterator[tuple[str, tuple[TaskPlan, ...]]]:
-    """Yield the tasks, with the name of a group to fold away where there are many.
+    """Yield the tasks by groups that the UI can collapse; few tasks have one without a name.
 
-    Tasks that follow each other and load, or that do not, are one group. A group is no part of a
-    task's id.
+    Consecutive tasks that all load data form a group, and so do those that all do not. A task ID
+    does not contain the group's name.
     """
     tasks = tuple(tasks)
-    if len(tasks) <= _HANDFUL:
+    if len(tasks) <= _MOST_TASKS_WITHOUT_GROUPS:
         yield "", tasks
         return
     used = {task.task_id for task in tasks}
@@ -170,16 +173,16 @@ def _groups(tasks: Iterable[TaskPlan]) -> Iterator[tuple[str, tuple[TaskPlan, ..
         yield name, tuple(members)
 
 
-def _end(plan: DagPlan) -> BaseOperator:
-    """Return a task that says that the job is done: no single task of it does."""
-    from airflow.providers.standard.operators.empty import (  # noqa: PLC0415 - for the few
+def _done_task(plan: DagPlan) -> BaseOperator:
+    """Return a task that updates the job's asset after all of its last tasks."""
+    from airflow.providers.standard.operators.empty import (  # noqa: PLC0415 - few jobs need it
         EmptyOperator,
     )
 
     used = [task.task_id for task in plan.tasks]
     names = chain(["done"], (f"done.{number}" for number in count(2)))
     task_id = next(each for each in names if each not in used)
-    of_last = task_arguments(plan, plan.tasks[-1])
+    last_task = task_arguments(plan, plan.tasks[-1])
     inherited = ("owner", "queue", "pool", "retries", "retry_delay")
-    arguments = {name: of_last[name] for name in inherited if name in of_last}
+    arguments = {name: last_task[name] for name in inherited if name in last_task}
     return EmptyOperator(task_id=task_id, outlets=[job_asset(plan.dag_id)], **arguments)

@@ -1,8 +1,11 @@
-"""Plans on disk: the last ones, to save reading an unchanged project, and the last good ones.
+"""Keeps plans on disk: the last ones, and the last good ones.
 
-Where `DAG_FACTORY_STATE_DIR` is a folder that Airflow's DAG processor and workers share, the DAGs
-of a meltano.yml that has become unreadable stay, and their tasks find them. Files are named after
-the environment; they hold what the plans hold, so no secret that does not stand in the project.
+The last plans save reading an unchanged project. The last good plans keep the DAGs of a project
+whose meltano.yml has become unreadable, if `DAG_FACTORY_STATE_DIR` is a folder that the DAG
+processor and the workers share. The DAG processor writes the files; workers only read them.
+
+The files are named after the environment. They contain what the plans contain, so no secret unless
+it is written in the project.
 """
 
 from __future__ import annotations
@@ -31,16 +34,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was made of a project, beside the digest of what it was made from.
+    """The plans of a project, with digests of everything that they depend on.
 
     Attributes:
         code: The digest of this package, the version of Meltano, the image of pods and the prefix
-            of secrets: with others the plan may be another.
-        include_paths: The patterns in meltano.yml, which say what else was read.
-        files: The digest of everything that was read.
-        plans: One for each job.
-        problems: Their places are relative to the project.
-        state: That of the DAG that looks after the project's state.
+            of secrets. If one of them changes, the plans may change.
+        include_paths: The patterns in meltano.yml that name the other project files.
+        files: The digest of all files that were read.
+        plans: One plan for each job.
+        problems: The problems of the project. Their files are relative to the project.
+        state: The plan of the DAG that manages the project's state.
     """
 
     code: str
@@ -53,14 +56,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Recalled:
-    """What a deployment runs now.
+    """The plans that a deployment runs now.
 
     Attributes:
-        plans: One for each job.
-        state: That of the DAG that looks after the project's state.
-        problems: Those of the project as it is now.
-        from_last_good: Whether the plans are of an earlier project, because Meltano would refuse
-            the present one.
+        plans: One plan for each job.
+        state: The plan of the DAG that manages the project's state.
+        problems: The problems of the project as it is now.
+        from_last_good: Whether the plans are from an earlier version of the project, because
+            Meltano would reject the present one.
     """
 
     plans: tuple[DagPlan, ...]
@@ -70,12 +73,12 @@ class Recalled:
 
 
 def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
-    """Plan a deployment's project as `read_and_plan` does, with what is known from before.
+    """Plan a deployment's project as `read_and_plan` does, but use the plans kept on disk.
 
     Args:
-        settings: Those of the deployment; without a `state_dir` this is `read_and_plan`.
-        keep: Whether to write down what is new. The DAG processor does; a worker may see an older
-            version of the project.
+        settings: The settings of the deployment; without a `state_dir` this is `read_and_plan`.
+        keep: Whether to write new plans to disk. The DAG processor does; a worker must not, since
+            it may see an older version of the project.
     """
     if settings.state_dir is None:
         planned = read_and_plan(settings)
@@ -97,9 +100,9 @@ def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
 
 
 def _file_name(settings: Settings) -> str:
-    """Return a name for what one loader file of Airflow makes of a project.
+    """Return the name of the files for one DAG file's plans.
 
-    A new image makes no new name: the last good plan outlives a release, with the image it had.
+    The name does not depend on the image: the last good plan outlives a release, with its image.
     """
     name = legal_id(settings.environment) if settings.environment else "_default"
     others = replace(
@@ -138,7 +141,7 @@ def _is_current(snapshot: Snapshot, settings: Settings) -> bool:
 
 
 def _project_files(root: Path, include_paths: Iterable[str]) -> Iterator[Path]:
-    """Yield everything that is read of a project: the project files, and the lock files."""
+    """Yield every file that is read of a project: the project files and the lock files."""
     yield root / "meltano.yml"
     for pattern in (*include_paths, "plugins/*/*.lock"):
         with suppress(*NO_PATTERN):
@@ -157,7 +160,7 @@ def _digest(root: Path, files: Iterable[Path]) -> str:
 
 
 def _made_by(settings: Settings) -> str:
-    """Return what made a plan, beside the project."""
+    """Return what a plan depends on besides the project's files."""
     others = (settings.image, settings.compares_image, settings.secrets_prefix)
     return " ".join(map(str, (_code_digest(), *others)))
 
@@ -184,27 +187,27 @@ def _moved(problems: Iterable[Problem], root: Path) -> tuple[Problem, ...]:
 
 
 def _read(file: Path) -> Snapshot | None:
-    """Return what a file holds; a file that is absent or of another version holds nothing."""
+    """Return the snapshot in a file, or `None` for a missing file or one of another version."""
     try:
         return msgspec.json.decode(
             file.read_bytes(), type=Snapshot, dec_hook=lambda kind, value: kind(value)
         )
     except OSError as error:
         if not isinstance(error, FileNotFoundError):
-            _log.warning("DAG_FACTORY_STATE_DIR: the plan cannot be read: %s", error)
+            _log.warning("DAG_FACTORY_STATE_DIR: cannot read the plan: %s", error)
     except (msgspec.MsgspecError, RecursionError):
-        _log.warning("DAG_FACTORY_STATE_DIR: %s is not of this version, or spoilt", file)
+        _log.warning("DAG_FACTORY_STATE_DIR: %s is from another version, or damaged", file)
     return None
 
 
 def _write(file: Path, snapshot: Snapshot) -> None:
-    """Write a file whole or not at all; a folder that cannot be written to is no error."""
+    """Write a file completely or not at all; a folder without write access is not an error."""
     unfinished = file.with_name(f"{file.name}.{uuid4().hex}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(msgspec.json.encode(snapshot, enc_hook=str))
         unfinished.replace(file)
     except OSError as error:
-        _log.warning("DAG_FACTORY_STATE_DIR: the plan cannot be kept: %s", error)
+        _log.warning("DAG_FACTORY_STATE_DIR: cannot write the plan: %s", error)
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)

@@ -1,7 +1,9 @@
-"""From the schedules of a job to what Airflow calls the schedule of a DAG.
+"""Turns the schedules of a job into the schedule of an Airflow DAG, and names its assets.
 
-Airflow's `@once` means "run once, at once" and Meltano's "only by hand", so a preset never reaches
-Airflow: the plan holds five-field crons only.
+The DAG processor runs this module, and so does a worker to build the DAG of its task.
+
+The plan holds only cron expressions with five fields, never an interval name: `@once` means "run
+once, immediately" to Airflow and "only manually" to Meltano.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
 def dag_schedule(plan: DagPlan) -> Any:
     """Return what starts a job: its schedules, the jobs that it runs after, or both.
 
-    `None` is for a job that is started by hand. A nightly job that is added at noon waits for the
-    night: Airflow runs a new schedule at once only where its last tick is just past, by a tenth of
-    the interval, or five minutes.
+    The result is `None` for a job that is started manually. A nightly job that is added at noon
+    waits for the night: Airflow runs a new DAG immediately only if its cron expression last fired
+    within a tenth of the interval, or within five minutes.
     """
     if plan.after is None:
         return _timetable(plan)
@@ -47,16 +49,16 @@ def _timetable(plan: DagPlan) -> BaseTimetable | Any:
             return CronTriggerTimetable(cron, timezone=plan.timezones[0])
         case crons if plan.is_uniform:
             return MultipleCronTriggerTimetable(*crons, timezone=plan.timezones[0])
-    from dag_factory.airflow.timetables import MeltanoTimetable  # noqa: PLC0415 - for the few that need it
+    from dag_factory.airflow.timetables import MeltanoTimetable  # noqa: PLC0415 - few jobs need it
 
     return MeltanoTimetable([(each.name, each.cron or "", each.timezone) for each in plan.timed])
 
 
 def job_asset(dag_id: str) -> Asset:
-    """Return the asset that says that a job is done."""
+    """Return the asset that a job updates when it is done."""
     return Asset(name=dag_id, uri=f"meltano://jobs/{quote(dag_id)}")
 
 
 def pair_asset(name: str) -> Asset:
-    """Return the asset that an extractor and a loader keep up to date."""
+    """Return the asset that a pair (an extractor and a loader) updates."""
     return Asset(name=name, uri=f"meltano://pairs/{quote(name, safe=':')}")

@@ -1,4 +1,8 @@
-"""The maintenance DAG `meltano_state`: Meltano's state and its locks, from Airflow's UI."""
+"""The maintenance DAG `meltano_state`: manages Meltano's state and its locks from Airflow's UI.
+
+The DAG processor builds the DAG. A worker builds it too, and calls `prepare_action` when the task
+starts.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +20,27 @@ from dag_factory.pod.meltano_state import STATE_ID, Action, RefusedError, comman
 from dag_factory.runners.factory import make_task
 from dag_factory.runners.prepare import PreparedRun, secrets_to_read
 
-_LONGEST = 1000
+_STATE_ID_LENGTH = 1000
 _DOC = """
-Looks after the state of this Meltano project: the bookmarks from which its runs carry on. Trigger
-it by hand; what it finds is in the log of its task.
+Manages the state of this Meltano project: the bookmarks from which its runs continue. Trigger the
+DAG manually; the result is in the log of its task.
 
-| action | what it does | needs |
+| Action | What it does | Fields |
 |---|---|---|
-| List | Names the state IDs that have state. | |
-| Show | Shows the state of one. | `state_id` |
-| Copy | Gives one's state to another; asks again where that one has state, which is lost. \
-| `state_id`, `target`, `confirm` where it asks |
-| Clear | Forgets the state of one: its next run loads everything again. \
-| `state_id`, twice: again in `confirm` |
-| Release lock | Lets a state ID run again whose run was killed: Meltano alone waits until five \
-minutes after its last heartbeat. A run that lives keeps its lock. | `state_id` |
+| List | Lists the state IDs that have state. | |
+| Show | Shows the state of a state ID. | `state_id` |
+| Copy | Copies the state of `state_id` to `target`. If `target` has state, that state is lost; \
+confirm this by repeating `target` in `confirm`. | `state_id`, `target`, `confirm` |
+| Clear | Deletes the state of a state ID; its next run loads everything again. Confirm this by \
+repeating the state ID in `confirm`. | `state_id`, `confirm` |
+| Release lock | Releases the lock of a killed run, so that its state ID can run again. Otherwise \
+Meltano waits until five minutes after the run's last heartbeat. A live run keeps its lock. \
+| `state_id` |
 
-A state ID is `ENVIRONMENT:EXTRACTOR-to-LOADER`, with `:SUFFIX` where there is one; that of a
-schedule with `extractor` and `loader` is its name. Before state is lost, the log gets the command
-that puts it back. Copy and clear while no run of the state ID is going: a run writes its state when
-it ends.
+A state ID is `ENVIRONMENT:EXTRACTOR-to-LOADER`, with `:SUFFIX` at the end if one is set. For a
+schedule with `extractor` and `loader`, it is the name of the schedule. Before any state is lost,
+the log shows the command that restores it. Copy or clear state only while no run of the state ID is
+active: a run writes its state when it ends.
 """
 
 
@@ -43,12 +48,12 @@ def build_state_dag(plan: DagPlan, project_root: Path) -> DAG:
     """Build the maintenance DAG of a project.
 
     Args:
-        plan: What `plan_state` returned.
+        plan: The plan that `plan_state` returned.
         project_root: The folder that holds `meltano.yml`.
     """
     with DAG(
         dag_id=plan.dag_id,
-        description="List, show, copy and clear Meltano's state; release a dead lock.",
+        description="List, show, copy or clear Meltano's state; release the lock of a killed run.",
         doc_md=_DOC,
         tags=plan.tags,
         schedule=None,
@@ -67,7 +72,7 @@ def _form() -> dict[str, Param]:
     state_id: dict[str, Any] = {
         "type": ["null", "string"],
         "pattern": STATE_ID,
-        "maxLength": _LONGEST,
+        "maxLength": _STATE_ID_LENGTH,
     }
     return {
         "action": Param(
@@ -76,39 +81,39 @@ def _form() -> dict[str, Param]:
             enum=[each.value for each in Action],
             values_display={each.value: each.replace("_", " ").capitalize() for each in Action},
             title="Action",
-            description="Each is explained on the DAG's page.",
+            description="The DAG's documentation explains each action.",
         ),
         "state_id": Param(
             None,
             **state_id,
             title="State ID",
-            description="Such as dev:tap-a-to-target-x; List names those that have state.",
+            description="For example dev:tap-a-to-target-x. List shows all state IDs with state.",
         ),
         "target": Param(
             None,
             **state_id,
             title="Target",
-            description="For Copy: the state ID that gets the state.",
+            description="For Copy: the state ID that receives the state.",
         ),
         "confirm": Param(
             None,
             **state_id,
             title="Confirm",
-            description="The state ID whose state is lost, once more: for Clear, and for Copy where"
+            description="Repeat the state ID whose state will be lost: for Clear, and for Copy if"
             " the target has state.",
         ),
     }
 
 
 def prepare_action(task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:
-    """Return what does what the form says.
+    """Return the command for the action that was chosen in the form.
 
     Args:
-        task: The DAG's one task.
-        context: Airflow's, of the task instance.
+        task: The only task of the DAG.
+        context: Airflow's context of the task instance.
 
     Raises:
-        AirflowFailException: Its fields do not go together; each by itself is right.
+        AirflowFailException: The fields of the form do not fit together, although each is valid.
     """
     dag_run = context["dag_run"]
     try:

@@ -1,9 +1,12 @@
-"""The timetable of a job whose schedules differ in variables or time zone.
+"""The timetable of a job whose schedules differ in environment variables or time zone.
 
-Airflow's own timetables serve every other job. Every Airflow process needs this package for this
-one: it finds the plugin below by the entry point `airflow.plugins`, and a scheduler that does not
-find it ends. Source:
-https://airflow.apache.org/docs/apache-airflow/stable/howto/timetable.html
+Airflow's own timetables serve every other job. The scheduler, the API server and the DAG processor
+run this module. Every Airflow process finds the plugin at its end by the entry point
+`airflow.plugins`; a scheduler that does not find it exits.
+
+A *tick* is a moment at which the cron expression of a schedule fires.
+
+Source: https://airflow.apache.org/docs/apache-airflow/stable/howto/timetable.html
 """
 
 from __future__ import annotations
@@ -31,15 +34,17 @@ from dag_factory.planning.plan import legal_id
 if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction
 
-# Airflow's own `CronTriggerTimetable`: a first tick is made up for when it is past by less.
-_JUST_PAST = timedelta(minutes=5)
-_JUST_PAST_PART = 10
-# No tick lies within a moment of another.
-_MOMENT = timedelta(seconds=1)
+# As in Airflow's `CronTriggerTimetable`: a new DAG still runs for a tick that is past by at most
+# five minutes, or by a tenth of the interval if that is longer.
+_LEAST_GRACE = timedelta(minutes=5)
+_GRACE_DIVISOR = 10
+# Ticks are whole minutes apart, so no tick is skipped.
+_AFTER_TICK = timedelta(seconds=1)
 # A run's logs are in the folder `run_id=...`, whose name may have 255 characters.
-_NAMES_LENGTH = 150
+_ALL_NAMES_LENGTH = 150
 _NAME_LENGTH = 60
-# The column `dag.timetable_description` takes 1000, with what `AssetOrTimeSchedule` puts before.
+# The column `dag.timetable_description` holds 1000 characters, of which `AssetOrTimeSchedule` uses
+# some for its own text.
 _DESCRIPTION_LENGTH = 900
 
 
@@ -47,9 +52,9 @@ class TimetableSchedule(NamedTuple):
     """One schedule of a timetable.
 
     Attributes:
-        name: As in meltano.yml.
+        name: The name in meltano.yml.
         cron: Five cron fields.
-        timezone: In which they count.
+        timezone: The time zone of the cron fields.
     """
 
     name: str
@@ -58,18 +63,18 @@ class TimetableSchedule(NamedTuple):
 
 
 class MeltanoTimetable(Timetable):
-    """Runs a job whenever one of its schedules is due, and leaves none out.
+    """Runs a job whenever one of its schedules is due, and skips no schedule.
 
-    The data interval of a run begins where that of the last scheduled or backfilled run ended, and
-    ends at the tick that starts it. With catchup off, the ticks that passed while a run was active
-    or nothing ran make one run, which serves every schedule with a tick inside its interval. With
-    catchup on, each tick has its run. Which schedules a run serves stands in its run ID, and in
-    `dag_factory.cron.served` for whoever has the interval.
+    The data interval of a run begins where the interval of the last scheduled or backfilled run
+    ended. It ends at the tick that starts the run. With catchup off, all ticks that passed while a
+    run was active, or while Airflow was down, lead to one run; it serves every schedule with a tick
+    in its interval. With catchup on, each tick has its own run. The run ID names the schedules that
+    a run serves; `dag_factory.cron.served` returns them for an interval.
 
     A new DAG waits for its next tick, unless one is just past, as with `CronTriggerTimetable`.
 
     Args:
-        schedules: Name, cron expression and time zone of each.
+        schedules: The name, cron expression and time zone of each schedule.
     """
 
     def __init__(self, schedules: Iterable[tuple[str, str, str]]) -> None:
@@ -77,12 +82,12 @@ class MeltanoTimetable(Timetable):
         self.description = _description(self.schedules)
 
     def serialize(self) -> dict[str, Any]:
-        """Return what `deserialize` takes, for JSON."""
+        """Return the timetable as JSON values, for `deserialize`."""
         return {"schedules": [list(each) for each in self.schedules]}
 
     @classmethod
     def deserialize(cls, data: Mapping[str, Any]) -> MeltanoTimetable:
-        """Return the timetable that `serialize` was asked of."""
+        """Return the timetable from the result of `serialize`."""
         return cls(data["schedules"])
 
     def __eq__(self, other: object) -> bool:
@@ -95,24 +100,25 @@ class MeltanoTimetable(Timetable):
 
     @property
     def summary(self) -> str:
-        """The cron expressions by the schedules' names, for Airflow's list of DAGs."""
+        """The schedules' names and cron expressions, for Airflow's list of DAGs."""
         return ", ".join(f"{each.name}: {each.cron}{_in_timezone(each)}" for each in self.schedules)
 
     def validate(self) -> None:
-        """Check the schedules when Airflow takes the DAG.
+        """Check the schedules when Airflow validates the DAG.
 
         Raises:
-            AirflowTimetableInvalid: There is none, or a cron expression or time zone is wrong.
+            AirflowTimetableInvalid: No schedule is given, or a cron expression or time zone is
+                invalid.
         """
         if not self.schedules:
-            raise AirflowTimetableInvalid("a timetable needs a schedule")
+            raise AirflowTimetableInvalid("a timetable must have at least one schedule")
         for each in self.schedules:
             wrong = wrong_cron(each.cron) or _wrong_timezone(each.timezone)
             if wrong:
                 raise AirflowTimetableInvalid(f"schedule {each.name!r}: {wrong}")
 
     def infer_manual_data_interval(self, *, run_after: pendulum.DateTime) -> DataInterval:
-        """Return no more than the moment: a run by hand is for no period."""
+        """Return an interval of no length: a manual run is not for a period."""
         return DataInterval.exact(run_after)
 
     def next_dagrun_info(
@@ -136,10 +142,11 @@ class MeltanoTimetable(Timetable):
         data_interval: DataInterval | None,
         **extra: Any,
     ) -> str:
-        """Return a run ID that names the schedules that the run serves, and since when.
+        """Return a run ID with the names of the served schedules and the start of the interval.
 
-        A backfill can make a second run end with a tick, and the scheduler ends when two run IDs
-        are equal. No two runs begin at one time: that is their logical date.
+        The start makes the ID unique. It is the run's logical date, which no two runs share; the
+        end can be the same for two runs after a backfill, and the scheduler exits if two run IDs
+        are equal.
         """
         plain = super().generate_run_id(
             run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
@@ -147,10 +154,10 @@ class MeltanoTimetable(Timetable):
         if run_type is not DagRunType.SCHEDULED or data_interval is None:
             return plain
         start, end = data_interval
-        names = _joined([_readable(each.name) for each in served(self.schedules, start, end)])
+        names = _join_names([_id_part(each.name) for each in served(self.schedules, start, end)])
         named = "__".join(filter(None, [plain, names, f"since_{start.isoformat()}"]))
-        # Meant for run IDs that people give, the pattern holds for these too. Airflow takes its own
-        # form in any case, and logical dates are unique.
+        # The pattern is meant for run IDs that people choose, but Airflow applies it to these too.
+        # It always accepts its own form, which the logical date makes unique.
         allowed = conf.get("scheduler", "allowed_run_id_pattern").strip()
         if allowed and re.match(allowed, named):
             return named
@@ -173,20 +180,20 @@ class MeltanoTimetable(Timetable):
 
     def _first(self, now: datetime) -> datetime:
         past, coming = self._previous(now + timedelta.resolution), self._next(now)
-        made_up_for = max((coming - past) / _JUST_PAST_PART, _JUST_PAST)
-        return past if now - past <= made_up_for else coming
+        grace = max((coming - past) / _GRACE_DIVISOR, _LEAST_GRACE)
+        return past if now - past <= grace else coming
 
     def _start(
         self, tick: datetime, last: DataInterval | None, restriction: TimeRestriction
     ) -> datetime:
-        """Return the start of a run's interval, which is its logical date: no two may have one."""
+        """Return the start of a run's interval. It is the logical date, so it must be unique."""
         start = self._previous(tick) if last is None else last.end
         if last is not None and last.start == last.end:
-            # Airflow's own timetables give such intervals, and so does a `start_date` on a tick.
-            start += _MOMENT
+            # Airflow's own timetables make such intervals, and so does a `start_date` on a tick.
+            start += _AFTER_TICK
         backfill = last is None and restriction.catchup and restriction.latest is not None
         if restriction.earliest is None or backfill:
-            # A backfill finds the runs that exist by their logical dates.
+            # A backfill finds existing runs by their logical dates.
             return start
         # A run with a logical date before the DAG's `start_date` would have no tasks.
         return max(start, restriction.earliest)
@@ -203,7 +210,7 @@ def _in_timezone(schedule: TimetableSchedule) -> str:
 
 
 def _description(schedules: Iterable[TimetableSchedule]) -> str:
-    """Return the schedules in words, as Airflow describes a cron expression."""
+    """Return the schedules in words, with Airflow's description of each cron expression."""
     described = []
     for each in schedules:
         words = CronTriggerTimetable(each.cron, timezone="UTC").description or each.cron
@@ -216,27 +223,30 @@ def _wrong_timezone(timezone: str) -> str | None:
     try:
         ZoneInfo(timezone)
     except (KeyError, ValueError, OSError):
-        return f"{timezone!r} is no time zone such as Europe/Prague"
+        return f"{timezone!r} is not a time zone such as Europe/Prague"
     return None
 
 
-def _readable(name: str) -> str:
-    """Return what of a schedule's name a run ID can hold: two dots would be a path to Airflow."""
+def _id_part(name: str) -> str:
+    """Return a schedule's name with only the characters that a run ID may contain.
+
+    Airflow rejects a run ID with two dots in a row, because they could be part of a path.
+    """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = re.sub(r"[^A-Za-z0-9.-]+|\.{2,}", "_", plain)[:_NAME_LENGTH].strip("_")
     return words or legal_id(name)
 
 
-def _joined(names: Sequence[str]) -> str:
-    """Return as many names as a run ID can hold."""
+def _join_names(names: Sequence[str]) -> str:
+    """Return as many names as fit into a run ID, and the number of the others."""
     lengths = accumulate(len(name) + 1 for name in names)
-    count = sum(length <= _NAMES_LENGTH for length in lengths)
+    count = sum(length <= _ALL_NAMES_LENGTH for length in lengths)
     more = [f"{len(names) - count}_more"] if count < len(names) else []
     return "+".join([*names[:count], *more])
 
 
 class MeltanoDagFactoryPlugin(AirflowPlugin):
-    """Makes the timetable known to every Airflow process."""
+    """Registers the timetable in every Airflow process."""
 
     name = "meltano_dag_factory"
     timetables = [MeltanoTimetable]  # noqa: RUF012 - a list by Airflow's own definition

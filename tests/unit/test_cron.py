@@ -15,7 +15,7 @@ from dag_factory.planning.plan import SchedulePlan
 # The days on which the clocks change.
 PRAGUE = ("Europe/Prague", "2026-03-29", "2026-10-25")
 NEW_YORK = ("America/New_York", "2026-03-08", "2026-11-01")
-# There, midnight itself is skipped and repeated.
+# In Havana, midnight itself is skipped and repeated.
 HAVANA = ("America/Havana", "2026-03-08", "2026-11-01")
 CHANGES = [(zone, day) for zone, *days in (PRAGUE, NEW_YORK, HAVANA) for day in days]
 CRONS = [
@@ -79,7 +79,7 @@ def test_any_cron_expression_for_some_hours_has_airflows_ticks(minute, hour, cha
 
 @given(field(59), field(23), field(6), st.sampled_from(CHANGES), st.integers(-9000, 9000))
 @settings(deadline=None, derandomize=True, max_examples=200)
-def test_ticks_are_the_same_from_wherever_they_are_sought(minute, hour, weekday, change, minutes):
+def test_next_and_previous_ticks_agree(minute, hour, weekday, change, minutes):
     zone, day = change
     cron = f"{minute} {hour} * * {weekday}"
     time = at(day) + timedelta(minutes=minutes)
@@ -109,8 +109,8 @@ def test_next_runs_are_in_the_time_zone_of_the_schedule():
 NIGHTLY = SchedulePlan("nightly", "0 2 * * *", "Europe/Prague", {})
 HOURLY = SchedulePlan("hourly", "0 * * * *", "UTC", {})
 WEEKLY = SchedulePlan("weekly", "0 0 * * 0", "UTC", {})
-BY_HAND = SchedulePlan("by hand", None, "UTC", {})
-ALL = (WEEKLY, NIGHTLY, BY_HAND, HOURLY)
+MANUAL = SchedulePlan("manual", None, "UTC", {})
+ALL = (WEEKLY, NIGHTLY, MANUAL, HOURLY)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,9 @@ def test_a_run_serves_the_schedules_with_a_tick_in_its_interval(start, end, name
         ("2026-05-05 01:00:01", []),
     ],
 )
-def test_a_run_of_airflows_own_timetable_serves_the_schedules_that_tick_right_then(time, names):
+def test_a_run_of_airflows_own_timetable_serves_the_schedules_with_a_tick_at_that_moment(
+    time, names
+):
     assert [each.name for each in served(ALL, at(time), at(time))] == names
     moment = pendulum.instance(at(time))
     assert [each.name for each in served(ALL, moment, moment)] == names
@@ -154,14 +156,14 @@ def test_a_run_of_airflows_own_timetable_serves_the_schedules_that_tick_right_th
         ("2026-05-05 12:10", "2026-05-05 12:50", "2026-05-05 12:10"),
     ],
 )
-def test_the_interval_that_tasks_are_told_starts_a_period_before_the_first_tick(start, end, since):
+def test_the_interval_given_to_tasks_starts_a_period_before_the_first_tick(start, end, since):
     assert interval_of(ALL, at(start), at(end)) == (at(since), at(end))
 
 
-def test_a_day_with_more_hours_is_told_whole():
+def test_the_interval_covers_the_whole_of_a_longer_day():
     end = at("2026-10-26 02:00", "Europe/Prague")
     start, _ = interval_of([NIGHTLY], end, end)
-    # At 02:00 for the second time.
+    # The second 02:00 of the day.
     assert end - start == timedelta(hours=24)
     assert interval_of([NIGHTLY], start, start)[0] == start - timedelta(hours=25)
 

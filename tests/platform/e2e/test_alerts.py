@@ -69,16 +69,16 @@ def test_a_retry_a_failure_and_a_missed_deadline_are_mailed(airflow, server):
     retried, failed, late = (
         mails[f"[dev] {subject}"]
         for subject in (
-            f"RETRY refused / {TASK} (try 1 of 2)",
-            f"FAILED refused / {TASK} (try 2 of 2)",
-            "LATE refused: not done after 1s",
+            f"RETRY refused / {TASK} (attempt 1 of 2)",
+            f"FAILED refused / {TASK} (attempt 2 of 2)",
+            "LATE refused: not finished after 1s",
         )
     )
     for mail, to in (retried, failed, late):
         assert to == OPTIONS["email"]
         plain = mail.get_body(["plain"]).get_content()
         for body in (plain, mail.get_body(["html"]).get_content()):
-            assert "by hand" in body
+            assert "triggered manually" in body
             assert f"{airflow.url}/dags/refused/runs/manual__" in body
     for mail, _ in (retried, failed):
         assert "tap-refused: " in mail.get_body(["plain"]).get_content()

@@ -1,13 +1,11 @@
 import asyncio
 import json
 import logging
-import os
 import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
-from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -24,6 +22,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from dag_factory.airflow.alert_mail import AlertedJob, deadline_mail, duration_text, task_mail
 from dag_factory.airflow.alerts import deadline_alert, deadline_missed, task_callbacks
+from dag_factory.options.catalog import DagOptions
 from dag_factory.options.values import Notifier
 from tests.support import notifiers
 from tests.support.mail_server import serving_mail
@@ -81,7 +80,7 @@ def make_dag(**callbacks):
 
 
 def in_worker(exception=None, **run):
-    """Return the context of a task in its last try, as a worker makes it."""
+    """Return the context of a task in its last attempt, as a worker makes it."""
     (task,) = make_dag().tasks
     ti = RuntimeTaskInstance.model_construct(
         id=uuid4(),
@@ -107,12 +106,12 @@ def failure(text="Meltano failed with exit code 1: tap-crm: 401", job=JOB, **run
     return task_mail(job, "failure", in_worker(AirflowException(text), **run))
 
 
-def audience(email=("a@example.com",), email_on=ALL, notify=()):
-    return {"email": email, "email_on": email_on, "notify": notify}
+def options(email=("a@example.com",), email_on=ALL, notify=(), deadline=timedelta(hours=2)):
+    return DagOptions(email=email, email_on=email_on, notify=notify, deadline=deadline)
 
 
 def notifier(name, on=ALL, **kwargs):
-    return Notifier(f"notifiers.{name}", kwargs, on)
+    return Notifier(f"{notifiers.__name__}.{name}", kwargs, on)
 
 
 @pytest.fixture
@@ -128,35 +127,37 @@ def told():
     return notifiers.TOLD
 
 
-def run_callbacks(context, event="failure", **who):
-    for callback in task_callbacks(JOB, **audience(**who))[f"on_{event}_callback"]:
+def run_callbacks(context, event="failure", **alerts):
+    for callback in task_callbacks(JOB, options(**alerts))[f"on_{event}_callback"]:
         callback(context)
 
 
-def run_deadline(**who):
-    """Call what Airflow would call, with what the database would give it."""
-    alert = deadline_alert(JOB, timedelta(hours=2), **audience(**who))
+def run_deadline(**alerts):
+    """Call the function that Airflow would call, with arguments as its database returns them."""
+    alert = deadline_alert(JOB, options(**alerts))
     assert alert.callback.path == "dag_factory.airflow.alerts.deadline_missed"
     asyncio.run(deadline_missed(**json.loads(json.dumps(alert.callback.kwargs)), context=LATE))
 
 
-def test_the_subject_says_where_what_which_and_how_often():
+def test_the_subject_names_environment_event_task_and_attempt():
     assert failure().subject == (
-        "[prod] FAILED crm_contacts / tap-crm-to-target-snowflake (try 3 of 3)"
+        "[prod] FAILED crm_contacts / tap-crm-to-target-snowflake (attempt 3 of 3)"
     )
     assert task_mail(JOB, "retry", in_worker()).subject == (
-        "[prod] RETRY crm_contacts / tap-crm-to-target-snowflake (try 3 of 3)"
+        "[prod] RETRY crm_contacts / tap-crm-to-target-snowflake (attempt 3 of 3)"
     )
-    assert deadline_mail(JOB, "2h", LATE).subject == ("[prod] LATE crm_contacts: not done after 2h")
+    assert deadline_mail(JOB, "2h", LATE).subject == (
+        "[prod] LATE crm_contacts: not finished after 2h"
+    )
 
 
-def test_both_forms_of_the_mail_say_all_there_is_to_say():
+def test_both_forms_of_the_mail_contain_all_facts():
     mail = failure()
     page = Page(mail.html)
     for words in (
         *("crm_contacts", "tap-crm-to-target-snowflake", "prod", "3 of 3", "12m 3s"),
         "nightly: 0 2 * * * Europe/Prague",
-        *("by schedule, for 2026-11-22 12:00 UTC", "scheduled__2026-11-22T12:00:00+00:00"),
+        *("scheduled, for 2026-11-22 12:00 UTC", "scheduled__2026-11-22T12:00:00+00:00"),
         "Meltano failed with exit code 1: tap-crm: 401",
     ):
         assert words in mail.text
@@ -169,13 +170,20 @@ def test_both_forms_of_the_mail_say_all_there_is_to_say():
     assert f"Log: {log}\nRun: {run}\n" in mail.text
 
 
-def test_the_mail_about_a_late_run_says_what_is_known_of_it():
+def test_the_mail_about_a_late_run_contains_all_facts():
     mail = deadline_mail(JOB, "2h", LATE)
     page = Page(mail.html)
     for words in (
-        *("crm_contacts", "prod", "by hand", "manual__1", "running", "2026-11-22 12:00 UTC"),
+        *(
+            "crm_contacts",
+            "prod",
+            "triggered manually",
+            "manual__1",
+            "running",
+            "2026-11-22 12:00 UTC",
+        ),
         "nightly: 0 2 * * * Europe/Prague",
-        "The run is not done 2h after it was queued.",
+        "The run has not finished 2h after it was queued.",
     ):
         assert words in mail.text
         assert words in page.text
@@ -186,18 +194,18 @@ def test_the_mail_about_a_late_run_says_what_is_known_of_it():
 @pytest.mark.parametrize(
     ("run_type", "words"),
     [
-        ("manual", "by hand"),
+        ("manual", "triggered manually"),
         ("backfill", "backfill, for 2026-11-22 12:00 UTC"),
-        ("asset_triggered", "after another job (asset)"),
-        ("operator_triggered", "by another DAG"),
+        ("asset_triggered", "triggered by another job (asset)"),
+        ("operator_triggered", "triggered by another DAG"),
         ("yet_unknown", "yet_unknown"),
     ],
 )
-def test_why_a_run_was_started_is_said_in_words(run_type, words):
+def test_the_cause_of_a_run_is_in_words(run_type, words):
     assert f"\nRun          {words}\n" in failure(run_type=run_type).text
 
 
-def test_what_stands_in_an_error_is_neither_a_template_nor_html():
+def test_the_text_of_an_error_is_neither_a_template_nor_html():
     error = "{{ 7 * 7 }} {% raw %} <script>alert(1)</script> & \"'</pre>"
     mail = failure(error)
     assert error in mail.text
@@ -206,9 +214,9 @@ def test_what_stands_in_an_error_is_neither_a_template_nor_html():
     assert "script" not in page.tags
 
 
-def test_a_newline_in_a_name_begins_no_header(server):
+def test_a_newline_in_a_name_does_not_begin_a_header(server):
     job = AlertedJob("a\r\nBcc: evil@example.com\x00\u2028<b>", "pr\nod")
-    callbacks = task_callbacks(job, **audience())
+    callbacks = task_callbacks(job, options())
     callbacks["on_failure_callback"][0](in_worker(AirflowException("x")))
     (mail,) = server.mails
     assert mail["Bcc"] is None
@@ -227,7 +235,7 @@ def test_a_newline_in_a_name_begins_no_header(server):
         ("a text", "a text"),
     ],
 )
-def test_the_kind_of_an_error_is_said_unless_it_is_airflows_plain_one(exception, words):
+def test_the_type_of_an_error_is_named_unless_it_is_airflow_exception(exception, words):
     mail = task_mail(JOB, "failure", in_worker(exception))
     assert f"\n\n{words}\n\nJob" in mail.text
 
@@ -236,11 +244,11 @@ def test_a_long_error_is_cut_but_never_inside_a_secret():
     mask_secret("sesame-open")
     error = "x" * 1_995 + "sesame-open" + "y" * 9_000
     mail = failure(error)
-    assert "x" * 1_995 + "***yy\n… (the log has the rest)" in mail.text
+    assert "x" * 1_995 + "***yy\n… (see the log for the rest)" in mail.text
     assert "sesame" not in mail.text + mail.html
 
 
-def test_what_no_mail_can_hold_is_left_out():
+def test_characters_that_cannot_be_printed_are_left_out():
     assert "a b\n\tc  d" in failure("a\x07b\n\tc\r\udcffd").text
 
 
@@ -255,7 +263,7 @@ def test_whatever_the_context_lacks_is_left_out(context):
     ("seconds", "words"),
     [(0.2, "0s"), (59.7, "1m"), (7200, "2h"), (5400, "1h 30m"), (172_801, "2d 1s")],
 )
-def test_a_duration_is_said_in_words(seconds, words):
+def test_a_duration_is_in_words(seconds, words):
     assert duration_text(timedelta(seconds=seconds)) == words
 
 
@@ -275,12 +283,12 @@ def test_a_mail_has_plain_text_first_and_html_second(server):
 
 def test_a_missed_deadline_is_mailed(server):
     run_deadline()
-    assert server.mails[0]["Subject"] == "[prod] LATE crm_contacts: not done after 2h"
+    assert server.mails[0]["Subject"] == "[prod] LATE crm_contacts: not finished after 2h"
 
 
-def test_a_task_whose_worker_died_is_told_of_by_the_dag_processor(server):
+def test_the_dag_processor_mails_about_a_task_whose_worker_died(server):
     """Its context has neither an exception nor a start."""
-    dag = make_dag(**task_callbacks(JOB, **audience()))
+    dag = make_dag(**task_callbacks(JOB, options()))
     instance = TaskInstance(
         id=uuid4(),
         task_id=dag.tasks[0].task_id,
@@ -297,13 +305,13 @@ def test_a_task_whose_worker_died_is_told_of_by_the_dag_processor(server):
     dag_bag = SimpleNamespace(dags={dag.dag_id: dag})
     _execute_task_callbacks(dag_bag, request, structlog.get_logger())
     (mail,) = server.mails
-    assert "(try 1 of 3)" in mail["Subject"]
+    assert "(attempt 1 of 3)" in mail["Subject"]
     text = mail.get_body(["plain"]).get_content()
     assert "its worker died" in text
     assert "Duration" not in text
 
 
-def test_a_mail_that_cannot_be_sent_is_one_line_that_says_what_to_do(monkeypatch, caplog):
+def test_a_mail_that_cannot_be_sent_is_one_line_with_a_hint(monkeypatch, caplog):
     monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT", raising=False)
     run_callbacks(in_worker())
     with serving_mail() as stopped:
@@ -317,12 +325,12 @@ def test_a_mail_that_cannot_be_sent_is_one_line_that_says_what_to_do(monkeypatch
         assert "\n" not in record.getMessage()
         assert "connection smtp_default with host, port" in record.getMessage()
     assert missing.getMessage().startswith(
-        "No mail about job 'crm_contacts' to a@example.com: SMTP connection is not found; "
+        "Could not mail a@example.com about job 'crm_contacts': SMTP connection is not found; "
     )
     assert "Connection refused" in down.getMessage()
 
 
-def test_who_cannot_be_told_does_not_keep_the_others_from_hearing(server, told, caplog):
+def test_an_alert_that_fails_does_not_stop_the_others(server, told, caplog):
     failing = [
         notifier("Broken"),
         notifier("Recorder", wrong=1),
@@ -337,7 +345,7 @@ def test_who_cannot_be_told_does_not_keep_the_others_from_hearing(server, told, 
     ]
     assert len(lines) == len(failing)
     assert lines[0] == (
-        "No call of notifiers.Broken about job 'crm_contacts': "
+        f"Could not call {notifiers.__name__}.Broken about job 'crm_contacts': "
         "ConnectionError: no answer from the service; check `notify` in meltano.yml"
     )
     assert "unexpected keyword argument 'wrong'" in lines[1]
@@ -361,29 +369,30 @@ def test_a_deadline_reaches_notifiers_of_both_kinds(told, caplog):
         ("crm_contacts", True),
     ]
     (line,) = [each for each in caplog.records if each.name == "dag_factory.airflow.alerts"]
-    assert "No call of notifiers.Broken" in line.getMessage()
+    assert f"Could not call {notifiers.__name__}.Broken" in line.getMessage()
 
 
-def test_only_what_somebody_wants_to_hear_is_told():
-    assert task_callbacks(JOB, **audience(email=())) == {}
-    assert task_callbacks(JOB, **audience(email_on=("deadline",))) == {}
-    assert list(task_callbacks(JOB, **audience(email_on=("retry",)))) == ["on_retry_callback"]
-    assert deadline_alert(JOB, timedelta(1), **audience(email_on=("failure",))) is None
+def test_there_is_no_alert_that_notifies_nobody():
+    assert task_callbacks(JOB, options(email=())) == {}
+    assert task_callbacks(JOB, options(email_on=("deadline",))) == {}
+    assert list(task_callbacks(JOB, options(email_on=("retry",)))) == ["on_retry_callback"]
+    assert deadline_alert(JOB, options(email_on=("failure",))) is None
+    assert deadline_alert(JOB, options(deadline=None)) is None
     slack = notifier("Recorder", on=("retry", "deadline"), text="x")
-    who = audience(email_on=("failure",), notify=(slack,))
-    callbacks = task_callbacks(JOB, **who)
+    mixed = options(email_on=("failure",), notify=(slack,))
+    callbacks = task_callbacks(JOB, mixed)
     (failed,), (retried,) = callbacks["on_failure_callback"], callbacks["on_retry_callback"]
     assert (failed.email, failed.notify) == (("a@example.com",), ())
     assert (retried.email, retried.notify) == ((), (slack,))
-    alert = deadline_alert(JOB, timedelta(1), **who)
+    alert = deadline_alert(JOB, mixed)
     assert alert.callback.kwargs["email"] == []
 
 
-def test_a_dag_with_alerts_is_the_same_to_the_byte_and_its_callbacks_can_be_pickled():
+def test_a_dag_with_alerts_has_the_same_bytes_each_time_and_its_callbacks_can_be_pickled():
     def build():
-        who = audience(notify=(notifier("Recorder", text="x"),))
-        dag = make_dag(**task_callbacks(JOB, **who))
-        dag.deadline = [deadline_alert(JOB, timedelta(hours=2), **who)]
+        chosen = options(notify=(notifier("Recorder", text="x"),))
+        dag = make_dag(**task_callbacks(JOB, chosen))
+        dag.deadline = [deadline_alert(JOB, chosen)]
         return dag
 
     first, second = (json.dumps(DagSerialization.to_dict(build())) for _ in range(2))
@@ -400,18 +409,17 @@ from dataclasses import replace
 from tests.support.plans import PLAN
 from dag_factory.airflow.build import build_dag
 from dag_factory.options.values import Notifier
-notify = (Notifier("notifiers.Recorder", {}, ("failure", "deadline")),)
+notify = (Notifier("tests.support.notifiers.Recorder", {}, ("failure", "deadline")),)
 options = replace(
     PLAN.options, email=("a@example.com",), notify=notify, deadline=datetime.timedelta(1)
 )
 dag = build_dag(replace(PLAN, options=options), Path())
 assert dag.deadline and dag.tasks[0].on_failure_callback
-print([each for each in sys.modules if each in ("notifiers", "airflow.providers.smtp.hooks.smtp")])
+unwanted = ("tests.support.notifiers", "airflow.providers.smtp.hooks.smtp")
+print([each for each in sys.modules if each in unwanted])
 """
-    support = Path(__file__).parents[2] / "support"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(support)},
         capture_output=True,
         text=True,
         check=True,

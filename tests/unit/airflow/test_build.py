@@ -20,7 +20,7 @@ from dag_factory.settings import Settings
 from tests.support.plans import PLAN, plans_and_problems, schedules
 
 
-def test_the_tasks_stand_in_the_order_of_the_job(tmp_path):
+def test_tasks_are_in_the_order_of_the_job(tmp_path):
     dag = build_dag(PLAN, tmp_path)
     assert dag.get_task("dbt.run").upstream_task_ids == {"tap-a-to-target-x"}
     assert dag.get_task("dbt.run").doc_md == "`meltano run --no-install dbt:run`"
@@ -91,22 +91,23 @@ def test_an_alert_knows_the_job_its_environment_and_its_schedules(tmp_path):
     ("options", "message", "hint"),
     [
         ({"dagrun_timout": "2h"}, "no argument 'dagrun_timout'", "'dagrun_timeout'"),
-        ({"schedule": "@daily"}, "schedule is not passed on", "remove it"),
+        ({"schedule": "@daily"}, "schedule is set by the DAG factory", "remove it"),
+        ({"deadline": "2h"}, "deadline is set by the DAG factory", "remove it"),
         ({"dagrun_timeout": "2"}, "'2' is no duration", "correct it"),
     ],
 )
-def test_an_argument_that_airflow_has_not_leaves_one_job_out(tmp_path, options, message, hint):
+def test_an_invalid_argument_leaves_out_only_its_job(tmp_path, options, message, hint):
     plan = replace(PLAN, options=DagOptions(dag=options))
     dags, (problem,) = build_dags([plan], Settings(tmp_path))
     assert (dags, problem.code) == ({}, Code.WRONG_ARGUMENT)
     assert message in problem.message
     assert hint in problem.hint
-    # Of a project that is gone, the plan alone says where.
+    # The project does not exist any more, so the place is from the plan.
     assert problem.location == Location(tmp_path / "meltano.yml", 1)
 
 
 @pytest.mark.parametrize("name", ["task_id", "retries", "kwargs", "argv"])
-def test_an_argument_of_an_operator_that_is_not_the_users_is_refused(tmp_path, name):
+def test_a_reserved_or_unknown_argument_of_an_operator_is_rejected(tmp_path, name):
     tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={name: 1})),)
     _, (problem,) = build_dags([replace(PLAN, tasks=tasks)], Settings(tmp_path))
     assert problem.code is Code.WRONG_ARGUMENT
@@ -158,7 +159,7 @@ jobs:
         ({6: "operator: {no: 1}"}, "more.yml:9"),
     ],
 )
-def test_a_wrong_argument_is_said_where_it_stands(tmp_path, written, place):
+def test_an_invalid_argument_is_reported_at_its_place(tmp_path, written, place):
     for name, text in (("meltano.yml", PLACES), ("more.yml", JOB)):
         filled = re.sub(r"LEVEL(\d)", lambda level: written.get(int(level[1]), "retries: 1"), text)
         (tmp_path / name).write_text(filled)
@@ -169,7 +170,7 @@ def test_a_wrong_argument_is_said_where_it_stands(tmp_path, written, place):
     assert problem.location.text(tmp_path) == place
 
 
-def test_the_project_is_read_again_only_for_a_wrong_argument(monkeypatch, tmp_path):
+def test_the_project_is_read_again_only_for_an_invalid_argument(monkeypatch, tmp_path):
     monkeypatch.setattr("dag_factory.airflow.build.read_and_plan", pytest.fail)
     bad = replace(PLAN, dag_id="no id")
     assert len(build_dags([PLAN, bad], Settings(tmp_path))[1]) == 1
@@ -181,7 +182,7 @@ def test_runs_of_one_job_never_overlap(tmp_path):
     assert {task.max_active_tis_per_dag for task in dag.tasks} == {1}
 
 
-def test_a_dag_built_twice_is_the_same_to_the_byte(tmp_path):
+def test_a_dag_built_twice_has_the_same_bytes(tmp_path):
     plan = replace(PLAN, schedules=schedules("0 1 * * *"), options=DagOptions(tags=tuple("zyx")))
     first, second = (
         json.dumps(DagSerialization.to_dict(build_dag(plan, tmp_path))) for _ in range(2)
@@ -221,7 +222,7 @@ JOBS = """
 """
 
 
-def test_a_dag_has_the_same_bytes_in_every_process_and_whatever_stands_beside_it(write_project):
+def test_a_dag_has_the_same_bytes_in_every_process_and_besides_any_other_job(write_project):
     schedules = "schedules: [{name: s, job: rich, interval: '@daily', env: {A: b}}]\n"
     built = []
     for seed, before in (("1", ""), ("2", ""), ("3", "# a line\n- {name: new, tasks: [dbt]}\n")):
@@ -240,7 +241,7 @@ def test_a_dag_has_the_same_bytes_in_every_process_and_whatever_stands_beside_it
     assert built[0] == built[1] == built[2]
 
 
-def test_a_dag_that_airflow_refuses_is_left_out_and_named(tmp_path):
+def test_a_dag_that_airflow_rejects_is_left_out_and_named(tmp_path):
     bad = replace(PLAN, dag_id="no id", job="bad")
     dags, (problem,) = build_dags([bad, PLAN], Settings(tmp_path))
     assert list(dags) == ["load"]
@@ -248,7 +249,7 @@ def test_a_dag_that_airflow_refuses_is_left_out_and_named(tmp_path):
     assert "'bad'" in problem.message
 
 
-def test_a_dag_for_state_that_airflow_refuses_takes_no_other_along(tmp_path):
+def test_a_state_dag_that_airflow_rejects_does_not_affect_the_others(tmp_path):
     task = replace(PLAN.tasks[0], options=TaskOptions(operator={"executor": "NoSuch"}))
     state = replace(PLAN, dag_id="state", job="state", tasks=(task,))
     dags, (problem,) = build_dags([PLAN], Settings(tmp_path), state)
@@ -257,7 +258,7 @@ def test_a_dag_for_state_that_airflow_refuses_takes_no_other_along(tmp_path):
     assert "'state'" in problem.message
 
 
-def test_where_pods_have_no_image_there_is_no_dag_for_state(write_project):
+def test_without_an_image_for_pods_there_is_no_state_dag(write_project):
     annotations = "annotations: {airflow: {runner: kubernetes}}\n"
     root = write_project(f"{annotations}jobs: [{{name: a, tasks: [dbt]}}]\n")
     assert build_airflow_dags(root) == {}
@@ -265,14 +266,14 @@ def test_where_pods_have_no_image_there_is_no_dag_for_state(write_project):
         raise_project_problems(root)
 
 
-def test_a_value_that_only_serialisation_refuses_is_caught_too(tmp_path):
+def test_a_value_that_only_serialisation_rejects_is_caught_too(tmp_path):
     bad = replace(PLAN, options=DagOptions(tags=("x" * 101,)))
     dags, (problem,) = build_dags([bad], Settings(tmp_path))
     assert not dags
     assert problem.code is Code.DAG_NOT_BUILT
 
 
-def test_a_worker_builds_the_one_dag_that_it_needs(tmp_path, monkeypatch):
+def test_a_worker_builds_only_the_dag_that_it_needs(tmp_path, monkeypatch):
     class Context:
         dag_id = "other"
 
@@ -295,7 +296,7 @@ def project(write_project, monkeypatch):
 
 
 @pytest.mark.usefixtures("project")
-def test_good_jobs_become_dags_and_bad_ones_are_raised_elsewhere():
+def test_good_jobs_become_dags_and_bad_ones_are_raised_separately():
     dags = build_airflow_dags()
     assert list(dags) == ["good", "meltano_state"]
     assert isinstance(dags["good"], DAG)
@@ -317,26 +318,26 @@ def test_a_dag_links_to_its_file(write_project, monkeypatch):
         DagOptions(params={"X": {"type": "string", "title": "a\0b"}}),
     ],
 )
-def test_what_would_take_all_dags_along_when_it_is_stored_is_refused(tmp_path, options):
+def test_a_nul_that_would_keep_all_dags_from_being_stored_is_rejected(tmp_path, options):
     dags, (problem,) = build_dags([replace(PLAN, options=options)], Settings(tmp_path))
     assert (dags, problem.code) == ({}, Code.DAG_NOT_BUILT)
 
 
 @pytest.mark.parametrize("name", ["on_failure_callback", "pre_execute", "executor_config"])
-def test_what_yaml_cannot_say_is_refused(tmp_path, name):
+def test_an_argument_that_takes_python_objects_is_rejected(tmp_path, name):
     tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={name: "my.function"})),)
     _, (problem,) = build_dags([replace(PLAN, tasks=tasks)], Settings(tmp_path))
     assert problem.code is Code.WRONG_ARGUMENT
-    assert "cannot be written in YAML" in problem.message
+    assert "cannot be set in YAML" in problem.message
 
 
-def test_an_executor_that_airflow_has_not_leaves_one_job_out(tmp_path):
+def test_an_unknown_executor_leaves_out_only_its_job(tmp_path):
     tasks = (replace(PLAN.tasks[0], options=TaskOptions(operator={"executor": "NoSuch"})),)
     dags, (problem,) = build_dags([replace(PLAN, tasks=tasks)], Settings(tmp_path))
     assert (dags, problem.code) == ({}, Code.DAG_NOT_BUILT)
 
 
-def test_many_tasks_are_grouped_under_names_that_are_no_tasks(tmp_path):
+def test_many_tasks_are_grouped_under_names_that_no_task_has(tmp_path):
     pair, command = PLAN.tasks
     names = ("commands_1", "a", "b", "c", "d", "e")
     tasks = (*(replace(command, task_id=name, upstream=()) for name in names), pair)
@@ -345,7 +346,7 @@ def test_many_tasks_are_grouped_under_names_that_are_no_tasks(tmp_path):
     assert set(dag.task_dict) == {*names, pair.task_id, "done"}
 
 
-def test_the_end_of_a_parallel_job_belongs_to_its_owner_and_queue(tmp_path):
+def test_the_done_task_of_a_parallel_job_has_its_owner_and_queue(tmp_path):
     options = TaskOptions(queue="q", pool="p")
     tasks = tuple(replace(each, upstream=(), options=options) for each in PLAN.tasks)
     dag = build_dag(replace(PLAN, tasks=tasks, options=DagOptions(owner="me")), tmp_path)
@@ -354,7 +355,7 @@ def test_the_end_of_a_parallel_job_belongs_to_its_owner_and_queue(tmp_path):
     assert [asset.name for asset in done.outlets] == ["load"]
 
 
-def test_a_prefix_that_is_no_id_hurts_nobody(write_project):
+def test_a_prefix_that_is_not_a_legal_id_works(write_project):
     root = write_project("jobs: [{name: a, tasks: [dbt]}]\n")
     assert len(build_airflow_dags(root, dag_id_prefix="finance/")) == 2
 
@@ -406,7 +407,7 @@ def test_a_template_that_gives_two_jobs_one_id_leaves_out_the_second(write_proje
         raise_project_problems(root, **template)
 
 
-def test_a_job_cannot_take_the_id_of_the_dag_for_state(write_project):
+def test_a_job_cannot_have_the_id_of_the_state_dag(write_project):
     root = write_project("jobs: [{name: meltano_state, tasks: [dbt]}, {name: a, tasks: [dbt]}]\n")
     assert list(build_airflow_dags(root)) == ["a", "meltano_state"]
     with pytest.raises(ProjectError, match=r"MDF024 .* of the DAG for Meltano's state: .*; rename"):

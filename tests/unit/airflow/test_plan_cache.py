@@ -31,7 +31,7 @@ def recall(settings, keep=True):
     return recalled.plans, recalled.problems
 
 
-def test_what_is_recalled_is_what_would_be_read(settings):
+def test_recalled_plans_equal_those_read_from_the_project(settings):
     fresh = plans_and_problems(settings)
     assert recall(settings) == fresh
     assert recall(settings) == fresh
@@ -74,7 +74,7 @@ def test_every_kind_of_option_is_recalled_as_it_was(write_project, tmp_path):
     assert recall(settings) == recall(settings) == fresh
 
 
-def test_the_dag_for_state_is_recalled_too_and_stays_where_the_project_cannot_be_read(settings):
+def test_the_state_dag_is_recalled_too_and_stays_if_the_project_is_unreadable(settings):
     state = read_and_plan(settings).state_plan
     assert state.dag_id == "meltano_state"
     for keep in (True, False):
@@ -97,7 +97,7 @@ def test_an_unchanged_project_is_not_read_again(settings, monkeypatch):
 
 
 @pytest.mark.parametrize("file", ["meltano.yml", "more/jobs.yml", "plugins/utilities/dbt--v.lock"])
-def test_whatever_was_read_counts(settings, file):
+def test_every_file_that_was_read_counts(settings, file):
     root = settings.project_root
     (root / "more").mkdir()
     (root / "more/jobs.yml").write_text("jobs: []\n")
@@ -111,7 +111,7 @@ def test_whatever_was_read_counts(settings, file):
     assert digests != [json.loads(e.read_text())["files"] for e in settings.state_dir.iterdir()]
 
 
-def test_the_last_good_plan_stays_where_the_project_cannot_be_read(settings):
+def test_the_last_good_plan_stays_if_the_project_is_unreadable(settings):
     good, _ = recall(settings)
     (settings.project_root / "meltano.yml").write_text("jobs:\n- {name: @j\n")
     plans, (problem,) = recall(settings)
@@ -120,14 +120,14 @@ def test_the_last_good_plan_stays_where_the_project_cannot_be_read(settings):
     assert recall(settings, keep=False)[0] == good
 
 
-def test_without_a_last_good_plan_what_can_be_read_is_used(write_project, tmp_path):
+def test_without_a_last_good_plan_the_readable_jobs_are_used(write_project, tmp_path):
     root = write_project("jobs: [{name: j, tasks: [dbt]}, {name: extra, tasks: [], env: {}}]\n")
     plans, (problem,) = recall(Settings(root, state_dir=tmp_path / "state"))
     assert [each.job for each in plans] == ["j"]
     assert problem.code is Code.WRONG_SHAPE
 
 
-def test_a_mended_project_is_the_good_one_again(settings):
+def test_a_fixed_project_becomes_the_last_good_one(settings):
     file = settings.project_root / "meltano.yml"
     text = file.read_text()
     recall(settings)
@@ -145,21 +145,21 @@ def test_a_worker_writes_nothing(settings):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"plans": 1}', b"\xff"])
-def test_a_spoilt_file_is_no_plan(settings, content):
+def test_a_damaged_file_is_ignored(settings, content):
     fresh = recall(settings)
     for file in settings.state_dir.iterdir():
         file.write_bytes(content)
     assert recall(settings) == fresh
 
 
-def test_another_version_of_this_package_reads_again(settings, monkeypatch):
+def test_another_version_of_this_package_reads_the_project_again(settings, monkeypatch):
     recall(settings)
     monkeypatch.setattr(plan_cache, "_code_digest", lambda: "other")
     monkeypatch.setattr(plan_cache, "read_and_plan", lambda _: PlannedProject(None))
     assert recall(settings) == ((), ())
 
 
-def test_a_mended_include_is_seen(settings):
+def test_a_fixed_include_is_noticed(settings):
     included = settings.project_root / "more/jobs.yml"
     included.parent.mkdir()
     for text, jobs in [
@@ -173,7 +173,7 @@ def test_a_mended_include_is_seen(settings):
         assert any(each.code is Code.UNREADABLE_FILE for each in problems) is (text[-2] == "[")
 
 
-def test_a_change_while_the_project_is_read_is_seen_the_next_time(settings, monkeypatch):
+def test_a_change_while_the_project_is_read_is_noticed_the_next_time(settings, monkeypatch):
     file = settings.project_root / "meltano.yml"
 
     def read_then_change(known):
@@ -197,7 +197,7 @@ def test_a_missing_project_keeps_its_dags_too(settings):
     assert "there is no meltano.yml in" in problem.message
 
 
-def test_whoever_may_read_the_folder_may_read_the_plan(settings):
+def test_everybody_who_can_read_the_folder_can_read_the_plan(settings):
     before = os.umask(0o022)
     recall(settings)
     os.umask(before)
@@ -205,7 +205,7 @@ def test_whoever_may_read_the_folder_may_read_the_plan(settings):
     assert modes == {0o044}
 
 
-def test_a_folder_that_cannot_be_written_to_is_no_error(settings, tmp_path, caplog):
+def test_a_folder_without_write_access_is_not_an_error(settings, tmp_path, caplog):
     (tmp_path / "file").write_text("")
     assert recall(replace(settings, state_dir=tmp_path / "file"))[0]
     assert "DAG_FACTORY_STATE_DIR" in caplog.text
@@ -221,7 +221,7 @@ def test_environments_do_not_mix(settings):
 IN_PODS = GOOD.replace("tags: [a]", "tags: [a], runner: kubernetes").replace("dbtt", "dbt")
 
 
-def test_a_new_image_is_taken_at_once_and_is_no_other_file(write_project, tmp_path):
+def test_a_new_image_is_used_immediately_and_makes_no_other_file(write_project, tmp_path):
     settings = Settings(write_project(IN_PODS), state_dir=tmp_path / "state", image="meltano:1")
     for version in ("meltano:1", "meltano:2", "meltano:1"):
         plans, _ = recall(replace(settings, image=version))
@@ -231,7 +231,7 @@ def test_a_new_image_is_taken_at_once_and_is_no_other_file(write_project, tmp_pa
     assert len([*settings.state_dir.iterdir()]) == 2
 
 
-def test_a_new_prefix_of_secrets_is_taken_at_once_and_the_last_good_plan_outlives_it(
+def test_a_new_secrets_prefix_is_used_immediately_and_the_last_good_plan_outlives_it(
     write_project, tmp_path
 ):
     option = "annotations: {airflow: {secrets: [proxy]}}\njobs: [{name: j, tasks: [dbt]}]\n"

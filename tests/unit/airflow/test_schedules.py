@@ -13,11 +13,11 @@ from dag_factory.options.values import After
 from tests.support.plans import PLAN, schedules
 
 
-def test_without_a_cron_only_a_person_starts_the_job():
+def test_a_job_without_a_cron_expression_has_no_schedule():
     assert dag_schedule(PLAN) is None
 
 
-def test_one_cron_is_airflows_own_timetable():
+def test_one_cron_expression_uses_airflows_own_timetable():
     found = dag_schedule(replace(PLAN, schedules=schedules("0 6 * * *")))
     assert type(found).__name__ == "CronTriggerTimetable"
 
@@ -38,7 +38,7 @@ def test_a_new_schedule_waits_for_its_next_tick_in_utc():
     assert first_tick(hours_from_now=6) > datetime.now(UTC)
 
 
-def test_a_tick_that_is_just_past_is_made_up_for():
+def test_a_new_dag_runs_for_a_tick_that_is_just_past():
     assert first_tick(hours_from_now=0) <= datetime.now(UTC)
 
 
@@ -48,7 +48,9 @@ AFTER = After(("first", "second"))
 @pytest.mark.parametrize(
     ("after", "condition"), [(AFTER, AssetAll), (replace(AFTER, any=True), AssetAny)]
 )
-def test_a_job_runs_after_all_or_any_of_the_others_alone_or_beside_a_cron(after, condition):
+def test_a_job_runs_after_all_or_any_of_the_others_with_or_without_a_cron_expression(
+    after, condition
+):
     alone = dag_schedule(replace(PLAN, after=after))
     assert type(alone) is condition
     assert [asset.name for asset in alone.objects] == ["first", "second"]
@@ -58,6 +60,6 @@ def test_a_job_runs_after_all_or_any_of_the_others_alone_or_beside_a_cron(after,
     assert both.timetable.expression == "0 6 * * *"
 
 
-def test_several_crons_are_one_timetable_of_airflow():
+def test_several_cron_expressions_use_airflows_own_timetable():
     found = dag_schedule(replace(PLAN, schedules=schedules("0 6 * * *", "0 18 * * 1")))
     assert type(found).__name__ == "MultipleCronTriggerTimetable"

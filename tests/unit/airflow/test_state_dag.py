@@ -71,7 +71,7 @@ def make_dag(project, **settings):
 
 
 def act(project, action, **fields):
-    """Do what a run with these fields of the form would do."""
+    """Run the action as a run with these fields of the form would."""
     dag = make_dag(project)
     values = dag.params.dump() | {"action": action, **fields}
     for name, value in values.items():
@@ -100,7 +100,7 @@ def test_show_writes_the_state_for_people(project, said, state_id):
 
 
 @pytest.mark.parametrize("action", ["show", "copy", "clear"])
-def test_a_state_id_without_state_is_told(project, action):
+def test_a_state_id_without_state_fails_the_task(project, action):
     fields = {"state_id": "dev:other", "target": "dev:copied", "confirm": "dev:other"}
     with pytest.raises(
         AirflowFailException, match="Meltano holds no state for 'dev:other'; `list`"
@@ -108,7 +108,7 @@ def test_a_state_id_without_state_is_told(project, action):
         act(project, action, **fields)
 
 
-def test_a_state_id_that_looks_like_an_option_is_none(project):
+def test_a_state_id_that_looks_like_an_option_is_not_one(project):
     """`meltano state clear --all` would clear every state."""
     act(project, "copy", state_id=STATE_ID, target="--all")
     assert states(project) == STATES | {"--all": STATE}
@@ -129,7 +129,7 @@ def test_copy_replaces_state_only_when_its_state_id_is_written_twice(project, sa
     assert f"other has the state of {STATE_ID}" in said()
 
 
-def test_clear_forgets_the_state_and_the_log_has_the_way_back(project, said):
+def test_clear_deletes_the_state_and_logs_how_to_restore_it(project, said):
     act(project, "clear", state_id=STATE_ID, confirm=STATE_ID)
     assert states(project) == {"other": OTHER, "long": LONG}
     logged = said()
@@ -141,7 +141,7 @@ def test_clear_forgets_the_state_and_the_log_has_the_way_back(project, said):
 
 
 def test_a_folder_that_holds_no_state_is_never_cleared(project, monkeypatch):
-    """Meltano removes any folder that a state ID leads to, where state lies in files."""
+    """Meltano removes any folder that a state ID leads to, if state is kept in files."""
     precious = project / "precious"
     for folder in (precious, project / "states"):
         folder.mkdir()
@@ -170,7 +170,7 @@ def test_a_broken_project_fails_the_task_with_the_reason(project, action):
     assert "no error" not in str(failed.value)
 
 
-def test_fields_that_do_not_go_together_fail_the_task_before_anything_is_started(dag):
+def test_fields_that_do_not_fit_together_fail_the_task_before_anything_is_started(dag):
     values = dag.params.dump() | {"action": "clear", "state_id": "a"}
     with pytest.raises(AirflowFailException, match="Nothing is cleared: write 'a' into"):
         dag.get_task("state").prepare(context_of(dag, values))
@@ -183,7 +183,7 @@ def dag(tmp_path):
 
 
 @pytest.mark.parametrize("field", ["state_id", "target", "confirm"])
-def test_the_form_takes_every_state_id_and_nothing_else(dag, field):
+def test_the_form_accepts_every_state_id_and_nothing_else(dag, field):
     param = dag.params.get_param(field)
     for good in (None, STATE_ID, "--all", "données été/1 x", "...", "a..b", ".a", "$HOME {{ x }}"):
         assert param.resolve(good) == good
@@ -205,7 +205,7 @@ def test_the_form_takes_every_state_id_and_nothing_else(dag, field):
             param.resolve(bad)
 
 
-def test_the_form_offers_the_actions_and_begins_with_a_harmless_one(dag):
+def test_the_form_offers_the_actions_and_defaults_to_a_harmless_one(dag):
     action = dag.params.get_param("action")
     assert (action.value, action.schema["enum"]) == ("list", list(Action))
     for bad in (None, "drop", "LIST"):
@@ -213,7 +213,7 @@ def test_the_form_offers_the_actions_and_begins_with_a_harmless_one(dag):
             action.resolve(bad)
 
 
-def test_it_waits_for_people_and_does_one_thing_at_a_time(tmp_path):
+def test_the_dag_is_started_manually_and_has_one_run_at_a_time(tmp_path):
     (tmp_path / "meltano.yml").write_text(PROJECT)
     dag = make_dag(tmp_path, dag_id_prefix="prod_")
     assert (dag.dag_id, dag.schedule, dag.max_active_runs) == ("prod_meltano_state", None, 1)
@@ -234,7 +234,7 @@ annotations:
 """
 
 
-def test_in_production_it_is_a_pod_like_any_other(tmp_path):
+def test_with_the_kubernetes_runner_the_task_is_a_pod_like_any_other(tmp_path):
     (tmp_path / "meltano.yml").write_text(PROJECT + IN_PODS)
     dag = make_dag(tmp_path, image="registry.example.com/meltano:1.4.2")
     task = dag.get_task("state")
@@ -257,7 +257,7 @@ def test_in_production_it_is_a_pod_like_any_other(tmp_path):
 
 
 @pytest.mark.parametrize(("mode", "reads"), [("aws", True), ("k8s", False)])
-def test_it_has_the_secrets_of_its_environment_such_as_that_of_the_database(tmp_path, mode, reads):
+def test_the_task_has_the_secrets_of_its_environment(tmp_path, mode, reads):
     option = f"    secrets: {{mode: {mode}, names: [database]}}\n"
     (tmp_path / "meltano.yml").write_text(PROJECT + IN_PODS + option)
     dag = make_dag(tmp_path, image="meltano:1.4.2", secrets_prefix="acme")
@@ -271,7 +271,7 @@ def test_it_has_the_secrets_of_its_environment_such_as_that_of_the_database(tmp_
 
 
 @pytest.mark.parametrize("more", ["", IN_PODS])
-def test_built_twice_it_is_the_same_to_the_byte(tmp_path, more):
+def test_the_dag_built_twice_has_the_same_bytes(tmp_path, more):
     (tmp_path / "meltano.yml").write_text(PROJECT + more)
     first, second = (
         json.dumps(DagSerialization.to_dict(make_dag(tmp_path, image="meltano:1.4.2")))

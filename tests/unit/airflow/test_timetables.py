@@ -65,7 +65,7 @@ def registered(plugins):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time that timetables go by; set `clock.now`."""
+    """The clock of the timetables; set `clock.now`."""
 
     class Clock:
         now = datetime.now(UTC)
@@ -82,7 +82,7 @@ def stored(timetable, **arguments):
 
 
 class Scheduler:
-    """What Airflow's scheduler and DAG processor do with a DAG, on their own models."""
+    """Does what Airflow's scheduler and DAG processor do with a DAG, with Airflow's own models."""
 
     def __init__(self, clock, dag):
         self.clock, self.dag = clock, dag
@@ -108,7 +108,7 @@ class Scheduler:
         self.model.calculate_dagrun_date_fields(self.dag, reference_run=last)
 
     def step(self, durations):
-        """Create a run that is due while none is active; it takes the next of the durations."""
+        """Create a run if one is due and none is active; it lasts the next of the durations."""
         model = self.model
         due = model.next_dagrun_create_after and model.next_dagrun_create_after <= self.clock.now
         if not due or self.clock.now < self.free_from:
@@ -137,13 +137,13 @@ class Scheduler:
 
     @property
     def served(self):
-        """The runs' ids without what all of them have."""
+        """The run IDs without the parts that all of them share."""
         return [re.sub("scheduled__|2026-|:00[+]00:00", "", run.run_id) for run in self.runs]
 
 
 @pytest.fixture
 def scheduler(registered, clock):
-    """Make a scheduler of a DAG at some time."""
+    """Make a scheduler with a DAG at a given time."""
 
     def make(now, timetable=BOTH, **arguments):
         clock.now = at(now)
@@ -184,7 +184,7 @@ def test_a_long_description_fits_airflows_column(registered):
     assert len(dag.timetable.description) <= DagModel.timetable_description.type.length
 
 
-def test_beside_assets_the_schedules_are_the_same(registered, clock):
+def test_schedules_are_the_same_along_with_assets(registered, clock):
     clock.now = at("2026-05-04 23:30")
     dag = stored(AssetOrTimeSchedule(timetable=BOTH, assets=Asset("done", uri="x://done")))
     info = dag.next_dagrun_info(last_automated_run_info=None)
@@ -198,12 +198,12 @@ def test_beside_assets_the_schedules_are_the_same(registered, clock):
 @pytest.mark.parametrize(
     ("schedules", "message"),
     [
-        ([], "a timetable needs a schedule"),
+        ([], "a timetable must have at least one schedule"),
         ([("a", "61 * * * *", "UTC")], "schedule 'a': .*61"),
-        ([HOURLY, ("b", "0 * * * *", "Mars/Base")], "schedule 'b': 'Mars/Base' is no time zone"),
+        ([HOURLY, ("b", "0 * * * *", "Mars/Base")], "schedule 'b': 'Mars/Base' is not a time zone"),
     ],
 )
-def test_airflow_refuses_a_timetable_that_cannot_work(schedules, message):
+def test_airflow_rejects_a_timetable_that_cannot_work(schedules, message):
     with pytest.raises(AirflowTimetableInvalid, match=message):
         DAG("load", schedule=MeltanoTimetable(schedules)).validate()
 
@@ -226,7 +226,7 @@ def test_a_run_id_names_the_schedules_that_the_run_serves_and_since_when():
 
 @given(st.lists(st.text(min_size=1, max_size=70), min_size=1, max_size=5))
 @settings(deadline=None, derandomize=True, max_examples=100)
-def test_whatever_schedules_are_called_airflow_takes_the_run_id(names):
+def test_airflow_accepts_the_run_id_whatever_the_schedules_names(names):
     found = run_id(*names)
     assert DagRun(dag_id="load", run_id=found).run_id == found
     assert len(f"run_id={found}") <= 255
@@ -242,7 +242,7 @@ def test_whatever_schedules_are_called_airflow_takes_the_run_id(names):
         (["each hour"] * 20, "+".join(["each_hour"] * 15 + ["5_more"])),
     ],
 )
-def test_a_run_id_is_readable_whatever_schedules_are_called(names, shown):
+def test_a_run_id_is_readable_whatever_the_schedules_names(names, shown):
     assert run_id(*names) == f"{PLAIN}__{shown}__{SINCE}"
 
 
@@ -253,7 +253,7 @@ def test_a_stricter_pattern_for_peoples_run_ids_stops_no_schedule(monkeypatch, p
     assert DagRun(dag_id="load", run_id=found).run_id == "scheduled__2026-05-05T00:00:00+00:00"
 
 
-def test_a_run_by_hand_is_for_no_period():
+def test_a_manual_run_is_not_for_a_period():
     moment = at("2026-05-05 01:23")
     assert BOTH.infer_manual_data_interval(run_after=moment) == DataInterval(moment, moment)
 
@@ -268,13 +268,13 @@ def test_a_new_dag_waits_for_its_next_tick(scheduler):
     assert new.runs[0].data_interval_start == at("2026-05-04 12:00")
 
 
-def test_a_tick_that_is_just_past_is_made_up_for(scheduler):
+def test_a_new_dag_runs_for_a_tick_that_is_just_past(scheduler):
     new = scheduler("2026-05-05 00:06")
     new.run_until(at("2026-05-05 00:06"))
     assert new.served == ["05-05T00:00__nightly+hourly__since_05-04T23:00"]
 
 
-def test_a_run_longer_than_the_ticks_starves_no_schedule(scheduler):
+def test_a_run_longer_than_an_interval_starves_no_schedule(scheduler):
     busy = scheduler("2026-05-04 22:50")
     busy.run_until(at("2026-05-05 04:30"), timedelta(hours=3, minutes=20))
     assert busy.served == [
@@ -285,7 +285,7 @@ def test_a_run_longer_than_the_ticks_starves_no_schedule(scheduler):
     ]
 
 
-def test_after_an_outage_one_run_serves_all_that_was_due(scheduler):
+def test_after_an_outage_one_run_serves_all_schedules_that_were_due(scheduler):
     down = scheduler("2026-05-04 12:50")
     down.run_until(at("2026-05-04 13:10"))
     down.clock.now = at("2026-05-07 09:30")
@@ -297,7 +297,7 @@ def test_after_an_outage_one_run_serves_all_that_was_due(scheduler):
     ]
 
 
-def test_with_catchup_each_tick_has_its_run(scheduler):
+def test_with_catchup_each_tick_has_its_own_run(scheduler):
     late = scheduler("2026-05-05 02:10", start_date=at("2026-05-04 22:30"), catchup=True)
     late.run_until(at("2026-05-05 02:50"))
     # Nothing before the start date: such a run would have no tasks.
@@ -322,7 +322,7 @@ def test_a_start_date_on_a_tick_is_the_first_run(scheduler):
     ]
 
 
-def test_a_start_date_that_moves_ahead_of_the_last_run_holds(scheduler):
+def test_a_start_date_later_than_the_last_run_is_respected(scheduler):
     moved = scheduler("2026-05-04 12:00")
     moved.run_until(at("2026-05-04 12:30"))
     moved.dag = stored(BOTH, start_date=at("2026-05-04 23:30"))
@@ -359,7 +359,7 @@ def test_a_job_whose_schedules_get_different_variables_goes_on(scheduler, monkey
     ]
 
 
-def test_a_run_by_hand_for_the_very_next_logical_date_blocks_nothing(scheduler):
+def test_a_manual_run_with_the_next_logical_date_blocks_nothing(scheduler):
     job = scheduler("2026-05-04 12:00")
     job.run_until(at("2026-05-04 12:30"))
     moment = DataInterval.exact(at("2026-05-04 12:00"))
@@ -399,7 +399,7 @@ def backfill(dag, first, last):
     return [info.data_interval for info in infos]
 
 
-def test_a_backfill_runs_every_tick_of_its_time(registered):
+def test_a_backfill_runs_every_tick_of_its_period(registered):
     intervals = backfill(stored(BOTH), "2026-05-04 22:00", "2026-05-05 02:00")
     assert [each.end.hour for each in intervals] == [22, 23, 0, 1, 2]
     assert all(one.end == other.start for one, other in pairwise(intervals))
