@@ -22,7 +22,7 @@ DAGS = {
 """How many seconds their runs take."""
 ERRORS = (
     "OOMKilled: the pod went over its limit of 600Mi; raise `resources: {limits: {memory: ...}}`",
-    "Meltano failed with exit code 1: tap-redmine: GET /issues.json answered 503",
+    "Meltano failed with exit code 1: tap-redmine: GET /issues.json returned 503",
     "Meltano failed with exit code 1: tap-imap: the server closed the connection",
 )
 TABLES = """

@@ -1,4 +1,4 @@
-"""`python -m tap_airflow`, for where the executable is not on the path."""
+"""Run the tap with `python -m tap_airflow`."""
 
 from tap_airflow.tap import TapAirflow
 

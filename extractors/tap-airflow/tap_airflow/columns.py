@@ -1,4 +1,4 @@
-"""Columns: how they are declared, and those that several streams have."""
+"""How columns are declared, and the columns that several streams share."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def key(name: str, kind: Any, description: str) -> th.Property[Any]:
 READ_AT = key(
     "read_at",
     DATE_TIME,
-    "When the sync that read this row asked for it, on Airflow's clock: the row is as it was then "
-    "or a little later. A row with an older read_at than the stream's latest sync has not changed "
-    "since (dag_runs, task_instances) or is gone (dags, import_errors)",
+    "When the sync that read this row began to read its stream, on Airflow's clock. A row with an "
+    "older read_at than the stream's latest sync has not changed since (dag_runs, task_instances) "
+    "or no longer exists (dags, import_errors)",
 )
-DAG_ID = key("dag_id", STRING, "Id of the DAG")
-DAG_RUN_ID = key("dag_run_id", STRING, "Id of the run, unique within its DAG")
-DAG_DISPLAY_NAME = column("dag_display_name", STRING, "Name of the DAG in the web page")
-LOGICAL_DATE = column("logical_date", DATE_TIME, "The tick a run stands for; null if it has none")
-RUN_AFTER = column("run_after", DATE_TIME, "Earliest moment at which the run may start")
+DAG_ID = key("dag_id", STRING, "ID of the DAG")
+DAG_RUN_ID = key("dag_run_id", STRING, "ID of the run, unique within its DAG")
+DAG_DISPLAY_NAME = column("dag_display_name", STRING, "Name of the DAG in the web interface")
+LOGICAL_DATE = column("logical_date", DATE_TIME, "Logical date of the run; null if it has none")
+RUN_AFTER = column("run_after", DATE_TIME, "Earliest time at which the run may start")
 DURATION = column("duration", NUMBER, "Seconds from start to end; null while running")
-NOTE = column("note", STRING, "What somebody noted in the web page")
+NOTE = column("note", STRING, "Note that a user wrote in the web interface")

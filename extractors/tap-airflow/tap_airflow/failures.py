@@ -1,4 +1,4 @@
-"""Tries that failed, and what their logs say.
+"""The failed attempts of tasks, with the errors in their logs.
 
 Airflow docs: https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 """
@@ -26,16 +26,15 @@ from tap_airflow.columns import (
 )
 from tap_airflow.streams import FAILED, TaskInstancesStream
 
-LONGEST = 2000
+MAX_ERROR_LENGTH = 2000
 """Characters of an error that are kept."""
-_LEVELS = ("error", "critical")
+_ERROR_LEVELS = ("error", "critical")
 
 
 class TaskFailuresStream(AirflowStream):
-    """The tries that failed, those before a retry included, and what their logs say of it.
+    """The failed attempts, including those before a retry, with the error in their logs.
 
-    Asked for with two requests and more for each task that has failed or was tried again, and
-    for no other.
+    Each task that failed or was retried costs at least two requests. Other tasks cost none.
     """
 
     name = "task_failures"
@@ -47,25 +46,25 @@ class TaskFailuresStream(AirflowStream):
     schema = th.PropertiesList(
         DAG_ID,
         DAG_RUN_ID,
-        key("task_id", STRING, "Id of the task, with its task groups: group.task"),
-        key("map_index", INTEGER, "Which of the mapped tasks; -1 for one that is not mapped"),
-        key("try_number", INTEGER, "Which try failed; the first is 1"),
-        column("state", STRING, "How it ended: failed, or up_for_retry"),
-        column("start_date", DATE_TIME, "When the try started"),
-        column("end_date", DATE_TIME, "When the try ended"),
+        key("task_id", STRING, "ID of the task, with its task groups: group.task"),
+        key("map_index", INTEGER, "Index of the mapped task; -1 if the task is not mapped"),
+        key("try_number", INTEGER, "Number of the failed attempt, from 1"),
+        column("state", STRING, "State at the end: failed or up_for_retry"),
+        column("start_date", DATE_TIME, "When the attempt started"),
+        column("end_date", DATE_TIME, "When the attempt ended"),
         DURATION,
-        column("hostname", STRING, "Host of the try"),
-        column("error", STRING, "The last error of its log; null where there is none"),
+        column("hostname", STRING, "Host of the attempt"),
+        column("error", STRING, "Last error in its log; null if there is none"),
         READ_AT,
     ).to_dict()
 
     def request_records(self, context: Any) -> Iterable[dict[str, Any]]:
-        """Yield the tries of a task; none where its run was deleted since it was listed."""
+        """Yield the attempts of a task; none if its run was deleted since it was listed."""
         with suppress(NotFoundError):
             yield from super().request_records(context)
 
     def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any] | None:
-        """Keep the tries that failed, with their errors."""
+        """Return the row of a failed attempt with its error, or None for any other attempt."""
         if row["state"] not in FAILED:
             return None
         task = self.get_url(context).removesuffix(f"/{row['map_index']}/tries")
@@ -85,22 +84,23 @@ class TaskFailuresStream(AirflowStream):
 
 
 def last_error(entries: Any) -> str | None:
-    """Return the last error of a log: its exception's text, or else the line itself.
+    """Return the last error of a log: the text of its exception, or the line itself.
 
     Args:
-        entries: The log as Airflow gives it, a list of structured lines; anything else has none.
+        entries: The log as Airflow returns it. Unless it is a list of structured lines, it has no
+            errors.
     """
     if not isinstance(entries, list):
         return None
     for entry in reversed(entries):
         if isinstance(entry, Mapping) and (text := _error(entry)):
-            return text[:LONGEST]
+            return text[:MAX_ERROR_LENGTH]
     return None
 
 
 def _error(entry: Mapping[str, Any]) -> str | None:
     if details := entry.get("error_detail"):
-        # The first is the exception that was raised; those after it are what it came from.
+        # The first is the exception that was raised; its causes follow.
         raised: Mapping[str, str | None] = details[0]
         return raised.get("exc_value") or raised.get("exc_type")
-    return entry.get("event") if entry.get("level") in _LEVELS else None
+    return entry.get("event") if entry.get("level") in _ERROR_LEVELS else None

@@ -1,4 +1,4 @@
-"""The streams: what they are called, what identifies a row, and their columns.
+"""The streams: their names, keys and columns.
 
 Airflow docs: https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 """
@@ -32,11 +32,11 @@ from tap_airflow.columns import (
 )
 
 FAILED = ("failed", "up_for_retry")
-"""States of a try that has failed."""
+"""States of a failed attempt."""
 
 
 class DagsStream(WholeListStream):
-    """The DAGs, those removed from the DAG files (is_stale) included."""
+    """The DAGs, including those removed from the DAG files (is_stale)."""
 
     name = "dags"
     path = "/dags"
@@ -46,7 +46,7 @@ class DagsStream(WholeListStream):
         DAG_DISPLAY_NAME,
         column("description", STRING, "Description of the DAG"),
         column("is_paused", BOOLEAN, "Whether its schedule is switched off"),
-        column("is_stale", BOOLEAN, "Whether no DAG file has it any more, or its file is broken"),
+        column("is_stale", BOOLEAN, "Whether no DAG file defines it any more, or the file fails"),
         column("has_import_errors", BOOLEAN, "Whether its file has an import error"),
         column("owners", STRINGS, "Owners of the DAG"),
         column("tags", STRINGS, "Names of its tags, sorted"),
@@ -55,7 +55,7 @@ class DagsStream(WholeListStream):
         column("timetable_periodic", BOOLEAN, "Whether it runs at regular intervals"),
         column("timetable_partitioned", BOOLEAN, "Whether its runs have partitions"),
         column("is_backfillable", BOOLEAN, "Whether its schedule can be backfilled"),
-        column("allowed_run_types", STRINGS, "Run types it allows; null means all"),
+        column("allowed_run_types", STRINGS, "Allowed run types; null means all"),
         column("next_dagrun_logical_date", DATE_TIME, "Logical date of the next run"),
         column("next_dagrun_run_after", DATE_TIME, "When the next run may start"),
         column("next_dagrun_data_interval_start", DATE_TIME, "Start of the next run's data"),
@@ -67,15 +67,15 @@ class DagsStream(WholeListStream):
         column("bundle_name", STRING, "DAG bundle it comes from"),
         column("bundle_version", STRING, "Version of that bundle, such as a commit"),
         column("relative_fileloc", STRING, "Its file, within the bundle"),
-        column("fileloc", STRING, "Its file, with the full path"),
+        column("fileloc", STRING, "Full path of its file"),
         column("last_parsed_time", DATE_TIME, "When its file was last parsed"),
-        column("last_parse_duration", NUMBER, "Seconds which that took"),
-        column("last_expired", DATE_TIME, "When its cached form was last dropped"),
+        column("last_parse_duration", NUMBER, "Seconds that the last parse took"),
+        column("last_expired", DATE_TIME, "When its cached version last expired"),
         READ_AT,
     ).to_dict()
 
     def get_url_params(self, context: Any, next_page_token: str | None) -> dict[str, Any]:
-        """Ask for the DAGs that are gone from the files too: their runs are in dag_runs."""
+        """Include DAGs removed from the files: their runs are still in dag_runs."""
         return {**super().get_url_params(context, next_page_token), "exclude_stale": "false"}
 
     def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any] | None:
@@ -84,7 +84,7 @@ class DagsStream(WholeListStream):
 
 
 class DagRunsStream(ChangesStream):
-    """The runs of all DAGs; a run that is cleared and runs again is the same row."""
+    """The runs of all DAGs; a run keeps its row when it is cleared and runs again."""
 
     name = "dag_runs"
     path = "/dags/~/dagRuns"
@@ -95,38 +95,38 @@ class DagRunsStream(ChangesStream):
         DAG_DISPLAY_NAME,
         column("state", STRING, "queued, running, success or failed"),
         column("run_type", STRING, "scheduled, manual, backfill, asset_triggered, ..."),
-        column("triggered_by", STRING, "What started it: timetable, rest_api, ui, cli, asset, ..."),
-        column("triggering_user_name", STRING, "User who started it, if a user did"),
+        column("triggered_by", STRING, "Its trigger: timetable, rest_api, ui, cli, asset, ..."),
+        column("triggering_user_name", STRING, "User who triggered it, if any"),
         LOGICAL_DATE,
         RUN_AFTER,
-        column("queued_at", DATE_TIME, "When it was queued, the last time it was"),
+        column("queued_at", DATE_TIME, "When it was last queued"),
         column("start_date", DATE_TIME, "When it started"),
         column("end_date", DATE_TIME, "When it succeeded or failed"),
         DURATION,
-        column("data_interval_start", DATE_TIME, "Start of the data it is for"),
-        column("data_interval_end", DATE_TIME, "End of the data it is for"),
-        column("last_scheduling_decision", DATE_TIME, "When the scheduler last looked at it"),
-        column("conf", OBJECT, "Parameters it was started with"),
+        column("data_interval_start", DATE_TIME, "Start of its data interval"),
+        column("data_interval_end", DATE_TIME, "End of its data interval"),
+        column("last_scheduling_decision", DATE_TIME, "When the scheduler last examined it"),
+        column("conf", OBJECT, "Parameters that it was started with"),
         NOTE,
-        column("bundle_version", STRING, "Version of the DAG bundle it was started with"),
-        column("dag_version_numbers", th.ArrayType(INTEGER), "Versions of the DAG its tasks ran"),
-        column("partition_key", STRING, "Partition it is for"),
-        column("partition_date", DATE_TIME, "Date of that partition"),
+        column("bundle_version", STRING, "Version of the DAG bundle when it started"),
+        column("dag_version_numbers", th.ArrayType(INTEGER), "DAG versions that its tasks ran"),
+        column("partition_key", STRING, "Key of its partition"),
+        column("partition_date", DATE_TIME, "Date of its partition"),
         READ_AT,
     ).to_dict()
 
     def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any] | None:
-        """Reduce the versions of the DAG to their numbers."""
+        """Replace the DAG versions with their numbers."""
         numbers = [version["version_number"] for version in row["dag_versions"]]
         return super().post_process({**row, "dag_version_numbers": numbers}, context)
 
 
 class TaskInstancesStream(ChangesStream):
-    """The tasks of all runs, each with its latest try.
+    """The tasks of all runs, each with its latest attempt.
 
-    A retry, or a clearing, overwrites the row and raises `try_number`; it also changes Airflow's
-    `id`, which therefore is no key. Airflow keeps the earlier tries behind an endpoint for one
-    task of one run only, too many requests to read them all.
+    When a task is retried or cleared, Airflow overwrites the row and increments `try_number`. It
+    also changes `id`, which is therefore not a key. Earlier attempts have an endpoint per task of
+    a run, so that reading them all would take too many requests.
     """
 
     name = "task_instances"
@@ -135,39 +135,39 @@ class TaskInstancesStream(ChangesStream):
     schema = th.PropertiesList(
         DAG_ID,
         DAG_RUN_ID,
-        key("task_id", STRING, "Id of the task, with its task groups: group.task"),
-        key("map_index", INTEGER, "Which of the mapped tasks; -1 for one that is not mapped"),
-        column("id", STRING, "Airflow's id of the latest try"),
+        key("task_id", STRING, "ID of the task, with its task groups: group.task"),
+        key("map_index", INTEGER, "Index of the mapped task; -1 if the task is not mapped"),
+        column("id", STRING, "Airflow's ID of the latest attempt"),
         DAG_DISPLAY_NAME,
-        column("task_display_name", STRING, "Name of the task in the web page"),
-        column("state", STRING, "State of the latest try; null before it is scheduled"),
-        column("try_number", INTEGER, "Tries begun so far: 0 never ran, 2 was tried once more"),
-        column("max_tries", INTEGER, "Retries it may have; clearing a task raises it"),
+        column("task_display_name", STRING, "Name of the task in the web interface"),
+        column("state", STRING, "State of the latest attempt; null before it is scheduled"),
+        column("try_number", INTEGER, "Attempts so far: 0 never ran, 2 was retried once"),
+        column("max_tries", INTEGER, "Retries that it may have; clearing a task increases it"),
         LOGICAL_DATE,
         RUN_AFTER,
-        column("scheduled_when", DATE_TIME, "When the scheduler found it ready"),
-        column("queued_when", DATE_TIME, "When it was given to the executor"),
-        column("start_date", DATE_TIME, "When the latest try started"),
-        column("end_date", DATE_TIME, "When the latest try ended"),
+        column("scheduled_when", DATE_TIME, "When the scheduler found it ready to run"),
+        column("queued_when", DATE_TIME, "When it was sent to the executor"),
+        column("start_date", DATE_TIME, "When the latest attempt started"),
+        column("end_date", DATE_TIME, "When the latest attempt ended"),
         DURATION,
         column("operator", STRING, "Class of the operator"),
-        column("operator_name", STRING, "Name of the operator in the web page"),
-        column("pool", STRING, "Pool it takes a slot of"),
+        column("operator_name", STRING, "Name of the operator in the web interface"),
+        column("pool", STRING, "Pool whose slots it takes"),
         column("pool_slots", INTEGER, "Slots that it takes"),
         column("queue", STRING, "Queue of the executor"),
-        column("priority_weight", INTEGER, "Its weight among the tasks that wait"),
+        column("priority_weight", INTEGER, "Its priority among waiting tasks"),
         column("executor", STRING, "Executor, if not the default"),
-        column("hostname", STRING, "Host of the latest try"),
-        column("unixname", STRING, "Account of the latest try"),
-        column("pid", INTEGER, "Process of the latest try"),
+        column("hostname", STRING, "Host of the latest attempt"),
+        column("unixname", STRING, "Account of the latest attempt"),
+        column("pid", INTEGER, "Process of the latest attempt"),
         column("rendered_map_index", STRING, "Name of a mapped task"),
         NOTE,
-        column("dag_version_number", INTEGER, "Version of the DAG of the latest try"),
+        column("dag_version_number", INTEGER, "Version of the DAG of the latest attempt"),
         READ_AT,
     ).to_dict()
 
     def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any] | None:
-        """Reduce the version of the DAG to its number."""
+        """Replace the DAG version with its number."""
         number = (row.get("dag_version") or {}).get("version_number")
         return super().post_process({**row, "dag_version_number": number}, context)
 
@@ -176,13 +176,13 @@ class TaskInstancesStream(ChangesStream):
         record: dict[str, Any],
         context: Any,  # noqa: ARG002
     ) -> Iterable[Any]:
-        """Yield the task to `task_failures`, if a try of it may have failed."""
+        """Yield the task to `task_failures`, if an attempt of it may have failed."""
         if record["try_number"] > 1 or record["state"] in FAILED:
             yield {name: record[name] for name in self.primary_keys}
 
 
 class AssetEventsStream(WholeListStream):
-    """What loads and other tasks have told of assets; an event does not change."""
+    """The events that loads and other tasks have sent for assets; an event never changes."""
 
     name = "asset_events"
     path = "/assets/events"
@@ -190,23 +190,25 @@ class AssetEventsStream(WholeListStream):
     replication_key = "read_at"
     is_sorted = False
     schema = th.PropertiesList(
-        key("id", INTEGER, "Airflow's id of the event"),
-        column("timestamp", DATE_TIME, "When it was"),
-        column("asset_id", INTEGER, "Airflow's id of the asset"),
+        key("id", INTEGER, "Airflow's ID of the event"),
+        column("timestamp", DATE_TIME, "When it happened"),
+        column("asset_id", INTEGER, "Airflow's ID of the asset"),
         column("name", STRING, "Name of the asset"),
         column("uri", STRING, "URI of the asset"),
         column("group", STRING, "Group of the asset"),
-        column("source_dag_id", STRING, "DAG whose task it comes from"),
-        column("source_run_id", STRING, "Run that it comes from"),
-        column("source_task_id", STRING, "Task that it comes from"),
-        column("source_map_index", INTEGER, "Which of the mapped tasks; -1 if it is not mapped"),
-        column("extra", OBJECT, "What the task told, such as how many rows it loaded"),
-        column("partition_key", STRING, "Partition it is for"),
+        column("source_dag_id", STRING, "DAG of the task that sent it"),
+        column("source_run_id", STRING, "Run of the task that sent it"),
+        column("source_task_id", STRING, "Task that sent it"),
+        column(
+            "source_map_index", INTEGER, "Index of the mapped task; -1 if the task is not mapped"
+        ),
+        column("extra", OBJECT, "Details from the task, such as how many rows it loaded"),
+        column("partition_key", STRING, "Key of its partition"),
         READ_AT,
     ).to_dict()
 
     def get_url_params(self, context: Any, next_page_token: str | None) -> dict[str, Any]:
-        """Ask in the order of time for what is new since the bookmark, less the overlap."""
+        """Return the parameters for new events since the bookmark, less the overlap, by time."""
         params = super().get_url_params(context, next_page_token) | {"order_by": "timestamp"}
         if since := self.get_starting_timestamp(context):
             params["timestamp_gte"] = (since - OVERLAP).isoformat()
@@ -214,7 +216,7 @@ class AssetEventsStream(WholeListStream):
 
 
 class PoolsStream(WholeListStream):
-    """The pools, and how full they are at the moment."""
+    """The pools and their current usage."""
 
     name = "pools"
     path = "/pools"
@@ -222,30 +224,30 @@ class PoolsStream(WholeListStream):
     schema = th.PropertiesList(
         key("name", STRING, "Name of the pool"),
         column("description", STRING, "Description of the pool"),
-        column("slots", INTEGER, "Slots that it has; -1 is no limit"),
+        column("slots", INTEGER, "Slots in total; -1 means no limit"),
         column("include_deferred", BOOLEAN, "Whether deferred tasks take slots"),
-        column("occupied_slots", INTEGER, "Slots that are taken"),
-        column("running_slots", INTEGER, "Slots of tasks that run"),
-        column("queued_slots", INTEGER, "Slots of tasks that are queued"),
-        column("scheduled_slots", INTEGER, "Slots that tasks wait for"),
+        column("occupied_slots", INTEGER, "Occupied slots"),
+        column("running_slots", INTEGER, "Slots of running tasks"),
+        column("queued_slots", INTEGER, "Slots of queued tasks"),
+        column("scheduled_slots", INTEGER, "Slots of scheduled tasks, which are not queued yet"),
         column("deferred_slots", INTEGER, "Slots of deferred tasks"),
-        column("open_slots", INTEGER, "Slots that are free; -1 is no limit"),
-        column("team_name", STRING, "Team that it belongs to"),
+        column("open_slots", INTEGER, "Free slots; -1 means no limit"),
+        column("team_name", STRING, "Team that owns it"),
         READ_AT,
     ).to_dict()
 
 
 class ImportErrorsStream(WholeListStream):
-    """The DAG files that Airflow cannot load at the moment."""
+    """The DAG files that Airflow currently cannot load."""
 
     name = "import_errors"
     path = "/importErrors"
     primary_keys = ("import_error_id",)
     schema = th.PropertiesList(
-        key("import_error_id", INTEGER, "Id of the error"),
-        column("timestamp", DATE_TIME, "When the file was last found broken"),
-        column("filename", STRING, "The file, within its bundle"),
+        key("import_error_id", INTEGER, "ID of the error"),
+        column("timestamp", DATE_TIME, "When loading the file last failed"),
+        column("filename", STRING, "Path of the file in its bundle"),
         column("bundle_name", STRING, "DAG bundle of the file"),
-        column("stack_trace", STRING, "What Python said"),
+        column("stack_trace", STRING, "Python's traceback"),
         READ_AT,
     ).to_dict()

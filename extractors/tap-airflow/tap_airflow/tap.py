@@ -19,7 +19,7 @@ from tap_airflow.auth import TokenAuthenticator
 from tap_airflow.client import AirflowStream
 from tap_airflow.failures import TaskFailuresStream
 
-SECRETS = ("password", "token")
+SECRET_SETTINGS = ("password", "token")
 
 
 class TapAirflow(Tap):
@@ -34,13 +34,13 @@ class TapAirflow(Tap):
             th.StringType,
             required=True,
             title="API URL",
-            description="Address of Airflow's web page and API, for example http://127.0.0.1:8080",
+            description="Address of Airflow's web interface and API, such as http://127.0.0.1:8080",
         ),
         th.Property(
             "username",
             th.StringType,
             title="Username",
-            description="Airflow user who may read the runs; Viewer is enough",
+            description="Airflow user who may read the runs; the Viewer role is enough",
         ),
         th.Property(
             "password",
@@ -54,20 +54,20 @@ class TapAirflow(Tap):
             th.StringType,
             secret=True,
             title="Token",
-            description="A ready JWT instead of username and password",
+            description="An existing JWT, instead of username and password",
         ),
         th.Property(
             "start_date",
             th.DateTimeType,
             title="Start date",
-            description="The first sync reads what changed since then; everything if not set",
+            description="The first sync reads what changed since this time; all rows if not set",
         ),
         th.Property(
             "page_size",
             th.IntegerType(minimum=2),
             default=100,
             title="Page size",
-            description="Rows a request; Airflow gives at most its own [api] maximum_page_limit",
+            description="Rows per request; Airflow's [api] maximum_page_limit is the upper limit",
         ),
     ).to_dict()
 
@@ -78,7 +78,7 @@ class TapAirflow(Tap):
 
     @cached_property
     def authenticator(self) -> TokenAuthenticator:
-        """One token for all streams, so that a sync logs in once."""
+        """The authenticator that all streams share, so that a sync logs in once."""
         return TokenAuthenticator(
             self.api_url,
             username=self.config.get("username"),
@@ -87,7 +87,7 @@ class TapAirflow(Tap):
         )
 
     def discover_streams(self) -> list[AirflowStream]:
-        """Return the streams; no request is needed for it."""
+        """Return the streams, without any request."""
         return [
             streams.DagsStream(self),
             streams.DagRunsStream(self),
@@ -100,21 +100,21 @@ class TapAirflow(Tap):
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
-        """Run the tap; what stops it is told in one line, not in a traceback."""
+        """Run the tap; log an error that stops it as one line, not as a traceback."""
         try:
             super().invoke(**kwargs)
         except (FatalAPIError, RetriableAPIError) as error:
             cls.logger.critical("%s", error)
             sys.exit(1)
         except requests.RequestException as error:
-            where = getattr(error.request, "url", "api_url").partition("?")[0]
-            cls.logger.critical("cannot read %s: %s; %s", where, _cause(error), WRONG_ADDRESS)
+            url = getattr(error.request, "url", "api_url").partition("?")[0]
+            cls.logger.critical("cannot read %s: %s; %s", url, _cause(error), WRONG_ADDRESS)
             sys.exit(1)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         errors = super()._validate_config(raise_errors=False)
         # The SDK's messages quote the value that they reject.
-        for secret in SECRETS:
+        for secret in SECRET_SETTINGS:
             if value := self.config.get(secret):
                 errors = [error.replace(repr(value), "***") for error in errors]
 
@@ -124,7 +124,7 @@ class TapAirflow(Tap):
             datetime.fromisoformat(self.config.get("start_date") or "1970-01-01")
         except (TypeError, ValueError):
             errors.append("start_date must be like 2026-01-31 or 2026-01-31T00:00:00Z")
-        given = {name for name in ("username", *SECRETS) if self.config.get(name)}
+        given = {name for name in ("username", *SECRET_SETTINGS) if self.config.get(name)}
         if given not in ({"username", "password"}, {"token"}):
             errors.append("set either username and password, or token")
 
@@ -136,7 +136,7 @@ class TapAirflow(Tap):
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost cause, which says refused, unknown host or too slow."""
+    """Return the text of the innermost cause, such as "Connection refused"."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return str(error) or type(error).__name__

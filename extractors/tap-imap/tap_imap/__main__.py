@@ -1,4 +1,4 @@
-"""`python -m tap_imap`, for where the executable is not on the path."""
+"""Run the tap with `python -m tap_imap`."""
 
 from tap_imap.tap import TapImap
 

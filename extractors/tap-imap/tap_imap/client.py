@@ -1,6 +1,6 @@
-"""The mail server: one connection for all streams, tried again when it is lost or refused for now.
+"""The mail server: one connection for all streams, with retries after temporary errors.
 
-Mailboxes are opened with EXAMINE and read with BODY.PEEK, so that nothing is marked as read.
+Mailboxes are opened with EXAMINE and read with BODY.PEEK, so that no message is marked as read.
 
 IMAP: https://www.rfc-editor.org/rfc/rfc9051, MODSEQ: https://www.rfc-editor.org/rfc/rfc7162
 """
@@ -27,16 +27,16 @@ T = TypeVar("T")
 Answers = dict[int, dict[bytes, Any]]
 
 TIMEOUT = 60
-"""Seconds to wait for a connection, and for each piece of an answer."""
+"""Seconds to wait for a connection, and for each part of a response."""
 
-TRIES = 5
+MAX_ATTEMPTS = 5
 
-WINDOW = 50_000
-"""UIDs asked for in one search: Python's imaplib refuses a line of over a million bytes."""
+UIDS_PER_SEARCH = 50_000
+"""Limits the length of the response: Python's imaplib rejects lines of over a million bytes."""
 
-FLAGS_AT_ONCE = 1000
+FLAGS_PER_FETCH = 1000
 
-FOR_NOW = (
+TEMPORARY_ERRORS = (
     "[UNAVAILABLE]",
     "[SERVERBUG]",
     "[INUSE]",
@@ -45,9 +45,9 @@ FOR_NOW = (
     "[THROTTLED]",
     "TOO MANY SIMULTANEOUS",
 )
-"""What a refusal holds that another try may not meet: RFC 5530's codes, then Gmail's words."""
+"""Texts in an error after which a retry may succeed: RFC 5530's codes, then Gmail's wording."""
 
-# At DEBUG, imapclient logs the mail itself.
+# At DEBUG, imapclient logs the content of mails.
 logging.getLogger("imapclient").setLevel(logging.WARNING)
 
 
@@ -70,70 +70,70 @@ class MailServer:
 
     @cached_property
     def mailboxes(self) -> dict[str, Mailbox]:
-        """The mailboxes that the settings ask for, by name, as they are when first asked for."""
+        """The mailboxes that the settings select, by name, as they are on first access."""
         patterns = self._config["mailboxes"]
         names, wanted = self._run(lambda client: list_mailboxes(client, patterns))
         for pattern in patterns:
             plain = pattern.removeprefix("!")
             if not any(is_wanted(name, [plain]) for name in names):
                 raise MailServerError(
-                    f"{self._where} has no mailbox {plain}, which the setting mailboxes asks for. "
-                    f"It has {', '.join(names) or 'none'}"
+                    f"{self._address} has no mailbox {plain}, which is in the setting mailboxes. "
+                    f"It has {', '.join(names) or 'no mailboxes'}"
                 )
         if not wanted:
-            raise MailServerError("the setting mailboxes leaves out every mailbox")
+            raise MailServerError("the setting mailboxes excludes every mailbox")
         return {mailbox.name: mailbox for mailbox in wanted}
 
     def uids(self, mailbox: Mailbox, after: int, since: date | None) -> Iterator[list[int]]:
-        """Yield the UIDs of the messages after one, ascending, in lists of some thousands.
+        """Yield the UIDs of newer messages in ascending order, in lists of some thousands.
 
         Args:
-            mailbox: Where they are; messages that came since it was listed are left out.
-            after: The last UID that is not wanted.
-            since: Leave out what came before this day, in whatever time zone the server counts.
+            mailbox: The mailbox. Messages received since it was listed are left out.
+            after: Yield only UIDs above this one.
+            since: Leave out messages received before this day, in the server's time zone.
         """
-        came = ["SINCE", since - timedelta(days=1)] if since else []
-        for first in range(after + 1, mailbox.uidnext, WINDOW):
-            last = min(first + WINDOW, mailbox.uidnext) - 1
-            criteria = ["UID", f"{first}:{last}", *came]
+        received = ["SINCE", since - timedelta(days=1)] if since else []
+        for first in range(after + 1, mailbox.uidnext, UIDS_PER_SEARCH):
+            last = min(first + UIDS_PER_SEARCH, mailbox.uidnext) - 1
+            criteria = ["UID", f"{first}:{last}", *received]
             search = partial(IMAPClient.search, criteria=criteria)
             yield sorted(self._run(search, mailbox))
 
     def fetch(self, mailbox: Mailbox, uids: Sequence[int], items: Sequence[str]) -> Answers:
-        """Return by UID what the server has of some messages; those deleted by now are left out.
+        """Return the requested items of messages by UID. Deleted messages are left out.
 
-        An answer may hold more than was asked for, or only the flags that somebody changed now.
+        A result may hold more items than requested, or only the flags that somebody just changed.
         """
         return self._run(lambda client: client.fetch(uids, items), mailbox)
 
     def flags(self, mailbox: Mailbox, changed_since: int) -> Iterator[tuple[int, Answers]]:
         """Yield the flags that have changed, each time with the MODSEQ at which reading began.
 
-        They are asked for by sequence number: a server tells of a change made by others meanwhile
-        by that number alone, which would pass for a UID. No number moves while a session does
-        nothing but FETCH; after a new connection, all is read again.
+        Messages are requested by sequence number. A server reports changes that others make in
+        the meantime by that number only, and it would be mistaken for a UID. Sequence numbers do
+        not change while a session sends FETCH only. After a reconnect, all flags are read again.
 
         Args:
-            mailbox: Whose messages' flags.
-            changed_since: A MODSEQ that this gave before; 0 for all messages.
+            mailbox: The mailbox of the messages.
+            changed_since: A MODSEQ that an earlier call yielded; 0 for all messages.
         """
         self._open = None
         self._run(lambda _: None, mailbox)
         modseq, exists, client = self._modseq, self._exists, self._client
         items = ["UID", "FLAGS", "INTERNALDATE", *(["MODSEQ"] if modseq else [])]
-        # A server that has lost its count begins it again.
-        known = 0 < changed_since <= modseq
-        modifiers = [f"CHANGEDSINCE {changed_since}"] if known else None
+        # A server that has lost its MODSEQ starts again from a lower number.
+        is_usable = 0 < changed_since <= modseq
+        modifiers = [f"CHANGEDSINCE {changed_since}"] if is_usable else None
         first = 1
         while first <= exists:
-            numbers = range(first, min(first + FLAGS_AT_ONCE, exists + 1))
+            numbers = range(first, min(first + FLAGS_PER_FETCH, exists + 1))
             fetch = partial(_fetch_by_number, numbers=numbers, items=items, modifiers=modifiers)
             answers = self._run(fetch, mailbox)
             if self._client is not client:
                 exists, client, first = self._exists, self._client, 1
                 continue
             yield modseq, answers
-            first += FLAGS_AT_ONCE
+            first += FLAGS_PER_FETCH
 
     def close(self) -> None:
         """Log out, if there is a connection."""
@@ -143,7 +143,7 @@ class MailServer:
             self._forget()
 
     @property
-    def _where(self) -> str:
+    def _address(self) -> str:
         return f"{self._host}:{self._port}"
 
     def _forget(self, *_: Any) -> None:
@@ -152,12 +152,12 @@ class MailServer:
                 self._client.shutdown()
         self._client = self._open = None
 
-    def _run(self, ask: Callable[[IMAPClient], T], mailbox: Mailbox | None = None) -> T:
-        """Ask the server, with a mailbox open if it is about one."""
-        ask_again = backoff.on_exception(
+    def _run(self, command: Callable[[IMAPClient], T], mailbox: Mailbox | None = None) -> T:
+        """Run a command with retries, after opening its mailbox if it needs one."""
+        with_retries = backoff.on_exception(
             backoff.expo,
             (OSError, IMAPClientError),
-            max_tries=TRIES,
+            max_tries=MAX_ATTEMPTS,
             giveup=_is_final,
             on_backoff=self._forget,
             jitter=None,
@@ -165,17 +165,17 @@ class MailServer:
             logger="tap-imap",
         )
         try:
-            return ask_again(self._try)(ask, mailbox)
+            return with_retries(self._run_once)(command, mailbox)
         except (OSError, IMAPClientError) as error:
-            raise MailServerError(f"{self._where}: {_explained(error)}") from error
+            raise MailServerError(f"{self._address}: {_explain(error)}") from error
 
-    def _try(self, ask: Callable[[IMAPClient], T], mailbox: Mailbox | None) -> T:
-        self._client = client = self._client or self._connected()
+    def _run_once(self, command: Callable[[IMAPClient], T], mailbox: Mailbox | None) -> T:
+        self._client = client = self._client or self._connect()
         if mailbox and mailbox != self._open:
             self._examine(client, mailbox)
-        return ask(client)
+        return command(client)
 
-    def _connected(self) -> IMAPClient:
+    def _connect(self) -> IMAPClient:
         context = ssl.create_default_context()
         client = IMAPClient(
             self._host,
@@ -190,7 +190,7 @@ class MailServer:
                 client.starttls(context)
             log_in(client, self._config)
             if client.has_capability("CONDSTORE") and client.has_capability("ENABLE"):
-                # Dovecot tells a mailbox's MODSEQ only to those who ask for it.
+                # Dovecot reports a mailbox's MODSEQ only after ENABLE.
                 client.enable("CONDSTORE")
         except BaseException:
             client.shutdown()
@@ -201,12 +201,12 @@ class MailServer:
         answer = client.select_folder(mailbox.name, readonly=True)
         if answer[b"UIDVALIDITY"] != mailbox.uidvalidity:
             raise MailServerError(
-                f"{self._where} numbered the messages of {mailbox.name} anew while they were read: "
-                "run again"
+                f"{self._address} renumbered the messages of {mailbox.name} while they were read: "
+                "run the sync again"
             )
         self._open = mailbox
         self._exists = answer[b"EXISTS"]
-        # 0 where the server, or this mailbox, does not count changes.
+        # 0 if the server does not count the changes of this mailbox.
         self._modseq = answer.get(b"HIGHESTMODSEQ", 0)
 
 
@@ -222,24 +222,24 @@ def _fetch_by_number(
 
 
 def _is_final(error: Exception) -> bool:
-    """Tell whether another try would end the same."""
+    """Return whether a retry would not help."""
     if isinstance(error, IMAPClientError) and not isinstance(error, IMAPClientAbortError):
-        return not any(sign in str(error).upper() for sign in FOR_NOW)
+        return not any(text in str(error).upper() for text in TEMPORARY_ERRORS)
     return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
 
 
-def _explained(error: Exception) -> str:
-    """Say in one line what is wrong and what to do."""
-    said = " ".join(str(error).split())[:300] or type(error).__name__
+def _explain(error: Exception) -> str:
+    """Return in one line what is wrong and what to do."""
+    text = " ".join(str(error).split())[:300] or type(error).__name__
     if isinstance(error, LoginError):
-        return f"does not accept the login of the settings: {said}"
+        return f"the server rejects the credentials in the settings: {text}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"its certificate is not to be trusted: {error.verify_message}. A private authority's "
-            "certificate goes into the file that SSL_CERT_FILE names"
+            f"the server's certificate is not trusted: {error.verify_message}. For a private "
+            "certificate authority, set SSL_CERT_FILE to a file that contains its certificate"
         )
     if isinstance(error, (ssl.SSLError, TimeoutError)):
-        return f"{said}. Do the settings encryption and port belong together?"
+        return f"{text}. Do the settings encryption and port match the server's?"
     if isinstance(error, OSError) and not isinstance(error, TokenServerError):
-        return f"{said}. Are the settings host and port right?"
-    return said
+        return f"{text}. Are the settings host and port correct?"
+    return text

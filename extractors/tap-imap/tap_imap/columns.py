@@ -14,8 +14,8 @@ STRINGS = th.ArrayType(STRING)
 OBJECT = th.ObjectType(additional_properties=True)
 PEOPLE = th.ArrayType(
     th.ObjectType(
-        th.Property("name", STRING, description="Name, if one is given"),
-        th.Property("address", STRING, description="Mail address, if one is given"),
+        th.Property("name", STRING, description="Name, if given"),
+        th.Property("address", STRING, description="Mail address, if given"),
     )
 )
 
@@ -33,47 +33,47 @@ MAILBOX = (
     _key(
         "uidvalidity",
         INTEGER,
-        "Changes when the server numbers the mailbox's messages anew; rows with another one than "
-        "the mailbox has in the stream mailboxes are out of date",
+        "Changes when the server renumbers the mailbox's messages; rows whose value differs from "
+        "the mailbox's value in the stream mailboxes are out of date",
     ),
 )
 MESSAGE = (
     *MAILBOX,
     _key("uid", INTEGER, "Number of the message in the mailbox; later ones have higher numbers"),
-    _column("received_at", DATE_TIME, "When the server took the message in"),
+    _column("received_at", DATE_TIME, "When the server received the message"),
 )
 PART = _key("part", STRING, "Number of the part in the message, such as 2 or 2.1")
-FILENAME = _column("filename", STRING, "Name of the file, as the sender gave it")
-PROBLEM = "Why something could not be read, or not to its end; null if nothing is wrong"
-READ_AT = _column("read_at", DATE_TIME, "When the sync read this row, on the clock of the tap")
+FILENAME = _column("filename", STRING, "Name of the file, as set by the sender")
+PROBLEM = "Why something could not be read completely; null if nothing is wrong"
+READ_AT = _column("read_at", DATE_TIME, "When the sync read this row, on the tap's clock")
 
 MAILBOXES = th.PropertiesList(
     *MAILBOX,
-    _column("attributes", STRINGS, "What the server says of its use, such as \\Sent or \\Junk"),
+    _column("attributes", STRINGS, "Its use according to the server, such as \\Sent or \\Junk"),
     _column("messages", INTEGER, "Messages in it"),
-    _column("unseen", INTEGER, "Messages that nobody has read"),
-    _column("uidnext", INTEGER, "Number that the next message will have"),
+    _column("unseen", INTEGER, "Unread messages in it"),
+    _column("uidnext", INTEGER, "UID that the next message will get"),
     READ_AT,
 ).to_dict()
 
 MESSAGES = th.PropertiesList(
     *MESSAGE,
-    _column("size", INTEGER, "Bytes of the whole message"),
-    _column("message_id", STRING, "Message-ID that the sender gave, without <>; not always unique"),
-    _column("in_reply_to", STRINGS, "Message-IDs that it answers"),
+    _column("size", INTEGER, "Size of the whole message in bytes"),
+    _column("message_id", STRING, "Message-ID set by the sender, without <>; not always unique"),
+    _column("in_reply_to", STRINGS, "Message-IDs that it replies to"),
     _column("referenced_ids", STRINGS, "Message-IDs of its thread, oldest first"),
-    _column("sent_at", DATE_TIME, "Date that the sender's clock had; null if it makes no sense"),
+    _column("sent_at", DATE_TIME, "Date set by the sender; null if it is not a valid date"),
     _column("subject", STRING, "Subject"),
     _column("from_address", STRING, "Address of the first author"),
     _column("from_name", STRING, "Name of the first author"),
-    _column("reply_to", PEOPLE, "Whom an answer goes to"),
-    _column("to_recipients", PEOPLE, "Whom it is to"),
-    _column("cc_recipients", PEOPLE, "Who gets a copy"),
-    _column("bcc_recipients", PEOPLE, "Who gets a hidden copy; in sent mail only"),
-    _column("headers", OBJECT, "All headers: a list of texts by the name in small letters"),
+    _column("reply_to", PEOPLE, "Who receives replies"),
+    _column("to_recipients", PEOPLE, "Recipients"),
+    _column("cc_recipients", PEOPLE, "Recipients of a copy"),
+    _column("bcc_recipients", PEOPLE, "Recipients of a blind copy; in sent mail only"),
+    _column("headers", OBJECT, "All headers: a list of texts by lower-case name"),
     _column("body_text", STRING, "Plain text of the message"),
     _column("body_html", STRING, "HTML text of the message"),
-    _column("attachments", INTEGER, "How many rows it has in the stream attachments"),
+    _column("attachments", INTEGER, "Number of its rows in the stream attachments"),
     _column("problem", STRING, PROBLEM),
 ).to_dict()
 
@@ -82,14 +82,17 @@ FLAGS = th.PropertiesList(
     _column("seen", BOOLEAN, "Whether it has been read"),
     _column("answered", BOOLEAN, "Whether it has been answered"),
     _column("flagged", BOOLEAN, "Whether it is marked as urgent or special"),
-    _column("draft", BOOLEAN, "Whether it is not finished yet"),
-    _column("deleted", BOOLEAN, "Whether it is to be removed"),
+    _column("draft", BOOLEAN, "Whether it is a draft"),
+    _column("deleted", BOOLEAN, "Whether it is marked for deletion"),
     _column("keywords", STRINGS, "All other flags, sorted, such as $Forwarded or a user's own"),
-    _column("modseq", INTEGER, "Number of the latest change; null if the server counts none"),
+    _column(
+        "modseq", INTEGER, "Number of the latest change; null if the server does not count changes"
+    ),
     _key(
         "read_modseq",
         INTEGER,
-        "The mailbox's number of changes when this sync began to read it; 0 if it counts none",
+        "The mailbox's MODSEQ when this sync began to read it; 0 if the server does not count "
+        "changes",
     ),
     READ_AT,
 ).to_dict()
@@ -98,12 +101,12 @@ ATTACHMENTS = th.PropertiesList(
     *MESSAGE,
     PART,
     FILENAME,
-    _column("content_type", STRING, "Type that the sender gave, such as application/pdf"),
-    _column("charset", STRING, "Character set that the sender gave"),
-    _column("size", INTEGER, "Bytes as sent; base64 makes four of three"),
-    _column("disposition", STRING, "attachment or inline; null if the sender did not say"),
-    _column("content_id", STRING, "By which the HTML text shows it, without <>"),
-    _column("description", STRING, "What the sender says that it is"),
+    _column("content_type", STRING, "Content type set by the sender, such as application/pdf"),
+    _column("charset", STRING, "Character set named by the sender"),
+    _column("size", INTEGER, "Size in bytes as sent; base64 adds a third"),
+    _column("disposition", STRING, "attachment or inline; null if the sender set neither"),
+    _column("content_id", STRING, "ID by which the HTML text refers to it, without <>"),
+    _column("description", STRING, "Description by the sender"),
     _column("text", STRING, "Content of a text file; null for other types"),
     _column("problem", STRING, PROBLEM),
 ).to_dict()
@@ -115,10 +118,10 @@ ATTACHMENT_ROWS = th.PropertiesList(
     _key(
         "row_number",
         INTEGER,
-        "Row of the sheet, or record of the file; the names are in the first that is not empty. "
-        "0 stands for the file and tells its problem",
+        "Row of the sheet, or record of the file. The first row that is not empty has the names "
+        "of the columns. A row 0 stands for the whole file and has its problem",
     ),
     FILENAME,
-    _column("cells", OBJECT, "The cells, by the names in the first row"),
+    _column("cells", OBJECT, "The cells by column name"),
     _column("problem", STRING, PROBLEM),
 ).to_dict()

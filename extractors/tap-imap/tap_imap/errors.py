@@ -1,13 +1,13 @@
-"""What goes wrong, in one line.
+"""The tap's errors, each with a message of one line.
 
-MailServerError      ends the sync: another try would not change it
-TokenServerError     the server of OAuth tokens is away or busy: another try may do
+MailServerError      ends the sync: a retry would not help
+TokenServerError     the OAuth token server is unreachable or busy: a retry may help
 """
 
 
 class MailServerError(Exception):
-    """What ends the sync."""
+    """An error that ends the sync."""
 
 
 class TokenServerError(OSError):
-    """The token server does not answer, or not now."""
+    """The token server is unreachable or busy."""

@@ -1,4 +1,4 @@
-"""Which mailboxes are read, and what the server says of each."""
+"""Which mailboxes are read, and their status on the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from imapclient import IMAPClient
 
 UNREADABLE = {"\\noselect", "\\nonexistent"}
-STATUS = ("MESSAGES", "UNSEEN", "UIDNEXT", "UIDVALIDITY")
+STATUS_ITEMS = ("MESSAGES", "UNSEEN", "UIDNEXT", "UIDVALIDITY")
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Mailbox:
 
     Attributes:
         name: Its full name, such as Archive/2026.
-        attributes: What the server says of its use, such as \Sent.
-        uidvalidity: Changes when the server numbers the messages anew.
-        uidnext: The number that the next message will have.
-        messages: How many messages there are.
-        unseen: How many of them nobody has read.
+        attributes: Its use according to the server, such as \Sent.
+        uidvalidity: Changes when the server renumbers the messages.
+        uidnext: The UID that the next message will get.
+        messages: The number of messages in it.
+        unseen: The number of unread messages in it.
     """
 
     name: str
@@ -36,34 +36,34 @@ class Mailbox:
 
 
 def is_wanted(name: str, patterns: Iterable[str]) -> bool:
-    """Tell whether the last of the patterns that fit a mailbox's name takes it in.
+    """Return whether a mailbox is included by the last pattern that matches its name.
 
-    `*` and `?` stand for any characters, the hierarchy's separator included, and a pattern that
-    begins with `!` leaves out what it fits.
+    `*` and `?` match any characters, including the separator of the hierarchy. A pattern that
+    begins with `!` excludes what it matches.
     """
     wanted = False
     for pattern in patterns:
         plain = pattern.removeprefix("!")
-        fits = fnmatchcase(name, plain.replace("[", "[[]"))
-        # The one name that IMAP compares without regard to case.
-        if fits or name.upper() == plain.upper() == "INBOX":
+        matches = fnmatchcase(name, plain.replace("[", "[[]"))
+        # INBOX is the only name that IMAP compares without regard to case.
+        if matches or name.upper() == plain.upper() == "INBOX":
             wanted = plain == pattern
     return wanted
 
 
 def list_mailboxes(client: IMAPClient, patterns: Iterable[str]) -> tuple[list[str], list[Mailbox]]:
-    """Return the names of all mailboxes that can be read, and those that the patterns take in."""
+    """Return the names of all readable mailboxes, and the mailboxes that the patterns include."""
     listed = {
         name: tuple(flag.decode("ascii", "replace") for flag in flags)
         for flags, _, name in client.list_folders()
     }
     names = [name for name in listed if not UNREADABLE & {flag.lower() for flag in listed[name]}]
     wanted = [name for name in names if is_wanted(name, patterns)]
-    return names, [_ask(client, name, listed[name]) for name in wanted]
+    return names, [_with_status(client, name, listed[name]) for name in wanted]
 
 
-def _ask(client: IMAPClient, name: str, attributes: tuple[str, ...]) -> Mailbox:
-    status = client.folder_status(name, STATUS)
+def _with_status(client: IMAPClient, name: str, attributes: tuple[str, ...]) -> Mailbox:
+    status = client.folder_status(name, STATUS_ITEMS)
     return Mailbox(
         name=name,
         attributes=attributes,

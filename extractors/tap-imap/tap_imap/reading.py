@@ -1,4 +1,4 @@
-"""How the streams read: which messages are new, and the content of their parts."""
+"""How the streams read new messages and the content of their parts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from tap_imap.tap import TapImap
 
-MESSAGES_AT_ONCE = 200
-BYTES_AT_ONCE = 8 * 1024 * 1024
+MESSAGES_PER_FETCH = 200
+BYTES_PER_FETCH = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message, whose parts are not read yet."""
+    """A message without the content of its parts."""
 
     uid: int
     received_at: datetime | None
@@ -38,12 +38,12 @@ class Message:
 
 
 class Contents:
-    """The content of parts, some megabytes at a time, to be taken in the order of asking.
+    """The content of parts, fetched some megabytes at a time. Take them in the order of `wanted`.
 
     Args:
         server: The mail server.
-        mailbox: Where the messages are.
-        wanted: The parts, each with the UID of its message.
+        mailbox: The mailbox of the messages.
+        wanted: The parts to fetch, each with the UID of its message.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Contents:
         self._read: dict[tuple[int, str], bytes | None] = {}
 
     def take(self, uid: int, part: Part) -> bytes | None:
-        """Return the bytes of a part, or None if its message has been deleted meanwhile."""
+        """Return the bytes of a part, or None if its message has been deleted in the meantime."""
         key = uid, part.section
         while key not in self._read:
             self._read = self._fetch(next(self._batches))
@@ -79,7 +79,7 @@ def _batches(wanted: Iterable[tuple[int, Part]]) -> Iterator[list[tuple[int, Par
     batch: list[tuple[int, Part]] = []
     size = 0
     for uid, part in wanted:
-        if batch and size + part.size > BYTES_AT_ONCE:
+        if batch and size + part.size > BYTES_PER_FETCH:
             yield batch
             batch, size = [], 0
         batch.append((uid, part))
@@ -88,25 +88,25 @@ def _batches(wanted: Iterable[tuple[int, Part]]) -> Iterator[list[tuple[int, Par
 
 
 def _as_bytes(content: object) -> bytes | None:
-    # imapclient reads an unquoted answer of digits as a number.
+    # imapclient parses unquoted digits as a number.
     return content if content is None or isinstance(content, bytes) else str(content).encode()
 
 
 class MailStream(Stream):
-    """Rows of each mailbox, whose place in the state is by name and UIDVALIDITY.
+    """Rows of each mailbox, with a bookmark per name and UIDVALIDITY.
 
-    When the server numbers a mailbox's messages anew, it gives it another UIDVALIDITY: the
-    mailbox then has no bookmark, and is read whole, under keys of its own.
+    A server that renumbers a mailbox's messages gives the mailbox another UIDVALIDITY. The
+    mailbox then has no bookmark, so all of it is read again, and the new rows have other keys.
     """
 
     @property
     def server(self) -> MailServer:
-        """The mail server, which all streams share."""
+        """The mail server that all streams share."""
         return cast("TapImap", self._tap).server
 
     @property
     def partitions(self) -> list[dict[str, Any]]:
-        """The mailboxes that the settings ask for."""
+        """The mailboxes that the settings select."""
         return [
             {"mailbox": mailbox.name, "uidvalidity": mailbox.uidvalidity}
             for mailbox in self.server.mailboxes.values()
@@ -118,21 +118,21 @@ class MailStream(Stream):
         return cast("TapImap", self._tap).since
 
     def bookmark(self, context: Context | None) -> int:
-        """Return how far the mailbox has been read; 0 if not at all."""
+        """Return the mailbox's bookmark; 0 if it has none."""
         value = self.get_starting_replication_key_value(context)
-        # Without a bookmark, the SDK gives the setting start_date.
+        # Without a bookmark, the SDK returns the setting start_date.
         return value if isinstance(value, int) else 0
 
     def is_too_old(self, received_at: datetime | None) -> bool:
-        """Tell whether a message came before the setting start_date."""
+        """Return whether a message was received before the setting start_date."""
         return bool(self.since and received_at and received_at < self.since)
 
     def is_selected(self, column: str) -> bool:
-        """Tell whether anybody wants a column, which may be dear to read."""
+        """Return whether a column is selected: some are costly to read."""
         return self.mask[("properties", column)]
 
     def post_process(self, row: Record, context: Context | None = None) -> Record:  # noqa: ARG002
-        """Leave out the columns that are not selected, which would go into a BATCH."""
+        """Leave out the columns that are not selected; the SDK would write them to batch files."""
         return {column: value for column, value in row.items() if self.is_selected(column)}
 
     def get_records(self, context: Context | None) -> Iterable[Record]:
@@ -146,15 +146,15 @@ class MailStream(Stream):
 
 
 class NewMessagesStream(MailStream):
-    """Rows of messages, each of which is read once: IMAP's messages never change.
+    """Rows of messages. Each message is read once, because IMAP's messages never change.
 
-    UIDs only grow, so the last one read is the bookmark. Rows do not move it, because one message
-    can have many: it moves when a message has been read to its end, also one without rows.
+    UIDs only increase, so the bookmark is the last UID read. It advances after each message, not
+    after each row: a message may have many rows, or none.
     """
 
     replication_key = "uid"
     is_sorted = True
-    # Rows can be large, and after a fault they are read again from the last STATE.
+    # Rows can be large, and after an error all rows since the last STATE are read again.
     STATE_MSG_FREQUENCY = 1000
     items: Sequence[str] = ("INTERNALDATE", "BODYSTRUCTURE")
 
@@ -164,13 +164,13 @@ class NewMessagesStream(MailStream):
         bookmark = self.bookmark(context)
         if bookmark >= mailbox.uidnext:
             raise MailServerError(
-                f"{mailbox.name} had UIDs up to {bookmark} and now has them below "
+                f"the UIDs of {mailbox.name} went up to {bookmark} and are now below "
                 f"{mailbox.uidnext}, without a new UIDVALIDITY, as after a restored backup: "
-                "read it whole, with a full refresh"
+                "run a full refresh"
             )
         for uids in self.server.uids(mailbox, bookmark, since):
-            for first in range(0, len(uids), MESSAGES_AT_ONCE):
-                messages = self._messages(mailbox, uids[first : first + MESSAGES_AT_ONCE])
+            for first in range(0, len(uids), MESSAGES_PER_FETCH):
+                messages = self._messages(mailbox, uids[first : first + MESSAGES_PER_FETCH])
                 wanted = ((each.uid, part) for each in messages for part in self.wanted(each))
                 contents = Contents(self.server, mailbox, wanted)
                 for message in messages:
@@ -183,19 +183,19 @@ class NewMessagesStream(MailStream):
 
     @abstractmethod
     def wanted(self, message: Message) -> Iterable[Part]:
-        """Yield the parts whose content `rows` takes, in its order."""
+        """Yield the parts whose content `rows` takes, in the same order."""
 
     def _increment_stream_state(self, latest_record: Record, *, context: Any = None) -> None:
-        """Leave the bookmark to `read`."""
+        """Do nothing: `read` sets the bookmark."""
 
     def is_readable(self, part: Part) -> bool:
-        """Tell whether a part is small enough to be read."""
+        """Return whether a part is small enough to be read."""
         largest: int = self.config["max_part_size"]
         return part.size <= largest
 
     def too_large(self, part: Part) -> str:
-        """Say why a part was not read."""
-        return f"part {part.section} has {part.size} bytes, more than max_part_size"
+        """Return the problem of a part that is too large to be read."""
+        return f"part {part.section} has {part.size} bytes, which is more than max_part_size"
 
     def _messages(self, mailbox: Mailbox, uids: Sequence[int]) -> list[Message]:
         answers = self.server.fetch(mailbox, uids, self.items)
@@ -213,6 +213,6 @@ class NewMessagesStream(MailStream):
         return [message for message in found if not self.is_too_old(message.received_at)]
 
 
-def moment(received_at: datetime | None) -> str | None:
-    """Return when a message came, in UTC."""
+def utc_or_none(received_at: datetime | None) -> str | None:
+    """Return when a message was received, in UTC, or None if that is unknown."""
     return in_utc(received_at) if received_at else None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tap_imap import columns
-from tap_imap.reading import Contents, MailStream, Message, NewMessagesStream, moment
+from tap_imap.reading import Contents, MailStream, Message, NewMessagesStream, utc_or_none
 from tap_imap.structure import Part
 from tap_imap.tables import TableError, is_table, table_rows
 from tap_imap.texts import Headers, as_text
@@ -22,12 +22,12 @@ MESSAGE_KEY = ("mailbox", "uidvalidity", "uid")
 
 
 class MailboxesStream(MailStream):
-    """The mailboxes that are read, with the UIDVALIDITY that they have now."""
+    """The mailboxes that are read, with their current UIDVALIDITY."""
 
     name = "mailboxes"
     primary_keys = ("mailbox",)
     schema = columns.MAILBOXES
-    # One row a mailbox needs no place in the state.
+    # One row per mailbox needs no bookmark.
     state_partitioning_keys = ()
 
     def read(self, mailbox: Mailbox, context: Context) -> Iterable[Record]:  # noqa: ARG002
@@ -44,7 +44,7 @@ class MailboxesStream(MailStream):
 
 
 class MessagesStream(NewMessagesStream):
-    """The messages: who, when, what about, and the text."""
+    """The messages: sender, recipients, dates, subject and text."""
 
     name = "messages"
     primary_keys = MESSAGE_KEY
@@ -69,7 +69,7 @@ class MessagesStream(NewMessagesStream):
         headers = Headers(message.headers)
         yield {
             "uid": message.uid,
-            "received_at": moment(message.received_at),
+            "received_at": utc_or_none(message.received_at),
             "size": message.size,
             **_envelope(headers),
             "headers": headers.all() if self.is_selected("headers") else None,
@@ -85,9 +85,9 @@ def _envelope(headers: Headers) -> dict[str, Any]:
     message_id = headers.text("message-id")
     return {
         "message_id": message_id and message_id.strip("<> "),
-        "in_reply_to": headers.words("in-reply-to"),
-        "referenced_ids": headers.words("references"),
-        "sent_at": headers.moment("date"),
+        "in_reply_to": headers.message_ids("in-reply-to"),
+        "referenced_ids": headers.message_ids("references"),
+        "sent_at": headers.date("date"),
         "subject": headers.text("subject"),
         "from_address": authors[0]["address"],
         "from_name": authors[0]["name"],
@@ -99,10 +99,10 @@ def _envelope(headers: Headers) -> dict[str, Any]:
 
 
 class FlagsStream(MailStream):
-    """Who has read, answered or marked the messages: the one thing of them that changes.
+    """The flags of messages, such as read and answered: the only part of a message that changes.
 
-    The bookmark is the mailbox's MODSEQ when a sync began to read it, the same in all its rows
-    and kept when the mailbox has been read to its end: what changes meanwhile is read again.
+    The bookmark is the mailbox's MODSEQ when a sync begins to read it. It is the same in all rows
+    of the mailbox and takes effect after the last one: what changes during the sync is read again.
     """
 
     name = "flags"
@@ -111,14 +111,14 @@ class FlagsStream(MailStream):
     schema = columns.FLAGS
 
     def read(self, mailbox: Mailbox, context: Context) -> Iterator[Record]:
-        """Yield the flags that changed since the bookmark; all, if the server counts no changes."""
+        """Yield the flags changed since the bookmark; all if the server counts no changes."""
         read_at = datetime.now(UTC).isoformat()
         for read_modseq, answers in self.server.flags(mailbox, self.bookmark(context)):
             for uid, answer in answers.items():
                 if not self.is_too_old(answer[b"INTERNALDATE"]):
                     yield {
                         "uid": uid,
-                        "received_at": moment(answer[b"INTERNALDATE"]),
+                        "received_at": utc_or_none(answer[b"INTERNALDATE"]),
                         **_flags(answer[b"FLAGS"]),
                         "modseq": answer[b"MODSEQ"][0] if b"MODSEQ" in answer else None,
                         "read_modseq": read_modseq,
@@ -136,7 +136,7 @@ def _flags(flags: tuple[bytes, ...]) -> dict[str, Any]:
 
 
 class AttachmentsStream(NewMessagesStream):
-    """What is attached, forwarded messages and what they hold included."""
+    """The attachments, including forwarded messages and their parts."""
 
     name = "attachments"
     primary_keys = (*MESSAGE_KEY, "part")
@@ -159,7 +159,7 @@ class AttachmentsStream(NewMessagesStream):
             unread = _is_text(part) and not self.is_readable(part)
             yield {
                 "uid": message.uid,
-                "received_at": moment(message.received_at),
+                "received_at": utc_or_none(message.received_at),
                 "part": part.section,
                 "filename": part.filename,
                 "content_type": part.content_type,
@@ -191,21 +191,21 @@ class AttachmentRowsStream(NewMessagesStream):
                 yield part
 
     def rows(self, message: Message, contents: Contents) -> Iterator[Record]:
-        """Yield the rows of all tables, and one that says so where one cannot be read."""
+        """Yield the rows of all tables, and a row 0 with the problem of each unreadable one."""
         for part in filter(is_table, message.parts):
-            same = {
+            shared = {
                 "uid": message.uid,
-                "received_at": moment(message.received_at),
+                "received_at": utc_or_none(message.received_at),
                 "part": part.section,
                 "filename": part.filename,
                 "problem": None,
             }
             try:
                 for sheet, number, cells in self._table(message, part, contents):
-                    yield {**same, "sheet": sheet, "row_number": number, "cells": cells}
+                    yield {**shared, "sheet": sheet, "row_number": number, "cells": cells}
             except TableError as error:
                 problem = {"row_number": 0, "cells": None, "problem": str(error)}
-                yield {**same, "sheet": "", **problem}
+                yield {**shared, "sheet": "", **problem}
 
     def _table(self, message: Message, part: Part, contents: Contents) -> Iterator[Any]:
         if not self.is_readable(part):

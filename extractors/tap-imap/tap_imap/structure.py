@@ -1,4 +1,4 @@
-"""The parts of a message, as the server describes them before any of them is read."""
+"""The parts of a message, as the server describes them without sending their content."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from imapclient.response_types import BodyData
 from tap_imap.texts import as_text, decoded_words, storable
 
 BODY_TYPES = {"text/plain", "text/html"}
-NESTED = "message/rfc822"
+NESTED_MESSAGE = "message/rfc822"
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part that holds no parts, or a whole message within the message.
+    """A part without parts of its own, or a whole message within the message.
 
     Attributes:
-        section: IMAP's number of it, such as 2 or 2.1.
-        content_type: Such as text/csv, in small letters.
-        charset: The character set that it says it has.
-        encoding: How its bytes are written, such as base64.
-        size: Bytes, as encoded.
-        disposition: attachment or inline, if the sender said so.
-        filename: The name that the sender gave it.
-        content_id: By which an HTML text may show it.
-        description: What the sender says that it is.
-        is_body: Whether it is the message's own text, and no attachment.
+        section: Its number in IMAP, such as 2 or 2.1.
+        content_type: Its content type in lower case, such as text/csv.
+        charset: The character set named by the sender.
+        encoding: Its transfer encoding, such as base64.
+        size: Its size in bytes, as encoded.
+        disposition: attachment or inline, if the sender set either.
+        filename: The name set by the sender.
+        content_id: The ID by which an HTML text may refer to it.
+        description: The description by the sender.
+        is_body: Whether it is the message's own text rather than an attachment.
     """
 
     section: str
@@ -45,7 +45,7 @@ class Part:
 
 
 def parts(structure: BodyData) -> list[Part]:
-    """Return the parts of a message, those of messages within it included."""
+    """Return the parts of a message, including the parts of messages within it."""
     return list(_walk(structure, "", nested=False))
 
 
@@ -56,7 +56,7 @@ def _walk(node: BodyData, section: str, *, nested: bool) -> Iterator[Part]:
         return
     part = _part(node, section or "1", nested=nested)
     yield part
-    if part.content_type == NESTED and isinstance(node[8], tuple):
+    if part.content_type == NESTED_MESSAGE and isinstance(node[8], tuple):
         inner = BodyData.create(node[8])
         below = part.section if inner.is_multipart else f"{part.section}.1"
         yield from _walk(inner, below, nested=True)
@@ -64,11 +64,11 @@ def _walk(node: BodyData, section: str, *, nested: bool) -> Iterator[Part]:
 
 def _part(node: BodyData, section: str, *, nested: bool) -> Part:
     content_type = f"{as_text(node[0])}/{as_text(node[1])}".lower()
-    # Before the disposition stand a text's lines, or a message's envelope, structure and lines.
-    place = 11 if content_type == NESTED else 9 if content_type.startswith("text/") else 8
-    disposition, its_parameters = (node[place] if len(node) > place else None) or (None, None)
+    # A text has its lines before the disposition; a message its envelope, structure and lines.
+    place = 11 if content_type == NESTED_MESSAGE else 9 if content_type.startswith("text/") else 8
+    disposition, disposition_pairs = (node[place] if len(node) > place else None) or (None, None)
     parameters = _parameters(node[2])
-    filename = _filename(_parameters(its_parameters), parameters)
+    filename = _filename(_parameters(disposition_pairs), parameters)
     disposition = as_text(disposition).lower() or None
     return Part(
         section=section,
@@ -91,7 +91,7 @@ def _parameters(pairs: Any) -> dict[str, str]:
 
 
 def _filename(disposition: dict[str, str], content_type: dict[str, str]) -> str | None:
-    """Return the name, whether it is plain, in encoded words, or in pieces as RFC 2231 has it."""
+    """Return the file name, which may be plain, in encoded words, or in the form of RFC 2231."""
     for words, key in ((disposition, "filename"), (content_type, "name")):
         message = Message()
         message["X"] = "x" + "".join(f"; {name}={_quoted(word)}" for name, word in words.items())

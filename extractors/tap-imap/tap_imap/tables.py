@@ -21,35 +21,35 @@ XLSX_TYPES = {"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 XLSX_NAMES = {".xlsx", ".xlsm"}
 DELIMITERS = ",;\t|"
 
-UNPACKED = 10
-"""How many times the setting max_part_size a workbook may be when unpacked."""
+MAX_UNPACKED_RATIO = 10
+"""How many times the setting max_part_size the unpacked size of a workbook may be."""
 
 Row = tuple[str, int, dict[str, Any]]
-"""The sheet, the number of the row in it from 1, and the cells by the names in the first row."""
+"""The sheet, the number of the row in it (from 1), and the cells by column name."""
 
 
 class TableError(Exception):
-    """A file that is no table, or breaks off."""
+    """A file is not a table, or ends early."""
 
 
 def is_table(part: Part) -> bool:
-    """Tell from type and name whether a part is a CSV file or a workbook."""
+    """Return whether a part is a CSV file or a workbook, by its content type and name."""
     return _is(part, CSV_TYPES, CSV_NAMES) or _is(part, XLSX_TYPES, XLSX_NAMES)
 
 
-def table_rows(part: Part, data: bytes, most: int) -> Iterator[Row]:
-    """Yield the rows of a file under its first one, empty ones left out.
+def table_rows(part: Part, data: bytes, max_size: int) -> Iterator[Row]:
+    """Yield the rows of a file below its row of names, without empty rows.
 
     Args:
-        part: What the file is.
-        data: Its bytes.
-        most: The setting max_part_size.
+        part: The part that holds the file.
+        data: The bytes of the file.
+        max_size: The setting max_part_size.
 
     Raises:
-        TableError: The file cannot be read, or not to its end.
+        TableError: The file cannot be read completely.
     """
     if _is(part, XLSX_TYPES, XLSX_NAMES):
-        yield from _workbook(data, most * UNPACKED)
+        yield from _workbook(data, max_size * MAX_UNPACKED_RATIO)
     else:
         text = as_text(data, part.charset).removeprefix("\ufeff")
         yield from _named("", _lines(text))
@@ -64,30 +64,33 @@ def _lines(text: str) -> Iterator[list[str]]:
     head = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(DELIMITERS, key=head.count)
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    # strict: a quote that is never closed would take the rest of the file into one cell.
+    # strict: otherwise a missing closing quote would put the rest of the file into one cell.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         yield from reader
     except csv.Error as error:
-        raise TableError(f"the CSV file breaks off in line {reader.line_num}: {error}") from error
+        raise TableError(f"the CSV file is broken in line {reader.line_num}: {error}") from error
 
 
-def _workbook(data: bytes, most: int) -> Iterator[Row]:
+def _workbook(data: bytes, max_size: int) -> Iterator[Row]:
     try:
         with ZipFile(io.BytesIO(data)) as packed:
             size = sum(each.file_size for each in packed.infolist())
     except BadZipFile as error:
-        raise TableError(f"the workbook is broken, or has a password: {error}") from error
-    if size > most:
-        raise TableError(f"the workbook unpacks to {size} bytes, more than {most}")
+        raise TableError(f"the workbook is broken or has a password: {error}") from error
+    if size > max_size:
+        raise TableError(
+            f"the workbook unpacks to {size} bytes, more than the limit of {max_size}, which is "
+            f"{MAX_UNPACKED_RATIO} times max_part_size"
+        )
     try:
-        # read_only: a row at a time; data_only: what formulas came to when it was saved.
+        # read_only: one row at a time; data_only: the results of formulas when it was saved.
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         for sheet in book.worksheets:
-            # What the file says of its size is often wrong.
+            # The dimensions in the file are often wrong.
             sheet.reset_dimensions()
             yield from _named(storable(sheet.title), sheet.iter_rows(values_only=True))
-    # openpyxl checks nothing, and ends in whatever error a damaged file leads it to.
+    # openpyxl checks nothing: a damaged file may raise any error.
     except Exception as error:
         raise TableError(f"the workbook is broken: {type(error).__name__}: {error}") from error
 
@@ -106,20 +109,20 @@ def _named(sheet: str, rows: Iterable[Iterable[Any]]) -> Iterator[Row]:
 
 
 def _names(cells: list[Any]) -> list[str]:
-    """Return a name for each column: column_3 where there is none, total_2 for a second total."""
+    """Return a name for each column: column_3 if it has none, total_2 for a second total."""
     names: list[str] = []
-    for place, cell in enumerate(cells, start=1):
-        plain = name = str("" if cell is None else cell).strip() or f"column_{place}"
-        again = 2
+    for position, cell in enumerate(cells, start=1):
+        plain = name = str("" if cell is None else cell).strip() or f"column_{position}"
+        count = 2
         while name in names:
-            name = f"{plain}_{again}"
-            again += 1
+            name = f"{plain}_{count}"
+            count += 1
         names.append(name)
     return names
 
 
 def _value(cell: Any) -> Any:
-    """Return what JSON can hold."""
+    """Return a cell as a value that JSON supports."""
     if isinstance(cell, str):
         return storable(cell)
     if isinstance(cell, (date, datetime, time)):

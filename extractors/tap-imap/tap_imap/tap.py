@@ -16,8 +16,8 @@ from tap_imap.client import MailServer
 from tap_imap.errors import MailServerError
 from tap_imap.reading import MailStream
 
-SECRETS = ("password", "oauth_client_secret", "oauth_refresh_token")
-OAUTH = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
+SECRET_SETTINGS = ("password", "oauth_client_secret", "oauth_refresh_token")
+OAUTH_SETTINGS = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
 
 
 class TapImap(Tap):
@@ -32,13 +32,13 @@ class TapImap(Tap):
             th.StringType,
             required=True,
             title="Host",
-            description="Name of the mail server, for example imap.example.com",
+            description="Host name of the mail server, for example imap.example.com",
         ),
         th.Property(
             "port",
             th.IntegerType(minimum=1, maximum=65535),
             title="Port",
-            description="993 with encryption tls, 143 with the others, if not set",
+            description="Default: 993 with encryption tls, otherwise 143",
         ),
         th.Property(
             "encryption",
@@ -46,33 +46,33 @@ class TapImap(Tap):
             default="tls",
             allowed_values=["tls", "starttls", "none"],
             title="Encryption",
-            description="tls from the start, starttls after a first word in clear, or none",
+            description="tls from the start, starttls after a greeting in plaintext, or none",
         ),
         th.Property(
             "username",
             th.StringType,
             required=True,
             title="Username",
-            description="Account on the mail server, often the address",
+            description="Account on the mail server, often its mail address",
         ),
         th.Property(
             "password",
             th.StringType,
             secret=True,
             title="Password",
-            description="Password of the account, or one made for this application",
+            description="Password of the account, or an app password",
         ),
         th.Property(
             "oauth_token_url",
             th.StringType,
             title="OAuth token URL",
-            description="Where tokens are had, instead of a password",
+            description="Token endpoint of the OAuth server, instead of a password",
         ),
         th.Property(
             "oauth_client_id",
             th.StringType,
-            title="OAuth client",
-            description="The application that the mail's owner has let in",
+            title="OAuth client ID",
+            description="ID of the application that may read the mail",
         ),
         th.Property(
             "oauth_client_secret",
@@ -86,51 +86,51 @@ class TapImap(Tap):
             th.StringType,
             secret=True,
             title="OAuth refresh token",
-            description="Consent of a user; without it, the application reads on its own account",
+            description="Refresh token of a user; without it, the application logs in as itself",
         ),
         th.Property(
             "oauth_scope",
             th.StringType,
             title="OAuth scope",
-            description="Such as https://outlook.office365.com/.default for Microsoft 365",
+            description="For example https://outlook.office365.com/.default for Microsoft 365",
         ),
         th.Property(
             "mailboxes",
             th.ArrayType(th.StringType),
             default=["INBOX"],
             title="Mailboxes",
-            description="Names or patterns such as Archive/*; !Trash leaves one out, the last wins",
+            description="Names or patterns such as Archive/*; !Trash excludes; the last match wins",
         ),
         th.Property(
             "start_date",
             th.DateTimeType,
             title="Start date",
-            description="Leave out what the server received before; everything if not set",
+            description="Skip messages received before this time; all are read if not set",
         ),
         th.Property(
             "max_part_size",
             th.IntegerType(minimum=1),
             default=25 * 1024 * 1024,
-            title="Largest part",
-            description="Bytes, as sent, up to which a text or an attachment is read",
+            title="Maximum part size",
+            description="Largest size in bytes, as sent, of a text or attachment that is read",
         ),
     ).to_dict()
 
     @cached_property
     def server(self) -> MailServer:
-        """One connection for all streams."""
+        """The mail server, with one connection for all streams."""
         return MailServer(self.config)
 
     @cached_property
     def since(self) -> datetime | None:
-        """The setting start_date in UTC, also if it names no time zone."""
+        """The setting start_date in UTC; a value without a time zone is taken as UTC."""
         if not (text := self.config.get("start_date")):
             return None
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def discover_streams(self) -> list[MailStream]:
-        """Return the five streams; no connection is needed for it."""
+        """Return the five streams, without a connection."""
         return [
             streams.MailboxesStream(self),
             streams.MessagesStream(self),
@@ -139,16 +139,16 @@ class TapImap(Tap):
             streams.AttachmentRowsStream(self),
         ]
 
-    # The SDK marks these final, and has no other place to log out.
+    # The SDK marks these methods as final, but has no other place to log out.
     def sync_all(self) -> None:  # type: ignore[misc]
-        """Read all streams that are selected, and log out."""
+        """Read all selected streams and log out."""
         try:
             super().sync_all()
         finally:
             self.server.close()
 
     def run_sync_dry_run(self, *args: Any, **kwargs: Any) -> bool:  # type: ignore[misc]
-        """Read a little of each stream, as `--test` does, and log out."""
+        """Read a few records of each stream, as `--test` does, and log out."""
         try:
             return super().run_sync_dry_run(*args, **kwargs)
         finally:
@@ -156,7 +156,7 @@ class TapImap(Tap):
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
-        """Run the tap; what stops it is told in one line, not in a traceback."""
+        """Run the tap; log an error that stops it as one line, not as a traceback."""
         try:
             super().invoke(**kwargs)
         except MailServerError as error:
@@ -166,12 +166,12 @@ class TapImap(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         errors = super()._validate_config(raise_errors=False)
         # The SDK's messages quote the value that they reject.
-        for secret in SECRETS:
+        for secret in SECRET_SETTINGS:
             if value := self.config.get(secret):
                 errors = [error.replace(repr(value), "***") for error in errors]
-        given = {name for name in ("password", *OAUTH) if self.config.get(name)}
-        if given not in ({"password"}, {*OAUTH}):
-            errors.append(f"set either password, or {', '.join(OAUTH)}")
+        given = {name for name in ("password", *OAUTH_SETTINGS) if self.config.get(name)}
+        if given not in ({"password"}, {*OAUTH_SETTINGS}):
+            errors.append(f"set either password, or {', '.join(OAUTH_SETTINGS)}")
         try:
             datetime.fromisoformat(self.config.get("start_date") or "1970-01-01")
         except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Bytes of mails made text, whatever their senders took for a character set, a date or a name."""
+"""Decoding the bytes of mails, including invalid character sets, dates and names."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "euc-kr": "cp949", "iso-8859-1": "cp1252"}
-"""What mail programs mean when they name the older character set."""
+"""The character set that mail programs use when they name an older one."""
 
 
 def storable(text: str) -> str:
-    """Leave out what no database takes: null characters and halves of surrogate pairs."""
+    """Remove what databases reject: null characters and halves of surrogate pairs."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def as_text(data: object, charset: str | None = None) -> str:
-    """Return bytes as text: in their own character set, else UTF-8, else Windows' Latin.
+    """Return bytes as text: in the given character set, or else UTF-8, or else Windows-1252.
 
     Args:
-        data: Bytes; None is no text, and anything else its own writing.
-        charset: What the sender says that they are in. It may be wrong or unknown.
+        data: The bytes. None becomes an empty text, and any other value its string form.
+        charset: The character set named by the sender, which may be wrong or unknown.
     """
     if not isinstance(data, bytes):
         return "" if data is None else str(data)
     marked = [name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)]
-    said = (charset or "utf-8").strip().lower()
-    for name in (*marked, SUPERSETS.get(said, said), "utf-8"):
+    named = (charset or "utf-8").strip().lower()
+    for name in (*marked, SUPERSETS.get(named, named), "utf-8"):
         try:
             return storable(data.decode(name))
-        # A codec that is none of text, such as "hex", raises errors of its own.
+        # A codec that does not decode to text, such as "hex", raises errors of its own.
         except (LookupError, ValueError):
             continue
     return storable(data.decode("cp1252", "replace"))
 
 
 def payload(data: bytes, encoding: str) -> bytes:
-    """Return the bytes of a part without base64 or quoted-printable, broken ones as far as read."""
+    """Return the decoded bytes of a part; of a broken encoding, as much as can be decoded."""
     message = Message()
     message["Content-Transfer-Encoding"] = encoding
     message.set_payload(data.decode("ascii", "surrogateescape"))
@@ -54,7 +54,7 @@ def payload(data: bytes, encoding: str) -> bytes:
 
 
 def decoded_words(raw: str) -> str:
-    """Return a header's text, its =?encoded words?= in clear."""
+    """Return a header's text with its =?encoded words?= decoded."""
     if "=?" not in raw:
         return " ".join(storable(raw).split())
     try:
@@ -69,10 +69,10 @@ def decoded_words(raw: str) -> str:
 
 
 class Headers:
-    """The headers of a message, none of which is to be relied on.
+    """The headers of a message, any of which may be missing or invalid.
 
     Args:
-        data: The bytes up to the empty line.
+        data: The bytes of the message up to the empty line.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -80,25 +80,25 @@ class Headers:
         for name, value in BytesHeaderParser().parsebytes(data).raw_items():
             raw = str(value)
             if not raw.isascii():
-                # The parser keeps bytes beyond ASCII as halves of surrogate pairs.
+                # The parser represents bytes beyond ASCII as halves of surrogate pairs.
                 raw = as_text(raw.encode("utf-8", "surrogateescape"))
             self._raw.setdefault(storable(name.lower()), []).append(raw)
 
     def all(self) -> dict[str, list[str]]:
-        """Return every header by its name in small letters."""
+        """Return all headers by lower-case name."""
         return {name: [decoded_words(each) for each in raw] for name, raw in self._raw.items()}
 
     def text(self, name: str) -> str | None:
-        """Return the first header of a name, or None."""
+        """Return the text of the first header of a name, or None."""
         return decoded_words(self._raw[name][0]) if name in self._raw else None
 
-    def words(self, name: str) -> list[str]:
-        """Return what stands in <> in a header that lists message ids."""
+    def message_ids(self, name: str) -> list[str]:
+        """Return the message IDs in a header: the texts within <>."""
         text = self.text(name) or ""
         return [piece.partition(">")[0].strip() for piece in text.split("<")[1:]]
 
     def addresses(self, name: str) -> list[dict[str, str | None]]:
-        """Return the people of a header; a name may lack, and so may an address."""
+        """Return the people in a header; the name or the address of each may be missing."""
         found = getaddresses([" ".join(each.split()) for each in self._raw.get(name, [])])
         return [
             {"name": decoded_words(person) or None, "address": storable(address) or None}
@@ -106,8 +106,8 @@ class Headers:
             if person or address
         ]
 
-    def moment(self, name: str) -> str | None:
-        """Return a date in UTC, or None if there is none that can be understood."""
+    def date(self, name: str) -> str | None:
+        """Return a header's date in UTC, or None if it is missing or invalid."""
         if name not in self._raw:
             return None
         try:
@@ -118,5 +118,5 @@ class Headers:
 
 
 def in_utc(moment: datetime) -> str:
-    """Return a moment as databases read it; one without a time zone is taken for UTC."""
+    """Return a time in UTC as databases read it; without a time zone it is taken as UTC."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()

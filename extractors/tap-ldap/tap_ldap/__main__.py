@@ -1,4 +1,4 @@
-"""`python -m tap_ldap`, for where the executable is not on the path."""
+"""Run the tap with `python -m tap_ldap`."""
 
 from tap_ldap.tap import TapLDAP
 

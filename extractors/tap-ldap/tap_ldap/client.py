@@ -1,6 +1,6 @@
-"""How a stream reads its entries, and which of them have changed since the last time.
+"""How a stream reads the entries that have changed since the last sync.
 
-RFC 4512, 3.4, has the operational attributes that this rests on.
+The operational attributes used here are defined in RFC 4512, section 3.4.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 OVERLAP = timedelta(hours=1)
 """How far before the bookmark a sync starts.
 
-A change reaches a replica later than the provider that stamped it, servers' clocks differ, and a
-stamp has whole seconds. Entries read twice are upserted; an hour of changes costs little.
+A change reaches a replica some time after the provider that set its timestamp, servers' clocks
+differ, and timestamps have whole seconds. Entries read twice are upserted; an hour costs little.
 """
 
 
 class EntryStream(Stream):
-    """Entries that a filter finds, those changed since the last sync.
+    """Entries that match a filter and have changed since the last sync.
 
-    Entries come in the directory's own order, so the bookmark is set when the last page is read.
+    The directory returns entries in its own order, so the bookmark is set after the last page.
     """
 
-    # Rows are made as the schema says; the SDK need not look at each value again.
+    # Rows already conform to the schema; the SDK need not check each value.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     replication_key = "modified_at"
     columns: tuple[Column, ...]
@@ -48,7 +48,7 @@ class EntryStream(Stream):
         self.wanted: list[Column] = []
 
     def get_records(self, context: Context | None) -> Iterator[dict[str, Any]]:
-        """Yield the rows of what changed since the bookmark, or of everything."""
+        """Yield the rows of entries changed since the bookmark, or of all entries without one."""
         self.read_at = datetime.now(UTC).isoformat()
         self.wanted = self.wanted_columns()
         search_filter = self.config[self.filter_setting]
@@ -59,11 +59,11 @@ class EntryStream(Stream):
             yield from self.rows(dn, found)
 
     def wanted_columns(self) -> list[Column]:
-        """Return the columns that are selected; the directory is asked for no others."""
+        """Return the selected columns; only their attributes are requested."""
         return [each for each in self.columns if self.mask["properties", each.name]]
 
     def attributes(self) -> list[str]:
-        """Return the attributes to ask for."""
+        """Return the attributes to request."""
         return list({name: None for each in self.wanted for name in each.attributes})
 
     @abstractmethod
@@ -71,23 +71,23 @@ class EntryStream(Stream):
         """Return the rows of an entry."""
 
     def wanted_values(self, dn: str, found: dict[str, list[bytes]]) -> dict[str, Any]:
-        """Return what an entry has in the wanted columns.
+        """Return an entry's values of the selected columns.
 
         Raises:
-            DirectoryError: The entry has nothing that identifies it.
+            DirectoryError: The entry has no ID.
         """
         row = {each.name: each.value(found) for each in self.wanted}
         if row[self.primary_keys[0]] is None:
             raise DirectoryError(
                 f"{dn} has neither entryUUID nor objectGUID, or bind_dn may not read them: "
-                "without one, its row would not be found again"
+                "without either, its row has no key"
             )
         return row | {"read_at": self.read_at}
 
     def _changed(self, since: datetime) -> str:
-        """Return the filter for what changed since then, and for what has no date at all."""
-        # Active Directory computes modifyTimestamp, and cannot search for it.
-        windows = self.directory.is_active_directory
-        name, end = ("whenChanged", ".0Z") if windows else ("modifyTimestamp", "Z")
-        stamp = f"{since.astimezone(UTC):%Y%m%d%H%M%S}{end}"
-        return f"(|({name}>={stamp})(!({name}=*)))"
+        """Return the filter for entries changed since then, and for entries without a date."""
+        # Active Directory computes modifyTimestamp and cannot search for it.
+        is_active_directory = self.directory.is_active_directory
+        name, suffix = ("whenChanged", ".0Z") if is_active_directory else ("modifyTimestamp", "Z")
+        timestamp = f"{since.astimezone(UTC):%Y%m%d%H%M%S}{suffix}"
+        return f"(|({name}>={timestamp})(!({name}=*)))"

@@ -1,4 +1,4 @@
-"""Columns: what they are called, and from which attributes they are read."""
+"""Columns: their names, and the attributes from which they are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-from tap_ldap.values import identity, moment, text, texts
+from tap_ldap.values import first_text, identity, texts, utc_time
 
 STRINGS = th.ArrayType(th.StringType)
 
@@ -19,20 +19,20 @@ class Column:
 
     Attributes:
         name: Its name.
-        attributes: Where its value is; of several, the first that an entry has.
-        description: What it tells.
-        kind: Its JSON schema type.
-        read: Makes its value of an attribute's values.
+        attributes: The attributes with its value; the first one that an entry has is used.
+        description: Its description in the schema.
+        kind: Its JSON Schema type.
+        read: Converts an attribute's values to its value.
     """
 
     name: str
     attributes: tuple[str, ...]
     description: str
     kind: Any = th.StringType
-    read: Callable[[list[bytes]], Any] = text
+    read: Callable[[list[bytes]], Any] = first_text
 
     def value(self, found: dict[str, list[bytes]]) -> Any:
-        """Return its value for an entry, None if the entry has none of the attributes."""
+        """Return its value for an entry; None if the entry has none of the attributes."""
         for attribute in self.attributes:
             if values := found.get(attribute.lower()):
                 return self.read(values)
@@ -42,37 +42,37 @@ class Column:
 ID = Column(
     "id",
     ("entryUUID", "objectGUID"),
-    "Identifies the entry for good: entryUUID, or objectGUID. A DN changes when its entry moves",
+    "Permanent ID of the entry: entryUUID or objectGUID. A DN changes when its entry moves",
     read=identity,
 )
 CREATED_AT = Column(
     "created_at",
     ("createTimestamp", "whenCreated"),
-    "When the entry was made",
+    "When the entry was created",
     th.DateTimeType,
-    moment,
+    utc_time,
 )
-# OpenLDAP's entryCSN is the same moment to the microsecond.
+# OpenLDAP's entryCSN is the same time with microseconds.
 MODIFIED_AT = Column(
     "modified_at",
     ("entryCSN", "modifyTimestamp", "whenChanged"),
     "When the entry was last changed, on the directory's clock",
     th.DateTimeType,
-    moment,
+    utc_time,
 )
 OBJECT_CLASSES = Column("object_classes", ("objectClass",), "Classes of the entry", STRINGS, texts)
-DN = th.Property("dn", th.StringType, description="Where the entry is now")
+DN = th.Property("dn", th.StringType, description="Current DN of the entry")
 READ_AT = th.Property(
     "read_at",
     th.DateTimeType,
-    description="When the sync that read this row began, on the clock of the tap",
+    description="When the sync that read this row began, on the tap's clock",
 )
 
 
 def schema_of(
     columns: Iterable[Column], keys: Iterable[str], *others: th.Property[Any]
 ) -> dict[str, Any]:
-    """Return the JSON schema of a stream."""
+    """Return the JSON Schema of a stream."""
     return th.PropertiesList(
         *(
             th.Property(

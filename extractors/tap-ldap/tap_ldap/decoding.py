@@ -1,7 +1,7 @@
-"""Entries as they come off the wire.
+"""Faster decoding of entries.
 
-ldap3 makes a second, decoded copy of every value and looks up a setting for each; that is half of
-what reading a directory costs. Here values stay bytes, which is all that the columns need.
+ldap3 makes a second, decoded copy of every value and looks up a setting for each. That is half the
+cost of reading a directory. Here values stay bytes, which is all that the columns need.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
     from ldap3 import Connection
 
-_ENTRY = 4
-"""The tag of searchResEntry, RFC 4511, 4.5.2."""
+_SEARCH_RESULT_ENTRY = 4
+"""The tag of searchResEntry, RFC 4511, section 4.5.2."""
 
 
-def leave_values_alone(connection: Connection) -> None:
-    """Have a connection give the values of entries as bytes only."""
+def skip_value_decoding(connection: Connection) -> None:
+    """Make a connection return the values of entries as bytes only."""
     strategy = connection.strategy
     strategy.decode_response_fast = partial(_decode, strategy.decode_response_fast)
 
 
 def _decode(
-    otherwise: Callable[[dict[str, Any]], dict[str, Any]], message: dict[str, Any]
+    decode_other: Callable[[dict[str, Any]], dict[str, Any]], message: dict[str, Any]
 ) -> dict[str, Any]:
-    if message["protocolOp"] != _ENTRY:
-        return otherwise(message)
+    if message["protocolOp"] != _SEARCH_RESULT_ENTRY:
+        return decode_other(message)
     # ldap3's elements are (class, constructed, tag, value).
     dn, attributes = message["payload"]
     values = {}

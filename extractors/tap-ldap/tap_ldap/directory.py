@@ -1,4 +1,4 @@
-"""The directory server: how it is asked, page by page, and what its answers mean.
+"""The directory server: connecting, searching page by page, and retrying.
 
 ldap3's documentation: https://ldap3.readthedocs.io
 """
@@ -19,8 +19,8 @@ from ldap3.core.exceptions import LDAPException, LDAPOperationResult
 from ldap3.core.results import RESULT_SUCCESS
 from ldap3.protocol.rfc4512 import AttributeTypeInfo
 
-from tap_ldap.decoding import leave_values_alone
-from tap_ldap.faults import DirectoryError, UntrustedError, explain, is_passing
+from tap_ldap.decoding import skip_value_decoding
+from tap_ldap.faults import DirectoryError, UntrustedError, explain, is_temporary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,20 +31,20 @@ Entry = tuple[str, dict[str, list[bytes]]]
 Scope = Literal["BASE", "SUBTREE"]
 
 WAITS = (2, 4, 8, 16)
-"""Seconds between the tries of a search."""
+"""Seconds between the attempts of a search."""
 
 CONNECT_TIMEOUT = 30
 """Seconds to wait for a connection."""
 
 ANSWER_TIMEOUT = 300
-"""Seconds to wait for an answer: a search without an index takes its time."""
+"""Seconds to wait for a response: a search without an index is slow."""
 
-READ_AT_ONCE = 1 << 20
-"""Bytes. ldap3's own 4 KB copy a group of a hundred thousand members thousands of times."""
+RECEIVE_BUFFER_SIZE = 1 << 20
+"""Bytes. With ldap3's default of 4 KB, a large group would be copied thousands of times."""
 
-_PAGES = "1.2.840.113556.1.4.319"
+_PAGED_RESULTS = "1.2.840.113556.1.4.319"
 _ACTIVE_DIRECTORY = b"1.2.840.113556.1.4.800"
-_EVERYTHING = "(objectClass=*)"
+_ANY_ENTRY = "(objectClass=*)"
 _BINARY_SYNTAXES = {
     # Audio, binary, certificates, fax, JPEG, octets.
     f"1.3.6.1.4.1.1466.115.121.1.{number}"
@@ -55,20 +55,20 @@ _log = logging.getLogger(__name__)
 
 
 class VerifiedTls(Tls):
-    """TLS that checks certificate and host name as Python does by default.
+    """TLS that checks the certificate and the host name as Python does by default.
 
-    ldap3's own check of the name knows no IP addresses from Python 3.12 on.
+    With Python 3.12 or newer, ldap3's own check does not support IP addresses.
     """
 
     def wrap_socket(self, connection: Connection, do_handshake: bool = False) -> None:  # noqa: ARG002
-        """Begin TLS on the connection's socket."""
+        """Start TLS on the connection's socket."""
         context = ssl.create_default_context(cafile=self.ca_certs_file)
         try:
             connection.socket = context.wrap_socket(
                 connection.socket, server_hostname=connection.server.host
             )
         except ssl.SSLCertVerificationError as error:
-            raise UntrustedError(f"certificate refused, {error.verify_message}") from error
+            raise UntrustedError(f"certificate rejected, {error.verify_message}") from error
 
 
 class Directory:
@@ -84,54 +84,52 @@ class Directory:
 
     @cached_property
     def is_active_directory(self) -> bool:
-        """Whether it is Active Directory, or Samba in its place."""
+        """Whether it is Active Directory, or Samba as a domain controller."""
         root = self._read_one("", "supportedCapabilities")
         return _ACTIVE_DIRECTORY in root.get("supportedcapabilities", ())
 
     def binary_among(self, names: Sequence[str]) -> set[str]:
-        """Return the attributes whose values are no text, as the directory's schema has it.
+        """Return the attributes whose values are not text, according to the directory's schema.
 
         Raises:
-            DirectoryError: The directory has a schema, and an attribute is not in it.
+            DirectoryError: An attribute is not in the schema that the directory publishes.
         """
         root = self._read_one("", "subschemaSubentry")
         where = root.get("subschemasubentry", [b""])[0].decode()
         schema = self._read_one(where, "attributeTypes") if where else {}
         known = AttributeTypeInfo.from_definition(schema.get("attributetypes", []))
         if schema and (unknown := [name for name in names if name not in known]):
-            raise DirectoryError(
-                f"setting attributes: the directory's schema has no {', '.join(unknown)}"
-            )
+            raise DirectoryError(f"attributes: not in the directory's schema: {', '.join(unknown)}")
         return {name for name in names if name in known and known[name].syntax in _BINARY_SYNTAXES}
 
     def search(
         self, base: str, search_filter: str, attributes: Sequence[str], scope: Scope = SUBTREE
     ) -> Iterator[Entry]:
-        """Yield the entries that match, from the first again if the connection is lost.
+        """Yield the entries that match; begin again with the first if the connection is lost.
 
         Raises:
-            DirectoryError: The directory cannot be reached or refuses, in one line.
+            DirectoryError: The directory cannot be reached or rejects the search.
         """
         for wait in (*WAITS, None):
             try:
                 with self._connected() as connection:
                     yield from self._pages(connection, base, search_filter, attributes, scope)
             except (LDAPException, OSError) as error:
-                line = f"{self._config['url']}: {explain(error)}"
-                if wait is None or not is_passing(error):
-                    raise DirectoryError(line) from error
-                _log.warning("%s; trying again in %s s", line, wait)
+                message = f"{self._config['url']}: {explain(error)}"
+                if wait is None or not is_temporary(error):
+                    raise DirectoryError(message) from error
+                _log.warning("%s; retrying in %s s", message, wait)
                 time.sleep(wait)
             else:
                 return
 
     def _read_one(self, dn: str, attribute: str) -> dict[str, list[bytes]]:
-        entries = list(self.search(dn, _EVERYTHING, [attribute], BASE))
+        entries = list(self.search(dn, _ANY_ENTRY, [attribute], BASE))
         return entries[0][1] if entries else {}
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        """Give a connection that is bound, over TLS unless the settings say otherwise."""
+        """Yield a bound connection, over TLS unless the settings disable it."""
         secure = self._url.scheme == "ldaps"
         server = Server(
             self._url.hostname,
@@ -152,8 +150,8 @@ class Directory:
             receive_timeout=ANSWER_TIMEOUT,
             return_empty_attributes=False,
         )
-        connection.strategy.socket_size = READ_AT_ONCE
-        leave_values_alone(connection)
+        connection.strategy.socket_size = RECEIVE_BUFFER_SIZE
+        skip_value_decoding(connection)
         try:
             connection.open(read_server_info=False)
             if self._config["start_tls"] and not secure:
@@ -163,7 +161,7 @@ class Directory:
         finally:
             with suppress(LDAPException, OSError):
                 connection.unbind()
-            # ldap3 leaves it open where TLS fails.
+            # ldap3 leaves the socket open if TLS fails.
             if connection.socket:
                 connection.socket.close()
 
@@ -172,8 +170,8 @@ class Directory:
             connection.start_tls(read_server_info=False)
         except LDAPOperationResult as error:
             raise DirectoryError(
-                f"{self._config['url']} offers no StartTLS: set url to ldaps://..., or start_tls "
-                "to false if passwords may cross the network in the clear"
+                f"{self._config['url']} does not support StartTLS: set url to ldaps://..., or "
+                "start_tls to false if the password may be sent in plaintext"
             ) from error
 
     def _pages(
@@ -205,11 +203,11 @@ class Directory:
                             for name, values in entry["raw_attributes"].items()
                         },
                     )
-            # ldap3 raises no exception for these; without the check, rows would be missing.
+            # ldap3 does not raise for all failures; without this check, rows would be missing.
             result = connection.result
             if result["result"] != RESULT_SUCCESS:
                 raise LDAPOperationResult(
                     result["result"], result["description"], result["dn"], result["message"]
                 )
-            pages = result.get("controls", {}).get(_PAGES)
+            pages = result.get("controls", {}).get(_PAGED_RESULTS)
             cookie = pages["value"]["cookie"] if pages else b""

@@ -1,4 +1,4 @@
-"""What is wrong with the settings, beyond their types."""
+"""Checks of the settings that their types do not cover."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ldap3.utils.dn import parse_dn
 
 _PORTS = range(1, 1 << 16)
 
-# Hashes of passwords, and keys, in lower case: no setting brings them into a warehouse.
-_SECRETS = {
+# Password hashes and keys, in lower case: they must never be loaded into a warehouse.
+_SECRET_ATTRIBUTES = {
     "authpassword",
     "ipanthash",
     "krbmkey",
@@ -39,11 +39,15 @@ _SECRETS = {
 
 
 def problems(config: Mapping[str, Any]) -> list[str]:
-    """Return a line for each setting that cannot work."""
-    return [*_of_connection(config), *_of_search(config), *_of_attributes(config["attributes"])]
+    """Return a message for each invalid setting."""
+    return [
+        *_connection_problems(config),
+        *_search_problems(config),
+        *_attribute_problems(config["attributes"]),
+    ]
 
 
-def _of_connection(config: Mapping[str, Any]) -> Iterator[str]:
+def _connection_problems(config: Mapping[str, Any]) -> Iterator[str]:
     address = re.fullmatch(
         r"ldaps?://(?:[\w.-]+|\[[\da-f:]+])(?::(\d{1,5}))?/?", config["url"], re.IGNORECASE
     )
@@ -55,10 +59,10 @@ def _of_connection(config: Mapping[str, Any]) -> Iterator[str]:
         try:
             ssl.create_default_context(cafile=ca_file)
         except OSError as error:
-            yield f"ca_file {ca_file} is no PEM file of certificates: {error.strerror or error}"
+            yield f"ca_file {ca_file} is not a PEM file of certificates: {error.strerror or error}"
 
 
-def _of_search(config: Mapping[str, Any]) -> Iterator[str]:
+def _search_problems(config: Mapping[str, Any]) -> Iterator[str]:
     try:
         parse_dn(config["base_dn"])
     except LDAPException:
@@ -67,13 +71,13 @@ def _of_search(config: Mapping[str, Any]) -> Iterator[str]:
         try:
             parse_filter(config[name], None, True, True, None, False)
         except LDAPException:
-            yield f"{name} must be a filter, such as (objectClass=person)"
+            yield f"{name} must be an LDAP filter, such as (objectClass=person)"
 
 
-def _of_attributes(names: list[str]) -> Iterator[str]:
+def _attribute_problems(names: list[str]) -> Iterator[str]:
     for name in names:
-        # A wildcard or an OID would get round the list of secrets.
+        # A wildcard or an OID would bypass the list of secret attributes.
         if not re.fullmatch(r"[A-Za-z][A-Za-z\d-]*", name):
-            yield f"attributes: {name} is no name of an attribute"
-        elif name.lower() in _SECRETS:
-            yield f"attributes: {name} is a secret, which is never read"
+            yield f"attributes: {name} is not an attribute name"
+        elif name.lower() in _SECRET_ATTRIBUTES:
+            yield f"attributes: {name} is a secret, which tap-ldap never reads; remove it"

@@ -1,6 +1,6 @@
-"""The three streams: what they are called, what identifies a row, and their columns.
+"""The three streams: their names, keys and columns.
 
-RFC 4519 and RFC 2798 have the attributes of people, RFC 2307 those of Unix accounts and groups.
+RFC 4519 and RFC 2798 define the attributes of people, RFC 2307 those of Unix accounts and groups.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from tap_ldap.columns import (
     Column,
     schema_of,
 )
-from tap_ldap.values import base64s, number, texts
+from tap_ldap.values import base64_texts, integer, texts
 
 if TYPE_CHECKING:
     from tap_ldap.tap import TapLDAP
 
-MEMBERS = ("member", "uniqueMember", "memberUid")
+MEMBER_ATTRIBUTES = ("member", "uniqueMember", "memberUid")
 
 
 class NamedEntryStream(EntryStream):
-    """Entries that become one row each, with the columns that the setting attributes adds."""
+    """Entries with one row each, and with the columns that the setting attributes adds."""
 
     primary_keys = ("id",)
     own_columns: tuple[Column, ...]
@@ -51,11 +51,13 @@ class NamedEntryStream(EntryStream):
         super().__init__(tap, schema=schema_of(self.columns, self.primary_keys, DN, READ_AT))
 
     def wanted_columns(self) -> list[Column]:
-        """Return the selected columns, those with binary values to be read as base64."""
+        """Return the selected columns; those with binary values are read as base64."""
         columns = super().wanted_columns()
         names = [each.name for each in columns if each not in self.own_columns]
         binary = self.directory.binary_among(names) if names else ()
-        return [replace(each, read=base64s) if each.name in binary else each for each in columns]
+        return [
+            replace(each, read=base64_texts) if each.name in binary else each for each in columns
+        ]
 
     def rows(self, dn: str, found: dict[str, list[bytes]]) -> Iterable[dict[str, Any]]:
         """Return the one row of an entry."""
@@ -69,9 +71,9 @@ class PeopleStream(NamedEntryStream):
     filter_setting = "people_filter"
     own_columns = (
         ID,
-        Column("username", ("uid", "sAMAccountName"), "What they log in with"),
+        Column("username", ("uid", "sAMAccountName"), "Login name"),
         Column("name", ("cn",), "Full name"),
-        Column("display_name", ("displayName",), "Name as it is to be shown"),
+        Column("display_name", ("displayName",), "Name to display"),
         Column("given_name", ("givenName",), "Given name"),
         Column("family_name", ("sn",), "Family name"),
         Column("mail", ("mail",), "The first mail address"),
@@ -81,16 +83,12 @@ class PeopleStream(NamedEntryStream):
         Column("title", ("title",), "Title or position"),
         Column("department", ("departmentNumber", "department"), "Department"),
         Column("organization", ("o", "company"), "Organization or company"),
-        Column("location", ("l",), "Town"),
-        Column(
-            "employee_number", ("employeeNumber", "employeeID"), "Number in the personnel files"
-        ),
-        Column("employee_type", ("employeeType",), "Kind of employment"),
+        Column("location", ("l",), "City"),
+        Column("employee_number", ("employeeNumber", "employeeID"), "Employee number"),
+        Column("employee_type", ("employeeType",), "Type of employment"),
         Column("manager", ("manager",), "DN of the manager"),
-        Column("uid_number", ("uidNumber",), "Unix number", th.IntegerType, number),
-        Column(
-            "gid_number", ("gidNumber",), "Number of the Unix main group", th.IntegerType, number
-        ),
+        Column("uid_number", ("uidNumber",), "Unix user ID", th.IntegerType, integer),
+        Column("gid_number", ("gidNumber",), "ID of the main Unix group", th.IntegerType, integer),
         OBJECT_CLASSES,
         CREATED_AT,
         MODIFIED_AT,
@@ -105,10 +103,10 @@ class GroupsStream(NamedEntryStream):
     own_columns = (
         ID,
         Column("name", ("cn",), "Name"),
-        Column("description", ("description",), "What it is for"),
+        Column("description", ("description",), "Description of the group"),
         Column("mail", ("mail",), "The first mail address"),
         Column("owners", ("owner", "managedBy"), "DNs of the owners", STRINGS, texts),
-        Column("gid_number", ("gidNumber",), "Unix number", th.IntegerType, number),
+        Column("gid_number", ("gidNumber",), "Unix group ID", th.IntegerType, integer),
         OBJECT_CLASSES,
         CREATED_AT,
         MODIFIED_AT,
@@ -116,17 +114,17 @@ class GroupsStream(NamedEntryStream):
 
 
 class MembershipsStream(EntryStream):
-    """The members of the groups, a row each; all of a group when the group has changed.
+    """The members of the groups, one row each; all members of a group when it has changed.
 
-    A row says when its group was changed: where the group's own row has a later moment, the
-    member has been removed.
+    A row has the time at which its group was last changed. If the row of the group has a later
+    time, the member has been removed.
     """
 
     name = "memberships"
     filter_setting = "groups_filter"
     primary_keys = ("group_id", "member")
     columns = (
-        replace(ID, name="group_id", description="Id of the group"),
+        replace(ID, name="group_id", description="ID of the group"),
         replace(MODIFIED_AT, description="When the group was last changed"),
     )
     schema = schema_of(
@@ -137,24 +135,26 @@ class MembershipsStream(EntryStream):
             th.StringType,
             required=True,
             nullable=False,
-            description="DN of a person or a group; or a login name, where attribute is memberUid",
+            description="DN of a person or a group; a login name if attribute is memberUid",
         ),
         th.Property(
-            "attribute", th.StringType, description="Where it stands: " + ", ".join(MEMBERS)
+            "attribute",
+            th.StringType,
+            description="Attribute that lists the member: " + ", ".join(MEMBER_ATTRIBUTES),
         ),
         READ_AT,
     )
 
     def attributes(self) -> list[str]:
-        """Return the attributes to ask for, those of members among them."""
-        return [*super().attributes(), *MEMBERS]
+        """Return the attributes to request, including those of members."""
+        return [*super().attributes(), *MEMBER_ATTRIBUTES]
 
     def rows(self, dn: str, found: dict[str, list[bytes]]) -> Iterable[dict[str, Any]]:
         """Yield a row for each member of a group."""
         group = self.wanted_values(dn, found)
         members = {
             member: attribute
-            for attribute in MEMBERS
+            for attribute in MEMBER_ATTRIBUTES
             for member in texts(found.get(attribute.lower(), []))
         }
         for member, attribute in members.items():

@@ -30,7 +30,7 @@ class TapLDAP(Tap):
             required=True,
             title="URL",
             description="Address of the directory: ldaps://ldap.example.org, or ldap://... for "
-            "StartTLS; with :PORT where it is not the usual one",
+            "StartTLS; append :PORT unless it is the default port",
         ),
         th.Property(
             "start_tls",
@@ -43,14 +43,15 @@ class TapLDAP(Tap):
             "ca_file",
             th.StringType,
             title="CA file",
-            description="PEM file with the certificate authority of the directory, if the system "
-            "does not trust it",
+            description="PEM file with the directory's certificate authority, unless the system "
+            "trusts it already",
         ),
         th.Property(
             "bind_dn",
             th.StringType,
             title="Bind DN",
-            description="Who reads, such as cn=reader,dc=example,dc=org; anonymous if not set",
+            description="DN of the account that reads, such as cn=reader,dc=example,dc=org; "
+            "anonymous if not set",
         ),
         th.Property(
             "password",
@@ -64,14 +65,14 @@ class TapLDAP(Tap):
             th.StringType,
             required=True,
             title="Base DN",
-            description="What is read lies below it, such as dc=example,dc=org",
+            description="Entries below this DN are read, for example dc=example,dc=org",
         ),
         th.Property(
             "people_filter",
             th.StringType,
             default="(|(objectClass=person)(objectClass=posixAccount))",
-            title="Filter of people",
-            description="Which entries are people; in Active Directory "
+            title="People filter",
+            description="LDAP filter of the entries that are people; in Active Directory "
             "(&(objectCategory=person)(objectClass=user))",
         ),
         th.Property(
@@ -79,23 +80,23 @@ class TapLDAP(Tap):
             th.StringType,
             default="(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)"
             "(objectClass=posixGroup)(objectClass=group))",
-            title="Filter of groups",
-            description="Which entries are groups",
+            title="Groups filter",
+            description="LDAP filter of the entries that are groups",
         ),
         th.Property(
             "attributes",
             th.ArrayType(th.StringType),
             default=[],
-            title="More attributes",
-            description="Attributes that become columns of people and groups, with all their "
-            "values; binary ones in base64. Password hashes cannot be read",
+            title="Additional attributes",
+            description="Attributes that become additional columns of people and groups, with all "
+            "their values; binary values in base64. Password hashes cannot be read",
         ),
         th.Property(
             "page_size",
             th.IntegerType(minimum=1),
             default=500,
             title="Page size",
-            description="Entries a page; Active Directory gives at most 1000",
+            description="Entries per page; Active Directory returns at most 1000",
         ),
     ).to_dict()
 
@@ -105,7 +106,7 @@ class TapLDAP(Tap):
         return Directory(self.config)
 
     def discover_streams(self) -> list[EntryStream]:
-        """Return the three streams; no connection is needed for it."""
+        """Return the three streams, without a connection."""
         return [
             streams.PeopleStream(self),
             streams.GroupsStream(self),
@@ -114,7 +115,7 @@ class TapLDAP(Tap):
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
-        """Run the tap; what stops it is told in one line, not in a traceback."""
+        """Run the tap; log an error that stops it as one line, not as a traceback."""
         try:
             super().invoke(**kwargs)
         except DirectoryError as error:

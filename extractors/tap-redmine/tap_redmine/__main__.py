@@ -1,4 +1,4 @@
-"""`python -m tap_redmine`, for where the executable is not on the path."""
+"""Run the tap with `python -m tap_redmine`."""
 
 from tap_redmine.tap import TapRedmine
 

@@ -1,4 +1,4 @@
-"""What an answer of Redmine means for the sync: go on, try again, or stop and say why.
+"""Decide what a response of Redmine means: continue, retry, or stop with a reason.
 
 Redmine docs: https://www.redmine.org/projects/redmine/wiki/Rest_api
 """
@@ -12,62 +12,62 @@ import requests
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 
 WRONG_ADDRESS = (
-    "is api_url right? It is the address of Redmine's home page, for example "
+    "is api_url correct? It must be the address of Redmine's home page, for example "
     "https://redmine.example.com"
 )
 
 
 class UnavailableError(FatalAPIError):
-    """What was asked for is not there, or not for the user of the key to see."""
+    """The requested object does not exist, or the key's user may not read it."""
 
 
 def check(response: requests.Response) -> None:
-    """Let a JSON answer through and raise one clear line for anything else.
+    """Accept a JSON response; raise an error of one line for any other.
 
     Args:
-        response: Any answer of Redmine, or of a proxy before it.
+        response: Any response of Redmine, or of a proxy in front of it.
 
     Raises:
-        RetriableAPIError: The server is busy or broken: 429 and 5xx.
+        RetriableAPIError: The server is busy or failing: 429 and 5xx.
         UnavailableError: 403 and 404.
-        FatalAPIError: Everything else that another try would not change.
+        FatalAPIError: Any other error; a retry would not help.
     """
     status = response.status_code
-    where = f"{response.request.method} {response.url.partition('?')[0]}"
-    answer = f"{where} answered {status} {response.reason}"
-    kind = response.headers.get("Content-Type", "")
+    request = f"{response.request.method} {response.url.partition('?')[0]}"
+    answer = f"{request} returned {status} {response.reason}"
+    content_type = response.headers.get("Content-Type", "")
 
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise RetriableAPIError(answer, response)
     if response.is_redirect:
         target = urlsplit(response.headers["Location"])._replace(query="").geturl()
         raise FatalAPIError(
-            f"{answer} and sends us to {target}: set api_url to Redmine's final address, "
-            "past any login page"
+            f"{answer} and redirects to {target}: set api_url to Redmine's own address, "
+            "which neither redirects nor shows a login page first"
         )
     if status == HTTPStatus.UNAUTHORIZED:
         raise FatalAPIError(
-            f"{answer}: Redmine does not accept the setting api_key; copy it from 'My account', "
-            "and see that 'Enable REST web service' is on in Administration, Settings, API"
+            f"{answer}: Redmine rejects api_key; copy the key from 'My account', and make sure "
+            "that 'Enable REST web service' is on in Administration, Settings, API"
         )
     if status == HTTPStatus.FORBIDDEN:
         raise UnavailableError(
-            f"{answer}: the user of the api_key may not read it; give the user the right "
-            "(users needs an administrator) or deselect the stream"
+            f"{answer}: the user of api_key may not read it; give the user permission (the "
+            "stream users requires an administrator) or deselect the stream"
         )
     if status == HTTPStatus.NOT_FOUND:
         raise UnavailableError(f"{answer}: {WRONG_ADDRESS}")
     if status >= HTTPStatus.BAD_REQUEST:
         raise FatalAPIError(f"{answer}: {_detail(response) or 'no reason given'}")
-    if "json" not in kind:
+    if "json" not in content_type:
         raise FatalAPIError(
-            f"{answer} with {kind or 'no content type'} instead of JSON, as a login page or a "
-            f"proxy does: {WRONG_ADDRESS}"
+            f"{answer} with {content_type or 'no content type'} instead of JSON, as a login page "
+            f"or a proxy does: {WRONG_ADDRESS}"
         )
 
 
 def _detail(response: requests.Response) -> str:
-    """Return Redmine's own sentences."""
+    """Return Redmine's own error messages."""
     try:
         body = response.json()
     except requests.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""The issues and their history: what identifies a row, and the columns.
+"""The issues and their history: keys and columns.
 
 Redmine docs: https://www.redmine.org/projects/redmine/wiki/Rest_Issues
 """
@@ -31,8 +31,8 @@ from tap_redmine.columns import (
 class IssuesStream(ChangedIssuesStream):
     """The issues of all projects, open and closed.
 
-    Redmine's sums over subtasks and time entries are left out: they change without the issue's
-    `updated_on`, so that they would be wrong here before long.
+    Redmine's sums over subtasks and time entries are left out: they can change while the issue's
+    `updated_on` stays, so that the loaded sums would become wrong.
     """
 
     name = "issues"
@@ -43,32 +43,32 @@ class IssuesStream(ChangedIssuesStream):
         *reference("project", "the project"),
         *reference("tracker", "the tracker: bug, feature, ..."),
         *reference("status", "the status"),
-        column("status_is_closed", BOOLEAN, "Whether the status is one of closed issues"),
+        column("status_is_closed", BOOLEAN, "Whether issues with this status are closed"),
         *reference("priority", "the priority"),
         *reference("author", "the user who wrote it"),
         *reference("assigned_to", "the user or group it is assigned to"),
-        *reference("category", "the category, which belongs to the project"),
+        *reference("category", "the category; each project has its own"),
         *reference("fixed_version", "the target version"),
-        column("parent_id", INTEGER, "Id of the issue above"),
+        column("parent_id", INTEGER, "ID of the parent issue"),
         column("subject", STRING, "Title"),
         column("description", STRING, "Description"),
-        column("is_private", BOOLEAN, "Whether few may see it"),
-        column("start_date", DATE, "First day"),
-        column("due_date", DATE, "Last day"),
-        column("done_ratio", INTEGER, "Per cent done"),
-        column("estimated_hours", NUMBER, "Hours it is thought to take, without subtasks"),
+        column("is_private", BOOLEAN, "Whether only some users may see it"),
+        column("start_date", DATE, "Start date"),
+        column("due_date", DATE, "Due date"),
+        column("done_ratio", INTEGER, "Percentage done"),
+        column("estimated_hours", NUMBER, "Estimated hours, without subtasks"),
         CUSTOM_FIELDS,
         CREATED_ON,
         key("updated_on", DATE_TIME, "When it was last changed or commented"),
-        column("closed_on", DATE_TIME, "When it was last closed; stays if it is opened again"),
+        column("closed_on", DATE_TIME, "When it was last closed; kept if it is reopened"),
     ).to_dict()
 
 
 class JournalsStream(ChangedIssuesStream):
-    """The history of the issues: what was changed and noted, when and by whom.
+    """The history of the issues: who changed or noted what, and when.
 
-    Redmine gives it out for one issue at a time, so each issue that changed costs a request. The
-    stream has a bookmark of its own, and can be selected with or without `issues`.
+    Redmine returns the history of one issue at a time, so each changed issue costs a request. The
+    stream has its own bookmark and can be selected with or without `issues`.
     """
 
     name = "journals"
@@ -76,33 +76,35 @@ class JournalsStream(ChangedIssuesStream):
     replication_key = "issue_updated_on"
     schema = th.PropertiesList(
         ID,
-        key("issue_id", INTEGER, "Id of the issue"),
-        *reference("user", "the user who did it"),
-        column("notes", STRING, "What the user wrote; empty if nothing"),
-        column("private_notes", BOOLEAN, "Whether few may see the notes"),
+        key("issue_id", INTEGER, "ID of the issue"),
+        *reference("user", "the user who made the change"),
+        column("notes", STRING, "Notes of the user; may be empty"),
+        column("private_notes", BOOLEAN, "Whether only some users may see the notes"),
         column(
             "details",
             th.ArrayType(
                 th.ObjectType(
                     column("property", STRING, "attr, cf (custom field), attachment, relation"),
-                    column("name", STRING, "Column, id of the field or file, or kind of relation"),
-                    column("old_value", STRING, "Value before, as text; ids for references"),
-                    column("new_value", STRING, "Value after"),
+                    column("name", STRING, "Column, ID of the field or file, or type of relation"),
+                    column("old_value", STRING, "Old value as text; IDs for references"),
+                    column("new_value", STRING, "New value as text"),
                 )
             ),
-            "What the user changed",
+            "Changes that the user made",
         ),
         CREATED_ON,
-        key("issue_updated_on", DATE_TIME, "When the issue was last changed, as it was read"),
+        key("issue_updated_on", DATE_TIME, "When the issue was last changed, as of this sync"),
     ).to_dict()
 
     def get_records(self, context: Any) -> Iterable[dict[str, Any]]:
-        """Ask for the history of each issue that changed."""
+        """Request the history of each issue that changed."""
         for issue in super().get_records(context):
             try:
-                answer = self.ask(f"/issues/{issue['id']}.json", {"include": "journals"}, "issue")
+                answer = self.get_json(
+                    f"/issues/{issue['id']}.json", {"include": "journals"}, "issue"
+                )
             except UnavailableError:
-                self.logger.info("issue %s has gone since it was listed", issue["id"])
+                self.logger.info("issue %s was deleted since it was listed", issue["id"])
                 continue
             for journal in answer["issue"]["journals"]:
                 yield {

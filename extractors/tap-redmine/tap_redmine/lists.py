@@ -1,4 +1,4 @@
-"""The lists that are read whole: what identifies a row, and the columns.
+"""The lists that every sync reads completely: keys and columns.
 
 Redmine docs: https://www.redmine.org/projects/redmine/wiki/Rest_api
 """
@@ -31,7 +31,7 @@ from tap_redmine.columns import (
 
 
 class ProjectsStream(WholeListStream):
-    """The projects, closed ones included; Redmine shows archived ones to nobody."""
+    """The projects, including closed ones; Redmine's API does not return archived ones."""
 
     name = "projects"
     path = "/projects.json"
@@ -40,12 +40,12 @@ class ProjectsStream(WholeListStream):
     schema = th.PropertiesList(
         ID,
         NAME,
-        column("identifier", STRING, "Name in addresses; it never changes"),
+        column("identifier", STRING, "Name in URLs; it never changes"),
         column("description", STRING, "Description"),
-        *reference("parent", "the project above"),
+        *reference("parent", "the parent project"),
         column("status", INTEGER, "1 active, 5 closed, 10 about to be deleted"),
-        column("is_public", BOOLEAN, "Whether those who are no members see it"),
-        column("inherit_members", BOOLEAN, "Whether members of the project above are members"),
+        column("is_public", BOOLEAN, "Whether users who are not members may see it"),
+        column("inherit_members", BOOLEAN, "Whether it inherits the members of the parent project"),
         CUSTOM_FIELDS,
         CREATED_ON,
         UPDATED_ON,
@@ -53,12 +53,12 @@ class ProjectsStream(WholeListStream):
     ).to_dict()
 
     def get_url_params(self, context: Any, next_page_token: None) -> dict[str, Any]:
-        """Ask for all but archived projects; unasked, Redmine gives active ones only."""
+        """Request all but archived projects; by default, Redmine returns active ones only."""
         return {**super().get_url_params(context, next_page_token), "status": "!9"}
 
 
 class UsersStream(WholeListStream):
-    """The users, locked ones included; the key must be an administrator's."""
+    """The users, including locked ones; the key's user must be an administrator."""
 
     name = "users"
     path = "/users.json"
@@ -67,7 +67,7 @@ class UsersStream(WholeListStream):
     state_partitioning_keys: ClassVar[list[str]] = []
     schema = th.PropertiesList(
         ID,
-        column("login", STRING, "Name to log in with"),
+        column("login", STRING, "Login name"),
         column("firstname", STRING, "First name"),
         column("lastname", STRING, "Last name"),
         column("mail", STRING, "Mail address"),
@@ -83,20 +83,20 @@ class UsersStream(WholeListStream):
 
     @property
     def partitions(self) -> list[dict[str, Any]]:
-        """Ask for the users of each status: Redmine 5.0 does not return the status."""
+        """One partition per status: Redmine 5.0 does not return the status of users."""
         return [{"status": status} for status in (1, 2, 3)]
 
     def get_url_params(self, context: Any, next_page_token: None) -> dict[str, Any]:
-        """Ask for the users of one status."""
+        """Request the users with one status."""
         return {**super().get_url_params(context, next_page_token), **context}
 
     def post_process(self, row: dict[str, Any], context: Any = None) -> dict[str, Any]:
-        """Add the status that was asked for."""
+        """Add the requested status."""
         return super().post_process({**row, **context}, context)
 
 
 class TimeEntriesStream(WholeListStream):
-    """The hours that were spent. Redmine cannot tell which of them changed."""
+    """The time spent. Redmine cannot filter time entries by time of change."""
 
     name = "time_entries"
     path = "/time_entries.json"
@@ -105,12 +105,12 @@ class TimeEntriesStream(WholeListStream):
     schema = th.PropertiesList(
         ID,
         *reference("project", "the project"),
-        column("issue_id", INTEGER, "Id of the issue; null for time spent on the project alone"),
+        column("issue_id", INTEGER, "ID of the issue; null for time spent on the project itself"),
         *reference("user", "the user who spent the time"),
-        *reference("activity", "the kind of work; a project may have its own ids"),
+        *reference("activity", "the activity; a project may have its own IDs"),
         column("hours", NUMBER, "Hours spent"),
-        column("comments", STRING, "What the user wrote"),
-        column("spent_on", DATE, "The day"),
+        column("comments", STRING, "Comment of the user"),
+        column("spent_on", DATE, "Day of the work"),
         CUSTOM_FIELDS,
         CREATED_ON,
         UPDATED_ON,
@@ -140,7 +140,10 @@ class IssueStatusesStream(WholeListStream):
     path = "/issue_statuses.json"
     primary_keys = ("id",)
     schema = th.PropertiesList(
-        ID, NAME, column("is_closed", BOOLEAN, "Whether issues with it are closed"), READ_AT
+        ID,
+        NAME,
+        column("is_closed", BOOLEAN, "Whether issues with this status are closed"),
+        READ_AT,
     ).to_dict()
 
 
@@ -154,7 +157,7 @@ class IssuePrioritiesStream(WholeListStream):
 
 
 class TimeEntryActivitiesStream(WholeListStream):
-    """The kinds of work that time can be spent on."""
+    """The activities on which time can be spent."""
 
     name = "time_entry_activities"
     path = "/enumerations/time_entry_activities.json"

@@ -1,4 +1,4 @@
-"""Redmine's nested answers as flat rows."""
+"""Redmine's nested objects as flat rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def flatten(row: dict[str, Any]) -> dict[str, Any]:
-    """Make columns of references: `{"status": {"id": 1}}` becomes `{"status_id": 1}`."""
+    """Return a row with references as columns: `{"status": {"id": 1}}` as `{"status_id": 1}`."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):
@@ -19,7 +19,7 @@ def flatten(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _custom_field(field: dict[str, Any]) -> dict[str, Any]:
-    """Give a field a list of values, whether it may have several or one."""
+    """Return a field with a list of values, whether it may have several values or one."""
     value = field.get("value")
     values = value if isinstance(value, list) else [] if value in {None, ""} else [value]
     return {"id": field["id"], "name": field["name"], "values": values}

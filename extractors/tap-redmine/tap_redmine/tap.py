@@ -46,14 +46,14 @@ class TapRedmine(Tap):
             th.DateTimeType,
             title="Start date",
             description="The first sync reads the issues and journals of issues that changed since "
-            "then; everything if not set",
+            "this time; all if not set",
         ),
         th.Property(
             "page_size",
             th.IntegerType(minimum=2, maximum=100),
             default=100,
             title="Page size",
-            description="Rows a request",
+            description="Rows per request",
         ),
     ).to_dict()
 
@@ -65,30 +65,30 @@ class TapRedmine(Tap):
         return str(self.config["api_url"]).rstrip("/")
 
     def check_key(self, stream: RedmineStream) -> None:
-        """Make sure, once a sync, that Redmine knows the key.
+        """Check once per sync that Redmine accepts the key.
 
-        A list asked for with a wrong key is no error to Redmine: it answers with what the public
-        may see, which is less, or nothing.
+        For a list requested with a wrong key, Redmine returns no error but the public rows only,
+        if there are any.
         """
         if not self._key_checked:
-            stream.ask("/users/current.json", {}, "user")
+            stream.get_json("/users/current.json", {}, "user")
             self._key_checked = True
 
     def discover_streams(self) -> list[RedmineStream]:
-        """Return the streams; no request is needed for it."""
+        """Return the streams, without any request."""
         return [stream(self) for stream in (IssuesStream, JournalsStream, *LISTS)]
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
-        """Run the tap; what stops it is told in one line, not in a traceback."""
+        """Run the tap; log an error that stops it as one line, not as a traceback."""
         try:
             super().invoke(**kwargs)
         except (FatalAPIError, RetriableAPIError) as error:
             cls.logger.critical("%s", error)
             sys.exit(1)
         except requests.RequestException as error:
-            where = getattr(error.request, "url", "api_url").partition("?")[0]
-            cls.logger.critical("cannot read %s: %s; %s", where, _cause(error), WRONG_ADDRESS)
+            url = getattr(error.request, "url", "api_url").partition("?")[0]
+            cls.logger.critical("cannot read %s: %s; %s", url, _cause(error), WRONG_ADDRESS)
             sys.exit(1)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
@@ -114,7 +114,7 @@ class TapRedmine(Tap):
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost cause, which says refused, unknown host or too slow."""
+    """Return the text of the innermost cause, such as "Connection refused"."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return str(error) or type(error).__name__

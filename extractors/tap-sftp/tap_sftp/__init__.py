@@ -1,1 +1,1 @@
-"""Singer tap that reads files which others drop on an SFTP server."""
+"""Singer tap that reads files from an SFTP server."""

@@ -1,4 +1,4 @@
-"""`python -m tap_sftp`, for where the executable is not on the path."""
+"""Run the tap with `python -m tap_sftp`."""
 
 from tap_sftp.tap import TapSftp
 

@@ -1,4 +1,4 @@
-"""The setting `files`: what each entry means, and what may be wrong with it."""
+"""The setting `files`: its entries, and checks of them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from tap_sftp.values import Converter, converter
 
 FILE, ROW, MODIFIED, EXTRA = "_file", "_row", "_modified", "_extra"
 OWN_COLUMNS = (FILE, ROW, MODIFIED, EXTRA)
-"""The columns that the tap adds to those of the file."""
+"""The columns that the tap adds to the columns of a file."""
 
-OF_FORMAT = {
+FORMAT_OPTIONS = {
     "csv": {"delimiter", "decimal", "encoding", "header_row"},
     "fixed_width": {"decimal", "encoding", "line_pattern"},
     "xlsx": {"decimal", "header_row", "sheet"},
     "xml": {"decimal", "record"},
 }
-"""Which of the options mean something to a format."""
+"""The options that apply to a format."""
 
-OF_COLUMN = {"fixed_width": ("start", "width"), "xml": ("path",)}
-"""What a format must know of each column."""
+REQUIRED_COLUMN_OPTIONS = {"fixed_width": ("start", "width"), "xml": ("path",)}
+"""The options that a format requires for each column."""
 
-_OPTIONS = set().union(*OF_FORMAT.values())
-_COLUMN_OPTIONS = {option for options in OF_COLUMN.values() for option in options}
+_OPTIONS = set().union(*FORMAT_OPTIONS.values())
+_COLUMN_OPTIONS = {option for options in REQUIRED_COLUMN_OPTIONS.values() for option in options}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column, and where in a row it is."""
+    """A column and its position in a row."""
 
     name: str
     type: str = "string"
@@ -43,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """Files that are one stream."""
+    """An entry of the setting `files`: the files of one stream."""
 
     name: str
     path: str
@@ -60,7 +60,7 @@ class Entry:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Entry:
-        """Return an entry of the setting, if it has no problems."""
+        """Return the entry for an item of the setting that has no problems."""
         given = {**config, "columns": tuple(Column(**each) for each in config.get("columns", ()))}
         if keys := config.get("primary_keys"):
             given["primary_keys"] = tuple(keys)
@@ -68,16 +68,16 @@ class Entry:
 
     @property
     def has_header(self) -> bool:
-        """Whether the files themselves tell their columns."""
+        """Whether the files themselves name their columns."""
         return self.format in {"csv", "xlsx"} and self.header_row > 0
 
     @cached_property
     def types(self) -> dict[str, str]:
-        """The types of the columns of the setting."""
+        """The types of the columns in the setting."""
         return {column.name: column.type for column in self.columns}
 
     def converters(self, names: Sequence[str]) -> dict[str, Converter]:
-        """Return what makes values of columns; those that the setting lacks are text."""
+        """Return the converters of columns; columns that are not in the setting are text."""
         known = {column.name: column for column in self.columns}
         columns = [known.get(name) or Column(name) for name in names]
         return {
@@ -87,45 +87,46 @@ class Entry:
 
 
 def problems(entry: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with an entry that has the right shape."""
+    """Yield the problems of an entry that conforms to the schema."""
     kind = entry["format"]
-    for option in sorted(_OPTIONS & entry.keys() - OF_FORMAT[kind]):
-        yield f"{option} means nothing to {kind}; remove it"
+    for option in sorted(_OPTIONS & entry.keys() - FORMAT_OPTIONS[kind]):
+        yield f"{option} does not apply to format {kind}; remove it"
     if kind == "xml" and not entry.get("record"):
-        yield "set record to the path of the elements that are rows, as in Document/Stmt/Ntry"
-    if _is_told(entry) and not entry.get("columns"):
-        yield "set columns: the files themselves do not name them"
+        yield "set record to the path of the elements that are rows, such as Document/Stmt/Ntry"
+    if _settings_name_columns(entry) and not entry.get("columns"):
+        yield "set columns: the files do not name them"
     for column in entry.get("columns", []):
         yield from _column_problems(column, kind)
     yield from _name_problems(entry)
     yield from _text_problems(entry)
 
 
-def _is_told(entry: dict[str, Any]) -> bool:
-    """Return whether the settings, and not the files, name the columns."""
-    return entry["format"] in OF_COLUMN or entry.get("header_row") == 0
+def _settings_name_columns(entry: dict[str, Any]) -> bool:
+    """Return whether the settings name the columns rather than the files."""
+    return entry["format"] in REQUIRED_COLUMN_OPTIONS or entry.get("header_row") == 0
 
 
 def _name_problems(entry: dict[str, Any]) -> Iterator[str]:
     names = [column["name"] for column in entry.get("columns", [])]
     keys = {*entry.get("primary_keys", ())}
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"column {name} is there twice"
+        yield f"column {name} is in columns more than once"
     for name in sorted({*names} & {*OWN_COLUMNS}):
-        yield f"column {name} has a name that the tap uses itself"
-    for name in sorted(keys - {*names, *OWN_COLUMNS} if _is_told(entry) else keys & {EXTRA}):
-        yield f"{name} of primary_keys is not in columns"
+        yield f"column {name} has a name that is reserved for a column of the tap"
+    unknown = keys - {*names, *OWN_COLUMNS} if _settings_name_columns(entry) else keys & {EXTRA}
+    for name in sorted(unknown):
+        yield f"primary_keys: {name} is not in columns"
 
 
 def _column_problems(column: dict[str, Any], kind: str) -> Iterator[str]:
-    name, needs = column["name"], OF_COLUMN.get(kind, ())
-    for option in needs:
+    name, required = column["name"], REQUIRED_COLUMN_OPTIONS.get(kind, ())
+    for option in required:
         if option not in column:
-            yield f"column {name} needs {option}"
-    for option in sorted(_COLUMN_OPTIONS & column.keys() - {*needs}):
-        yield f"column {name}: {option} means nothing to {kind}; remove it"
+            yield f"column {name}: set {option}, which format {kind} requires"
+    for option in sorted(_COLUMN_OPTIONS & column.keys() - {*required}):
+        yield f"column {name}: {option} does not apply to format {kind}; remove it"
     if column.get("type") == "strings" and kind != "xml":
-        yield f"column {name}: strings is a type of xml only"
+        yield f"column {name}: type strings is for format xml only"
 
 
 def _text_problems(entry: dict[str, Any]) -> Iterator[str]:
@@ -136,4 +137,4 @@ def _text_problems(entry: dict[str, Any]) -> Iterator[str]:
     try:
         re.compile(entry.get("line_pattern", ""))
     except re.error as error:
-        yield f"line_pattern is no regular expression: {error}"
+        yield f"line_pattern is not a regular expression: {error}"

@@ -1,4 +1,4 @@
-"""What stops a sync and can be put right by a person.
+"""The errors that stop a sync and that a user can fix.
 
 TapSftpError
 ├── BadFileError     a file that cannot be read as its settings say
@@ -9,21 +9,21 @@ from __future__ import annotations
 
 
 class TapSftpError(Exception):
-    """One line that says what is wrong, where, and what to do."""
+    """An error whose message says in one line what is wrong, where, and what to do."""
 
 
 class BadFileError(TapSftpError):
-    """A file as a whole cannot be read."""
+    """A file cannot be read."""
 
 
 class BadRowError(TapSftpError):
     """A row cannot be read.
 
     Args:
-        row: Number of the line, of the sheet's row or of the XML record.
-        what: What is wrong with it.
+        row: The number of the line, of the sheet's row or of the XML record.
+        problem: What is wrong with it.
     """
 
-    def __init__(self, row: int, what: str) -> None:
-        super().__init__(what)
+    def __init__(self, row: int, problem: str) -> None:
+        super().__init__(problem)
         self.row = row

@@ -1,4 +1,4 @@
-"""Which server it is that answers: host keys are always checked."""
+"""Host keys, which identify a server and are always checked."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tap_sftp.errors import TapSftpError
 DEFAULT_FILE = Path("~/.ssh/known_hosts")
 
 
-class RefuseUnknown(paramiko.MissingHostKeyPolicy):
-    """Refuse a server that nobody knows, and say how to make it known."""
+class RejectUnknown(paramiko.MissingHostKeyPolicy):
+    """Rejects a server without a known host key, and says how to add the key."""
 
     def missing_host_key(
         self,
@@ -22,11 +22,11 @@ class RefuseUnknown(paramiko.MissingHostKeyPolicy):
         hostname: str,
         key: paramiko.PKey,
     ) -> None:
-        """Raise one line with the key, which is public."""
+        """Raise an error with the key, which is public."""
         raise TapSftpError(
-            f"the host key of {hostname} is not known: it shows {key.fingerprint} "
-            f"({key.get_name()}). Ask who runs the server whether that is its own, and then set "
-            f"host_key to: {key.get_name()} {key.get_base64()}"
+            f"the host key of {hostname} is not known: it is {key.fingerprint} "
+            f"({key.get_name()}). Ask the server's administrator whether it is correct, and then "
+            f"set host_key to: {key.get_name()} {key.get_base64()}"
         )
 
 
@@ -34,17 +34,18 @@ def parse(text: str) -> list[paramiko.PKey]:
     """Return the keys of the setting `host_key`.
 
     Args:
-        text: A key a line, as `ssh-keyscan` or a .pub file has it, with or without a host.
+        text: One key per line in the format of `ssh-keyscan` or a .pub file, with or without a
+            host.
 
     Raises:
-        ValueError: A line holds no key.
+        ValueError: A line contains no key.
     """
     keys = []
     for line in text.splitlines():
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if not words[0].startswith(_KINDS):
+        if not words[0].startswith(_KEY_TYPE_PREFIXES):
             del words[0]
         try:
             kind, encoded = words[:2]
@@ -54,16 +55,16 @@ def parse(text: str) -> list[paramiko.PKey]:
     return keys
 
 
-_KINDS = ("ssh-", "ecdsa-")
+_KEY_TYPE_PREFIXES = ("ssh-", "ecdsa-")
 
 
-def known(name: str, host_key: str | None, known_hosts: str | None) -> paramiko.HostKeys:
-    """Return the keys that the server may have.
+def known_keys(name: str, host_key: str | None, known_hosts: str | None) -> paramiko.HostKeys:
+    """Return the host keys that are accepted from a server.
 
     Args:
-        name: The server, as known_hosts files name it.
-        host_key: The setting of that name, which alone counts if it is set.
-        known_hosts: Path of a known_hosts file; that of the user, if not set.
+        name: The server's name in known_hosts files.
+        host_key: The setting `host_key`. If it is set, only its keys are accepted.
+        known_hosts: The path of a known_hosts file; if not set, the user's file.
     """
     keys = paramiko.HostKeys()
     if host_key:

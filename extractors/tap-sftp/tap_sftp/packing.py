@@ -1,4 +1,4 @@
-"""Files that are packed with gzip or zip, and what unpacking may cost."""
+"""Unpacking files from gzip or zip, within limits."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tap_sftp.errors import BadFileError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-LARGEST = 20 * 2**30
-"""Bytes of a file when it is unpacked, which may be small as a bomb is."""
+MAX_UNPACKED_SIZE = 20 * 2**30
+"""Bytes of an unpacked file, against zip bombs."""
 
-LARGEST_SPREADSHEET = 2**30
-"""Bytes of all parts of a spreadsheet: its texts are held in memory."""
+MAX_SPREADSHEET_SIZE = 2**30
+"""Bytes of all parts of a spreadsheet, because its texts are kept in memory."""
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _SPREADSHEET = "xl/workbook.xml"
 
 
-class _Limited(io.RawIOBase):
-    """What is unpacked, up to a limit."""
+class _LimitedReader(io.RawIOBase):
+    """Unpacked data, up to a limit."""
 
     def __init__(self, file: IO[bytes], limit: int) -> None:
         self._file = file
@@ -38,24 +38,24 @@ class _Limited(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        room = memoryview(buffer)
-        data = self._file.read(len(room))
+        view = memoryview(buffer)
+        data = self._file.read(len(view))
         self._left -= len(data)
         if self._left < 0:
-            raise BadFileError("unpacks to more than a file may hold, as a zip bomb does")
-        room[: len(data)] = data
+            raise BadFileError("exceeds the size limit for unpacked files, as a zip bomb does")
+        view[: len(data)] = data
         return len(data)
 
 
 @contextmanager
-def unpacking() -> Iterator[None]:
-    """Say of a damaged archive that it is one."""
+def archive_errors() -> Iterator[None]:
+    """Raise BadFileError for an archive that cannot be unpacked."""
     try:
         yield
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError):
-        raise BadFileError("is a damaged archive, or cut short; it must be sent again") from None
+        raise BadFileError("is a damaged or incomplete archive; it must be sent again") from None
     except NotImplementedError:
-        raise BadFileError("is packed in a way that is not known; use zip or gzip") from None
+        raise BadFileError("is packed with an unsupported method; use zip or gzip") from None
     except RuntimeError as error:
         if "password" not in str(error):
             raise
@@ -63,14 +63,14 @@ def unpacking() -> Iterator[None]:
 
 
 def contents(file: IO[bytes], *, spreadsheets: bool) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield what is to be read: a file itself, unpacked, or the members of a zip archive.
+    """Yield the files to read: the file itself, unpacked, or the members of a zip archive.
 
     Args:
-        file: A file that can be read from any place.
-        spreadsheets: Whether what is packed are spreadsheets, which are archives themselves.
+        file: A seekable file.
+        spreadsheets: Whether the files are spreadsheets, which are zip archives themselves.
 
     Yields:
-        Name within the archive, or "" where there is none; and the open file.
+        The name within the archive, or "" without an archive; and the open file.
     """
     start = file.read(4)
     file.seek(0)
@@ -97,20 +97,22 @@ def _is_spreadsheet(file: IO[bytes]) -> bool:
     with zipfile.ZipFile(file) as archive:
         if _SPREADSHEET not in archive.namelist():
             return False
-        if sum(member.file_size for member in archive.infolist()) > LARGEST_SPREADSHEET:
-            raise BadFileError("unpacks to more than a spreadsheet may hold, as a zip bomb does")
+        if sum(member.file_size for member in archive.infolist()) > MAX_SPREADSHEET_SIZE:
+            raise BadFileError(
+                "exceeds the size limit for unpacked spreadsheets, as a zip bomb does"
+            )
     file.seek(0)
     return True
 
 
 @contextmanager
 def _limited(unpacked: IO[bytes], *, spreadsheets: bool) -> Iterator[IO[bytes]]:
-    """Give what can be read within limits; a spreadsheet is not read from its start on."""
+    """Yield an unpacked file with a size limit; a spreadsheet as a copy, which is seekable."""
     if not spreadsheets:
-        yield io.BufferedReader(_Limited(unpacked, LARGEST))
+        yield io.BufferedReader(_LimitedReader(unpacked, MAX_UNPACKED_SIZE))
         return
     with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(io.BufferedReader(_Limited(unpacked, LARGEST_SPREADSHEET)), copy)
+        shutil.copyfileobj(io.BufferedReader(_LimitedReader(unpacked, MAX_SPREADSHEET_SIZE)), copy)
         copy.seek(0)
         _is_spreadsheet(copy)
         yield copy

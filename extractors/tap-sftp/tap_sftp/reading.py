@@ -1,4 +1,4 @@
-"""From an open file to records: unpacking, reading, converting, and saying what is wrong."""
+"""From an open file to records: archive_errors, reading, converting, and reporting errors."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import IO, Any
 from tap_sftp.entries import EXTRA, FILE, ROW, Entry
 from tap_sftp.errors import BadFileError, BadRowError, TapSftpError
 from tap_sftp.formats import read_header, read_rows
-from tap_sftp.packing import contents, unpacking
+from tap_sftp.packing import archive_errors, contents
 
 logger = logging.getLogger(__name__)
 
 
 class Reader:
-    """Makes records of the files of an entry.
+    """Makes records from the files of an entry.
 
     Args:
-        entry: What the settings say of the files.
-        columns: The columns that the records have.
+        entry: The entry in the settings.
+        columns: The columns of the records.
     """
 
     def __init__(self, entry: Entry, columns: Sequence[str]) -> None:
@@ -33,12 +33,12 @@ class Reader:
         """Yield the records of a file, or of all files in it if it is an archive.
 
         Raises:
-            TapSftpError: Something cannot be read; it says where.
+            TapSftpError: The file cannot be read. The message says where.
         """
-        with _told(self._entry, path), unpacking():
+        with _located_errors(self._entry, path), archive_errors():
             for member, content in contents(file, spreadsheets=self._entry.format == "xlsx"):
                 inner = f"{path}/{member}" if member else path
-                with _told(self._entry, inner):
+                with _located_errors(self._entry, inner):
                     yield from self._records(content, inner)
 
     def _records(self, file: IO[bytes], path: str) -> Iterator[dict[str, Any]]:
@@ -54,33 +54,35 @@ class Reader:
                     raise BadRowError(number, f"column {name} {error}") from None
             for name in self._keys:
                 if record[name] is None:
-                    raise BadRowError(number, f"column {name} is empty, but one of primary_keys")
+                    raise BadRowError(
+                        number, f"column {name} is empty, but it is one of primary_keys"
+                    )
             if self._entry.has_header:
                 record[EXTRA] = {name: values[name] for name in extra} if extra else None
             yield record
 
     def _compare(self, values: dict[str, Any], path: str) -> list[str]:
-        """Return the columns of a file that nobody knows, and warn of differences."""
+        """Return the unknown columns of a file, and log unknown and missing columns."""
         extra = [name for name in values if name not in self._columns]
         if extra:
-            logger.warning("%s has unknown columns, which go to %s: %s", path, EXTRA, extra)
+            logger.warning("%s has unknown columns, loaded into %s: %s", path, EXTRA, extra)
         if missing := [name for name in self._columns if name not in values]:
-            logger.warning("%s lacks columns, which will be null: %s", path, missing)
+            logger.warning("%s does not have these columns, loaded as null: %s", path, missing)
         return extra
 
 
 def header(file: IO[bytes], path: str, entry: Entry) -> list[str]:
-    """Return the columns that a file tells; of an archive, its first file's."""
-    with _told(entry, path), unpacking():
+    """Return the columns that a file names; of an archive, those that its first file names."""
+    with _located_errors(entry, path), archive_errors():
         for _, content in contents(file, spreadsheets=entry.format == "xlsx"):
             return read_header(content, entry)
     return []
 
 
 @contextmanager
-def _told(entry: Entry, path: str) -> Iterator[None]:
-    """Say where it is that something cannot be read, and what can be done."""
-    advice = f"correct the file and send it again, or change its entry {entry.name} in files"
+def _located_errors(entry: Entry, path: str) -> Iterator[None]:
+    """Add to an error where it happened and what to do."""
+    advice = f"correct the file and send it again, or change the entry {entry.name} in files"
     try:
         yield
     except BadRowError as error:

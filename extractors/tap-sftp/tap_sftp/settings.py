@@ -4,80 +4,88 @@ from __future__ import annotations
 
 from singer_sdk import typing as th
 
-from tap_sftp.entries import OF_FORMAT
+from tap_sftp.entries import FORMAT_OPTIONS
 from tap_sftp.values import TYPE_PATTERN
 
-SECRETS = ("password", "private_key", "private_key_passphrase")
+SECRET_SETTINGS = ("password", "private_key", "private_key_passphrase")
 
 _COLUMN = th.ObjectType(
-    th.Property("name", th.StringType(min_length=1), required=True, description="Its name"),
+    th.Property(
+        "name", th.StringType(min_length=1), required=True, description="Name of the column"
+    ),
     th.Property(
         "type",
         th.StringType(pattern=TYPE_PATTERN),
-        description="string, integer, number, boolean, date or datetime; a date's or a datetime's "
-        "format may follow, as in `date %d.%m.%Y`. For xml also strings",
+        description="string, integer, number, boolean, date or datetime; date and datetime may be "
+        "followed by a format, as in `date %d.%m.%Y`. For xml also strings",
     ),
-    th.Property("start", th.IntegerType(minimum=1), description="fixed_width: its first place"),
-    th.Property("width", th.IntegerType(minimum=1), description="fixed_width: how wide it is"),
+    th.Property(
+        "start", th.IntegerType(minimum=1), description="fixed_width: first character, from 1"
+    ),
+    th.Property(
+        "width", th.IntegerType(minimum=1), description="fixed_width: number of characters"
+    ),
     th.Property(
         "decimals",
         th.IntegerType(minimum=0),
-        description="How many last digits of a number are decimals, where no point marks them",
+        description="Number of last digits that are decimals, if numbers have no decimal point",
     ),
     th.Property(
         "path",
         th.StringType(min_length=1),
-        description="xml: where it is from the record on, as in Amt, Amt/@Ccy or ../Acct/Id",
+        description="xml: path relative to the record, as in Amt, Amt/@Ccy or ../Acct/Id",
     ),
     additional_properties=False,
 )
 
 _ENTRY = th.ObjectType(
-    th.Property("name", th.StringType(min_length=1), required=True, description="Of the stream"),
+    th.Property(
+        "name", th.StringType(min_length=1), required=True, description="Name of the stream"
+    ),
     th.Property(
         "path",
         th.StringType(min_length=1),
         required=True,
-        description="Which files: a path with *, ? and [...], from the folder of the login on, or "
-        "from / on",
+        description="Path of the files, which may contain *, ? and [...]; relative to the login "
+        "folder unless it begins with /",
     ),
     th.Property(
         "format",
-        th.StringType(allowed_values=[*OF_FORMAT]),
+        th.StringType(allowed_values=[*FORMAT_OPTIONS]),
         required=True,
-        description="csv, fixed_width, xlsx or xml, each also packed with gzip or zip",
+        description="csv, fixed_width, xlsx or xml; the files may be packed with gzip or zip",
     ),
     th.Property(
         "columns",
         th.ArrayType(_COLUMN),
-        description="All columns of fixed_width and xml; of csv and xlsx those that are not text",
+        description="fixed_width and xml: all columns; csv and xlsx: the columns that are not text",
     ),
     th.Property(
         "primary_keys",
         th.ArrayType(th.StringType),
-        description="Columns that identify a row; if not set, its file and its number in it",
+        description="Columns that identify a row; by default, its file and its number in the file",
     ),
-    th.Property("encoding", th.StringType, description="Of text; utf-8 if not set"),
+    th.Property("encoding", th.StringType, description="Encoding of text files; utf-8 if not set"),
     th.Property(
         "delimiter",
         th.StringType(min_length=1, max_length=1),
-        description="csv: what separates columns; a comma if not set",
+        description="csv: separator of columns; a comma if not set",
     ),
     th.Property(
         "decimal",
         th.StringType(allowed_values=[".", ","]),
-        description="What separates the decimals of a number; a point if not set",
+        description="Decimal separator of numbers; a point if not set",
     ),
     th.Property(
         "header_row",
         th.IntegerType(minimum=0),
-        description="csv and xlsx: the row with the names of the columns, 1 if not set; 0 if "
-        "there is none, and columns tells them all",
+        description="csv and xlsx: number of the row with the names of the columns, 1 if not set; "
+        "0 if there is none, and columns names them all",
     ),
     th.Property(
         "line_pattern",
         th.StringType,
-        description="fixed_width: a regular expression; only lines in which it is found are rows",
+        description="fixed_width: a regular expression; only lines that contain a match are rows",
     ),
     th.Property(
         "sheet", th.StringType, description="xlsx: name of the sheet; the first if not set"
@@ -85,14 +93,18 @@ _ENTRY = th.ObjectType(
     th.Property(
         "record",
         th.StringType,
-        description="xml: path from the root to the elements that are rows, as in Document/Ntry",
+        description="xml: path from the root to the elements that are rows, such as Document/Ntry",
     ),
     additional_properties=False,
 )
 
 SETTINGS = th.PropertiesList(
     th.Property(
-        "host", th.StringType(min_length=1), required=True, title="Host", description="The server"
+        "host",
+        th.StringType(min_length=1),
+        required=True,
+        title="Host",
+        description="Host name or address of the server",
     ),
     th.Property(
         "port",
@@ -106,62 +118,62 @@ SETTINGS = th.PropertiesList(
         th.StringType(min_length=1),
         required=True,
         title="User name",
-        description="Who logs in; the right to read is enough",
+        description="User to log in as; permission to read is enough",
     ),
     th.Property(
         "password",
         th.StringType,
         secret=True,
         title="Password",
-        description="Password of that user, alone or beside a private key",
+        description="Password of that user, instead of or in addition to a private key",
     ),
     th.Property(
         "private_key",
         th.StringType,
         secret=True,
         title="Private key",
-        description="Text of a private key of that user, as OpenSSH has it",
+        description="Private key of that user, as the text of an OpenSSH key file",
     ),
     th.Property(
         "private_key_passphrase",
         th.StringType,
         secret=True,
         title="Passphrase",
-        description="What unlocks the private key, if it is locked",
+        description="Passphrase of the private key, if it is encrypted",
     ),
     th.Property(
         "host_key",
         th.StringType,
         title="Host key",
-        description="The server's public key, as in ssh-ed25519 AAAAC3...; several, a line each, "
-        "while it changes",
+        description="The server's public key, such as ssh-ed25519 AAAAC3...; while it changes, "
+        "several keys, one per line",
     ),
     th.Property(
         "known_hosts",
         th.StringType,
         title="Known hosts",
-        description="Path of a known_hosts file, if host_key is not set; ~/.ssh/known_hosts if "
-        "neither is",
+        description="Path of a known_hosts file, if host_key is not set; ~/.ssh/known_hosts by "
+        "default",
     ),
     th.Property(
         "files",
         th.ArrayType(_ENTRY),
         required=True,
         title="Files",
-        description="Which files are read, and how: one stream an entry",
+        description="Which files are read, and how; each entry is a stream",
     ),
     th.Property(
         "start_date",
         th.DateTimeType,
         title="Start date",
-        description="Files last changed before are not read; all are, if not set",
+        description="Files last changed before this time are not read; all are read if not set",
     ),
     th.Property(
         "settle_seconds",
         th.IntegerType(minimum=0),
         default=60,
         title="Settle seconds",
-        description="Files changed less than this ago may be half uploaded: the next sync reads "
-        "them",
+        description="Files changed less than this many seconds ago may be incomplete and are left "
+        "for the next sync",
     ),
 ).to_dict()

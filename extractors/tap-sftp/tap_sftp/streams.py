@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from tap_sftp.listing import RemoteFile
     from tap_sftp.tap import TapSftp
 
-SEEN = "files"
-"""What the state calls the files that were read, each with its time and size."""
+STATE_KEY = "files"
+"""The key in the state of the files that were read, each with its time and size."""
 
-ROW_IS = {
+ROW_DESCRIPTIONS = {
     "csv": "Number of the line in which the row begins",
     "fixed_width": "Number of the line",
     "xlsx": "Number of the row in the sheet",
@@ -36,16 +36,15 @@ ROW_IS = {
 class FilesStream(Stream):
     """The rows of all files of an entry.
 
-    A file is read when its path is new, or its time or size is another than when it was read:
-    that finds files that were sent again, and those that arrive with an old time. It is in the
-    state as soon as its last row is written, so a sync that breaks goes on with the file in which
-    it broke. Files that are gone from the server are forgotten, which keeps the state as long as
-    the list of the folder.
+    A file is read if its path is new, or if its time or size has changed since it was read. This
+    finds files that were sent again, and files that arrive with an old time. A file is added to
+    the state after its last row, so that the sync after a failed one continues with the file that
+    failed. Files deleted from the server are removed from the state, so that it does not grow.
     """
 
     replication_key = MODIFIED
     is_sorted = False
-    # Every value was made for its column already.
+    # The values already conform to the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: TapSftp, entry: Entry, header: list[str]) -> None:
@@ -61,8 +60,8 @@ class FilesStream(Stream):
         return cast("TapSftp", self._tap).server
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
-        """Yield the rows of the files that are new, the oldest file first."""
-        seen = self.get_context_state(context).setdefault(SEEN, {})
+        """Yield the rows of the new files, the oldest file first."""
+        seen = self.get_context_state(context).setdefault(STATE_KEY, {})
         try:
             for remote in self._new_files(seen):
                 if (yield from self._records(remote)):
@@ -70,14 +69,14 @@ class FilesStream(Stream):
                     self.state_manager.is_flushed = False
         except TapSftpError:
             if not self.get_batch_config(self.config):
-                # The files before the one that cannot be read need not be read again.
+                # The files before the unreadable one need not be read again.
                 self._write_state_message()
             raise
         finally:
             self._server.close()
 
     def _new_files(self, seen: dict[str, list[int]]) -> list[RemoteFile]:
-        """Return the files to read, and forget those that are gone."""
+        """Return the files to read, and remove deleted files from the state."""
         if self.replication_method != "INCREMENTAL":
             seen.clear()
         found = self._server.find(self._entry.path)
@@ -89,30 +88,34 @@ class FilesStream(Stream):
             if seen.get(each.path) != [each.modified, each.size] and self._is_due(each)
         ]
         self.logger.info(
-            "%s: of %d files %s, %d are read", self.name, len(found), self._entry.path, len(new)
+            "%s: %d files match %s, %d to read", self.name, len(found), self._entry.path, len(new)
         )
         return new
 
     def _is_due(self, remote: RemoteFile) -> bool:
-        """Return whether a file is old enough to be complete, and young enough to be asked for."""
+        """Return whether a file is old enough to be complete, and not older than start_date."""
         start = self.config.get("start_date")
-        if start and remote.modified < moment(start).timestamp():
+        if start and remote.modified < parse_time(start).timestamp():
             return False
         age = remote.age()
         if age < self.config["settle_seconds"]:
-            self.logger.info("%s changed %d s ago and is left for the next sync", remote.path, age)
+            self.logger.info(
+                "%s was changed %d s ago and is left for the next sync", remote.path, age
+            )
             return False
         return True
 
     def _records(self, remote: RemoteFile) -> Generator[dict[str, Any], None, bool]:
-        """Yield the rows of a file, and return whether it was there as a whole.
+        """Yield the rows of a file, and return whether it was complete.
 
-        It is copied before it is read: so no row comes of a file that is just changing, and no
-        server waits for a slow loader.
+        The file is copied before it is read, so that no rows of a changing file are loaded, and
+        the server does not wait for a slow loader.
         """
         with tempfile.TemporaryFile() as file:
             if not self._server.fetch(remote, file):
-                self.logger.warning("%s changes and is left for the next sync", remote.path)
+                self.logger.warning(
+                    "%s is being changed and is left for the next sync", remote.path
+                )
                 return False
             file.seek(0)
             modified = datetime.fromtimestamp(remote.modified, UTC).isoformat()
@@ -122,11 +125,11 @@ class FilesStream(Stream):
         return True
 
     def _increment_stream_state(self, *_: Any, **__: Any) -> None:
-        """Keep no bookmark: the newest time says nothing of files that arrive with an old one."""
+        """Do nothing: a bookmark by time would miss files that arrive with an old time."""
 
 
 def _schema(entry: Entry, columns: list[str]) -> dict[str, Any]:
-    """Return the schema; keys are required."""
+    """Return the JSON Schema of a stream, with required keys."""
 
     def column(name: str, kind: Any, description: str) -> th.Property[Any]:
         if name in entry.primary_keys:
@@ -134,8 +137,10 @@ def _schema(entry: Entry, columns: list[str]) -> dict[str, Any]:
         return th.Property(name, kind, description=description)
 
     properties = [
-        column(FILE, th.StringType, "Path of the file, and the name within it if it is an archive"),
-        column(ROW, th.IntegerType, ROW_IS[entry.format]),
+        column(
+            FILE, th.StringType, "Path of the file; in an archive, followed by the member's name"
+        ),
+        column(ROW, th.IntegerType, ROW_DESCRIPTIONS[entry.format]),
         column(MODIFIED, th.DateTimeType, "When the file was last changed, on the server's clock"),
     ]
     for name in columns:
@@ -145,11 +150,11 @@ def _schema(entry: Entry, columns: list[str]) -> dict[str, Any]:
         )
     if entry.has_header:
         extra = th.ObjectType(additional_properties=True)
-        properties.append(column(EXTRA, extra, "Columns of the file that were not known before"))
+        properties.append(column(EXTRA, extra, "Columns of the file that are not in the catalog"))
     return th.PropertiesList(*properties).to_dict()
 
 
-def moment(text: str) -> datetime:
-    """Return a date or a time, in UTC unless it says otherwise."""
+def parse_time(text: str) -> datetime:
+    """Return a date or a time; in UTC unless it has another time zone."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -17,8 +17,8 @@ from tap_sftp.client import SftpServer, private_key
 from tap_sftp.entries import Entry, problems
 from tap_sftp.errors import TapSftpError
 from tap_sftp.reading import header
-from tap_sftp.settings import SECRETS, SETTINGS
-from tap_sftp.streams import FilesStream, moment
+from tap_sftp.settings import SECRET_SETTINGS, SETTINGS
+from tap_sftp.streams import FilesStream, parse_time
 
 
 class TapSftp(Tap):
@@ -27,16 +27,16 @@ class TapSftp(Tap):
     name = "tap-sftp"
     package_name = "tap-sftp"
     config_jsonschema = SETTINGS
-    # So that the settings are validated before a discovery too, which logs in.
+    # Makes the SDK validate the settings before a discovery too, which logs in.
     dynamic_catalog = True
 
     @cached_property
     def server(self) -> SftpServer:
-        """The server, which all streams share."""
+        """The server that all streams share."""
         return SftpServer(self.config)
 
     def discover_streams(self) -> list[FilesStream]:
-        """Return a stream for each entry of `files`; those that have headers are looked at."""
+        """Return a stream for each entry of `files`, after reading the files' headers if any."""
         try:
             entries = [Entry.from_config(each) for each in self.config["files"]]
             return [FilesStream(self, entry, self._header(entry)) for entry in entries]
@@ -46,25 +46,25 @@ class TapSftp(Tap):
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
         """Sync."""
-        with cls._one_line():
+        with cls._errors_in_one_line():
             super().invoke(**kwargs)
 
     @classmethod
     def cb_discover(cls, *args: Any) -> None:
         """Discover."""
-        with cls._one_line():
+        with cls._errors_in_one_line():
             super().cb_discover(*args)
 
     @classmethod
     def cb_test(cls, *args: Any) -> None:
         """Test."""
-        with cls._one_line():
+        with cls._errors_in_one_line():
             super().cb_test(*args)
 
     @classmethod
     @contextlib.contextmanager
-    def _one_line(cls) -> Iterator[None]:
-        """Tell what stops the tap in one line, not in a traceback."""
+    def _errors_in_one_line(cls) -> Iterator[None]:
+        """Log an error that stops the tap as one line, not as a traceback."""
         try:
             yield
         except TapSftpError as error:
@@ -72,9 +72,9 @@ class TapSftp(Tap):
             sys.exit(1)
 
     def _header(self, entry: Entry) -> list[str]:
-        """Return the columns of the newest file, if its format tells them.
+        """Return the columns of the newest file, if its format names them.
 
-        One that was just changed may be half there, so it is looked at only if it is the first.
+        A file that was just changed may be incomplete, so it is used only if there is no other.
         """
         if not entry.has_header:
             return []
@@ -89,7 +89,7 @@ class TapSftp(Tap):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         errors = super()._validate_config(raise_errors=False)
         # The SDK's messages quote the value that they reject.
-        for secret in SECRETS:
+        for secret in SECRET_SETTINGS:
             if value := self.config.get(secret):
                 errors = [error.replace(repr(value), "***") for error in errors]
         if not errors:
@@ -101,13 +101,13 @@ class TapSftp(Tap):
         return errors
 
     def _problems(self) -> Iterator[str]:
-        """Yield what is wrong with settings of the right shape."""
+        """Yield the problems of settings that conform to the schema."""
         if not (self.config.get("password") or self.config.get("private_key")):
             yield "set password or private_key"
         if not re.fullmatch(r"[^\s/@]+", self.config["host"]):
-            yield "host must be a name or an address only, such as sftp.example.com"
+            yield "host must be a host name or an address only, such as sftp.example.com"
         try:
-            moment(self.config.get("start_date") or "1970-01-01")
+            parse_time(self.config.get("start_date") or "1970-01-01")
         except ValueError:
             yield "start_date must be like 2026-01-31 or 2026-01-31T00:00:00Z"
         try:
@@ -117,6 +117,6 @@ class TapSftp(Tap):
             yield str(error)
         names = [entry["name"] for entry in self.config["files"]]
         for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"files: {name} is there twice; give each a name of its own"
+            yield f"files: several entries are named {name}; give each a different name"
         for entry in self.config["files"]:
             yield from (f"files: {entry['name']}: {problem}" for problem in problems(entry))

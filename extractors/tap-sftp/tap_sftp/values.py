@@ -1,4 +1,4 @@
-"""What a column's text, or a spreadsheet's cell, means as a value of its type."""
+"""Conversion of texts and spreadsheet cells to values of their column's type."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SCHEMAS: dict[str, Any] = {
     "datetime": th.DateTimeType,
     "strings": th.ArrayType(th.StringType),
 }
-"""The types, and how Singer calls them."""
+"""The JSON Schema of each type."""
 
 TYPE_PATTERN = r"^(string|integer|number|boolean|strings|date|datetime|(date|datetime) \S.*)$"
-"""A type; of a date or a time its format may follow, as in `date %d.%m.%Y`."""
+"""A type; date and datetime may be followed by a format, as in `date %d.%m.%Y`."""
 
 Converter = Callable[[Any], Any]
 
@@ -30,21 +30,21 @@ _BOOLEANS = {
     **dict.fromkeys(("1", "true", "t", "yes", "y"), True),
     **dict.fromkeys(("0", "false", "f", "no", "n"), False),
 }
-_POINT = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)([+-]?)")
-_COMMA = re.compile(r"([+-]?)(\d{1,3}(?:\.\d{3})+(?:,\d*)?|\d+,?\d*|,\d+)([+-]?)")
+_NUMBER_WITH_POINT = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)([+-]?)")
+_NUMBER_WITH_COMMA = re.compile(r"([+-]?)(\d{1,3}(?:\.\d{3})+(?:,\d*)?|\d+,?\d*|,\d+)([+-]?)")
 
 
 def converter(kind: str, *, decimal: str = ".", decimals: int = 0) -> Converter:
-    """Return what makes values of a column.
+    """Return the function that converts the values of a column.
 
     Args:
         kind: A type as in the settings.
-        decimal: What separates the decimals of numbers, "." or ",".
-        decimals: How many of a number's last digits are decimals that no separator marks.
+        decimal: The decimal separator of numbers, "." or ",".
+        decimals: The number of last digits that are decimals, if numbers have no separator.
 
     Returns:
-        A function; it raises ValueError with what is wrong, but never with the value, which may
-        be nobody's business.
+        A function that raises ValueError with the problem. The text never contains the value,
+        which may be confidential.
     """
     name, _, pattern = kind.partition(" ")
 
@@ -81,10 +81,10 @@ def _string(value: Any) -> str:
 def _number(value: Any, decimal: str) -> Decimal:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Decimal(str(value))
-    shape = _COMMA if decimal == "," else _POINT
-    found = shape.fullmatch(str(value).strip())
+    pattern = _NUMBER_WITH_COMMA if decimal == "," else _NUMBER_WITH_POINT
+    found = pattern.fullmatch(str(value).strip())
     if not found or (found[1] and found[3]):
-        raise ValueError("holds no number")
+        raise ValueError("is not a number")
     digits = found[2]
     if decimal == ",":
         digits = digits.replace(".", "").replace(",", ".")
@@ -93,32 +93,32 @@ def _number(value: Any, decimal: str) -> Decimal:
 
 def _integer(value: Decimal) -> int:
     if value != value.to_integral_value():
-        raise ValueError("holds no whole number")
+        raise ValueError("is not a whole number")
     return int(value)
 
 
 def _boolean(value: Any) -> bool:
     text = str(value).strip().lower()
     if text not in _BOOLEANS:
-        raise ValueError("holds neither true nor false")
+        raise ValueError("is neither true nor false")
     return _BOOLEANS[text]
 
 
 def _date(value: Any, pattern: str) -> str:
-    moment = _moment(value, pattern)
-    if moment is None:
-        raise ValueError(f"holds no date like {pattern or '2026-01-31'}")
-    return moment.date().isoformat()
+    found = _parse(value, pattern)
+    if found is None:
+        raise ValueError(f"is not a date like {pattern or '2026-01-31'}")
+    return found.date().isoformat()
 
 
 def _datetime(value: Any, pattern: str) -> str:
-    moment = _moment(value, pattern)
-    if moment is None:
-        raise ValueError(f"holds no time like {pattern or '2026-01-31T12:00:00Z'}")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    found = _parse(value, pattern)
+    if found is None:
+        raise ValueError(f"is not a time like {pattern or '2026-01-31T12:00:00Z'}")
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
 
 
-def _moment(value: Any, pattern: str) -> datetime | None:
+def _parse(value: Any, pattern: str) -> datetime | None:
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
@@ -126,7 +126,7 @@ def _moment(value: Any, pattern: str) -> datetime | None:
     text = str(value).strip()
     try:
         if pattern:
-            return datetime.strptime(text, pattern)  # noqa: DTZ007 - not every file tells it
+            return datetime.strptime(text, pattern)  # noqa: DTZ007 - not every file has a time zone
         return datetime.fromisoformat(text)
     except ValueError:
         return None

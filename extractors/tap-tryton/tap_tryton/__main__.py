@@ -1,4 +1,4 @@
-"""`python -m tap_tryton`, for where the executable is not on the path."""
+"""Run the tap with `python -m tap_tryton`."""
 
 from tap_tryton.tap import TapTryton
 

@@ -1,4 +1,4 @@
-"""The streams: which of Tryton's models they read, and their columns.
+"""The streams: their models in Tryton and their columns.
 
 Tryton docs: https://docs.tryton.org/latest/
 """
@@ -15,36 +15,40 @@ NUMBER = th.NumberType
 BOOLEAN = th.BooleanType
 DATE = th.DateType
 
-COMPANY = Column("company_id", "company", INTEGER, "Id of the company that it belongs to")
+COMPANY = Column("company_id", "company", INTEGER, "ID of the company that owns it")
 CURRENCY = Column("currency_code", "currency.code", STRING, "Code of the currency of its amounts")
-ACTIVE = Column("is_active", "active", BOOLEAN, "False for what is no longer used, but kept")
+ACTIVE = Column("is_active", "active", BOOLEAN, "False if it is no longer used")
 REFERENCE = Column("reference", "reference", STRING, "The other party's number for it")
-PAYMENT_TERM = Column("payment_term_id", "payment_term", INTEGER, "Id of the payment term")
+PAYMENT_TERM = Column("payment_term_id", "payment_term", INTEGER, "ID of the payment term")
 UNTAXED_AMOUNT = Column("untaxed_amount", "untaxed_amount", NUMBER, "Total without taxes")
 TAX_AMOUNT = Column("tax_amount", "tax_amount", NUMBER, "Taxes")
 TOTAL_AMOUNT = Column("total_amount", "total_amount", NUMBER, "Total with taxes")
 LINE = (
-    Column("sequence", "sequence", INTEGER, "Its place among the lines; equal ones go by id"),
-    Column("type", "type", STRING, "line, or subtotal, title, comment, which carry no goods"),
-    Column("product_id", "product", INTEGER, "Id of the product (products)"),
-    Column("description", "description", STRING, "What it says besides the product"),
+    Column(
+        "sequence", "sequence", INTEGER, "Position among the lines; equal ones are ordered by id"
+    ),
+    Column("type", "type", STRING, "line; or subtotal, title, comment, without a product"),
+    Column("product_id", "product", INTEGER, "ID of the product (products)"),
+    Column("description", "description", STRING, "Text in addition to the product"),
     Column("quantity", "quantity", NUMBER, "Quantity in its unit; negative for a return"),
     Column("unit_symbol", "unit.symbol", STRING, "Symbol of the unit, such as kg"),
-    Column("unit_price", "unit_price", NUMBER, "Price of a unit, without taxes"),
+    Column("unit_price", "unit_price", NUMBER, "Price per unit, without taxes"),
     Column("amount", "amount", NUMBER, "Quantity times price, without taxes; or the subtotal"),
 )
 
 
 class PartiesStream(TrytonStream):
-    """Customers, suppliers, and everybody else one deals with."""
+    """Customers, suppliers and other parties."""
 
     name = "parties"
     model = "party.party"
     columns = (
         Column("name", "name", STRING, "Name of the person or company"),
-        Column("code", "code", STRING, "Its number, unique"),
-        Column("language_code", "lang.code", STRING, "Language to write to it in, such as en"),
-        Column("replaced_by_id", "replaced_by", INTEGER, "Id of the party it was merged into"),
+        Column("code", "code", STRING, "Unique code of the party"),
+        Column("language_code", "lang.code", STRING, "Language of the party, such as en"),
+        Column(
+            "replaced_by_id", "replaced_by", INTEGER, "ID of the party into which it was merged"
+        ),
         ACTIVE,
     )
     schema = schema_of(columns)
@@ -56,9 +60,9 @@ class AddressesStream(TrytonStream):
     name = "addresses"
     model = "party.address"
     columns = (
-        Column("party_id", "party", INTEGER, "Id of the party (parties)"),
-        Column("party_name", "party_name", STRING, "Name on the letter, if not the party's"),
-        Column("street", "street", STRING, "Street and number, in lines"),
+        Column("party_id", "party", INTEGER, "ID of the party (parties)"),
+        Column("party_name", "party_name", STRING, "Name on letters, if not the party's"),
+        Column("street", "street", STRING, "Street and number; may have several lines"),
         Column("postal_code", "postal_code", STRING, "Postal code"),
         Column("city", "city", STRING, "City"),
         Column("subdivision_code", "subdivision.code", STRING, "ISO 3166-2 code, such as US-CA"),
@@ -69,37 +73,39 @@ class AddressesStream(TrytonStream):
 
 
 class ProductsStream(TrytonStream):
-    """The products: each variant, with what it has from its template.
+    """The products: each variant, with the fields of its template.
 
-    A row is read again when either of the two changes.
+    A row is read again when the variant or the template changes.
     """
 
     name = "products"
     model = "product.product"
     stamped = ("", "template.")
     columns = (
-        Column("template_id", "template.id", INTEGER, "Id of the template, which variants share"),
-        Column("code", "code", STRING, "Code of the variant, the template's before its own"),
+        Column("template_id", "template.id", INTEGER, "ID of the template, shared by its variants"),
+        Column("code", "code", STRING, "Code of the template followed by the variant's own"),
         Column("name", "template.name", STRING, "Name, in the default language of Tryton"),
         Column("type", "template.type", STRING, "goods, assets or service"),
-        Column("is_consumable", "template.consumable", BOOLEAN, "Not counted in the stock"),
+        Column(
+            "is_consumable", "template.consumable", BOOLEAN, "Whether it is not counted in stock"
+        ),
         Column("unit_symbol", "template.default_uom.symbol", STRING, "Symbol of its unit"),
-        Column("replaced_by_id", "replaced_by", INTEGER, "Id of the product that replaces it"),
+        Column("replaced_by_id", "replaced_by", INTEGER, "ID of the product that replaces it"),
         ACTIVE,
     )
     schema = schema_of(columns)
 
 
 class ListPricesStream(TrytonStream):
-    """The prices of the products, which each company has its own of."""
+    """The prices of the products; each company has its own."""
 
     name = "list_prices"
     model = "product.list_price"
     columns = (
-        Column("template_id", "template.id", INTEGER, "Id of the template it is the price of"),
-        Column("product_id", "product", INTEGER, "Id of the variant, if the price is its own"),
+        Column("template_id", "template.id", INTEGER, "ID of the template that has the price"),
+        Column("product_id", "product", INTEGER, "ID of the variant, if it has its own price"),
         COMPANY,
-        Column("list_price", "list_price", NUMBER, "Price of a unit, in the company's currency"),
+        Column("list_price", "list_price", NUMBER, "Price per unit, in the company's currency"),
     )
     schema = schema_of(columns)
 
@@ -113,14 +119,14 @@ class SalesStream(TrytonStream):
         COMPANY,
         Column("number", "number", STRING, "Number of the sale; null until it is quoted"),
         REFERENCE,
-        Column("description", "description", STRING, "What it is about"),
+        Column("description", "description", STRING, "Description"),
         Column("state", "state", STRING, "draft, quotation, confirmed, ..., done, cancelled"),
-        Column("quotation_date", "quotation_date", DATE, "When it was quoted"),
-        Column("sale_date", "sale_date", DATE, "When it was sold; null before it is confirmed"),
-        Column("party_id", "party", INTEGER, "Id of the customer (parties)"),
-        Column("invoice_address_id", "invoice_address", INTEGER, "Where the invoice goes"),
-        Column("shipment_address_id", "shipment_address", INTEGER, "Where the goods go"),
-        Column("warehouse_id", "warehouse", INTEGER, "Id of the warehouse they come from"),
+        Column("quotation_date", "quotation_date", DATE, "Date of the quotation"),
+        Column("sale_date", "sale_date", DATE, "Date of the sale; null until it is confirmed"),
+        Column("party_id", "party", INTEGER, "ID of the customer (parties)"),
+        Column("invoice_address_id", "invoice_address", INTEGER, "ID of the invoice address"),
+        Column("shipment_address_id", "shipment_address", INTEGER, "ID of the shipping address"),
+        Column("warehouse_id", "warehouse", INTEGER, "ID of the warehouse that ships the goods"),
         PAYMENT_TERM,
         CURRENCY,
         UNTAXED_AMOUNT,
@@ -137,7 +143,7 @@ class SaleLinesStream(TrytonStream):
 
     name = "sale_lines"
     model = "sale.line"
-    columns = (Column("sale_id", "sale", INTEGER, "Id of the sale (sales)"), *LINE)
+    columns = (Column("sale_id", "sale", INTEGER, "ID of the sale (sales)"), *LINE)
     schema = schema_of(columns)
 
 
@@ -151,14 +157,16 @@ class InvoicesStream(TrytonStream):
         Column("type", "type", STRING, "out: to a customer; in: from a supplier"),
         Column("number", "number", STRING, "Number of the invoice; null until it is posted"),
         REFERENCE,
-        Column("description", "description", STRING, "What it is about"),
+        Column("description", "description", STRING, "Description"),
         Column("state", "state", STRING, "draft, validated, posted, paid, cancelled"),
-        Column("invoice_date", "invoice_date", DATE, "Date of the invoice; null before it has one"),
-        Column("accounting_date", "accounting_date", DATE, "Date of its booking, if another"),
-        Column("party_id", "party", INTEGER, "Id of the customer or supplier (parties)"),
-        Column("invoice_address_id", "invoice_address", INTEGER, "Id of the address on it"),
-        Column("account_code", "account.code", STRING, "Account of what is to be paid"),
-        Column("move_id", "move", INTEGER, "Id of its booking; null until it is posted"),
+        Column("invoice_date", "invoice_date", DATE, "Date of the invoice; null until it is set"),
+        Column("accounting_date", "accounting_date", DATE, "Date of its booking, if different"),
+        Column("party_id", "party", INTEGER, "ID of the customer or supplier (parties)"),
+        Column(
+            "invoice_address_id", "invoice_address", INTEGER, "ID of the address on the invoice"
+        ),
+        Column("account_code", "account.code", STRING, "Account of the amount due"),
+        Column("move_id", "move", INTEGER, "ID of its booking; null until it is posted"),
         PAYMENT_TERM,
         CURRENCY,
         UNTAXED_AMOUNT,
@@ -169,16 +177,16 @@ class InvoicesStream(TrytonStream):
 
 
 class InvoiceLinesStream(TrytonStream):
-    """The lines of the invoices, and those that wait for an invoice."""
+    """The lines of the invoices, and lines that are not yet invoiced."""
 
     name = "invoice_lines"
     model = "account.invoice.line"
     columns = (
-        Column("invoice_id", "invoice", INTEGER, "Id of the invoice (invoices), if it has one"),
+        Column("invoice_id", "invoice", INTEGER, "ID of the invoice (invoices), if it has one"),
         COMPANY,
         *LINE,
         CURRENCY,
         Column("account_code", "account.code", STRING, "Account of the revenue or expense"),
-        Column("origin", "origin", STRING, "What it invoices, such as sale.line,12"),
+        Column("origin", "origin", STRING, "Record that it invoices, such as sale.line,12"),
     )
     schema = schema_of(columns)

@@ -46,20 +46,21 @@ class TapTryton(Tap):
             required=True,
             secret=True,
             title="Key",
-            description="Key of a user application REST API of a user who may read the models",
+            description="Key of a REST API user application; its user must be allowed to read the "
+            "models",
         ),
         th.Property(
             "start_date",
             th.DateTimeType,
             title="Start date",
-            description="The first sync reads what changed since then; everything if not set",
+            description="The first sync reads what changed since this time; all rows if not set",
         ),
         th.Property(
             "page_size",
             th.IntegerType(minimum=1),
             default=500,
             title="Page size",
-            description="Records a request",
+            description="Records per request",
         ),
     ).to_dict()
 
@@ -70,7 +71,7 @@ class TapTryton(Tap):
         return f"{self.config['url'].rstrip('/')}/{database}/rest/model"
 
     def discover_streams(self) -> list[TrytonStream]:
-        """Return the streams; no request is needed for it."""
+        """Return the streams, without any request."""
         return [
             streams.PartiesStream(self),
             streams.AddressesStream(self),
@@ -84,15 +85,15 @@ class TapTryton(Tap):
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
-        """Run the tap; what stops it is told in one line, not in a traceback."""
+        """Run the tap; log an error that stops it as one line, not as a traceback."""
         try:
             super().invoke(**kwargs)
         except (FatalAPIError, RetriableAPIError) as error:
             cls.logger.critical("%s", error)
             sys.exit(1)
         except requests.RequestException as error:
-            where = getattr(error.request, "url", "url").partition("?")[0]
-            cls.logger.critical("cannot read %s: %s; %s", where, _cause(error), WRONG_ADDRESS)
+            url = getattr(error.request, "url", "url").partition("?")[0]
+            cls.logger.critical("cannot read %s: %s; %s", url, _cause(error), WRONG_ADDRESS)
             sys.exit(1)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
@@ -104,7 +105,7 @@ class TapTryton(Tap):
         if not re.fullmatch(r"https?://[^@?#\s]+", str(self.config.get("url", ""))):
             errors.append("url must be like https://erp.example.com, without user or query")
         if isinstance(key, str) and not re.fullmatch(r"[!-~]+", key):
-            errors.append("key is empty or has spaces or other characters that no key has")
+            errors.append("key must be the key alone, without spaces or line breaks")
         try:
             datetime.fromisoformat(self.config.get("start_date") or "1970-01-01")
         except (TypeError, ValueError):
@@ -118,7 +119,7 @@ class TapTryton(Tap):
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost cause, which says refused, unknown host or too slow."""
+    """Return the text of the innermost cause, such as "Connection refused"."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return str(error) or type(error).__name__

@@ -287,8 +287,11 @@ def test_a_ready_token_is_enough(settings, person):
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"password": "wrong"}, "/auth/token does not accept the settings username and password"),
-        ({"path": "/api/v2"}, "is api_url right? It is the address of Airflow's web page"),
+        ({"password": "wrong"}, "/auth/token rejects the username and password"),
+        (
+            {"path": "/api/v2"},
+            "is api_url correct? It must be the address of Airflow's web interface",
+        ),
     ],
 )
 def test_the_executable_ends_in_one_line(settings, wrong, line, tmp_path):

@@ -305,19 +305,21 @@ def test_a_refused_token_is_renewed_once(config, server, waits, refusal):
 
 def test_a_token_that_is_refused_again_stops_the_sync(config, server):
     server.faults = [(401, {}, b"{}")] * 2
-    with pytest.raises(FatalAPIError, match=r"answered 401 .* does not accept the token"):
+    with pytest.raises(FatalAPIError, match=r"returned 401 .* rejects the credentials"):
         sync(config)
     assert len(server.tokens) == 2
 
 
 def test_a_refused_ready_token_says_what_to_do(server):
     server.tokens = ["another"]
-    with pytest.raises(FatalAPIError, match="Make a new one, or set username and password"):
+    with pytest.raises(FatalAPIError, match="set a new one, or set username and password"):
         sync({"api_url": server.url, "token": "expired"})
 
 
 def test_a_wrong_password_says_so(config):
-    with pytest.raises(FatalAPIError, match="does not accept the settings username and password"):
+    with pytest.raises(
+        FatalAPIError, match="rejects the username and password; check both settings"
+    ):
         sync({**config, "password": "wrong"})
 
 
@@ -329,7 +331,7 @@ def test_a_failed_login_is_tried_again(config, server, waits):
 
 def test_the_password_is_not_sent_where_a_redirect_points(config, server):
     server.login_faults = [(307, {"Location": "http://elsewhere.invalid/login?next=x"}, b"")]
-    with pytest.raises(FatalAPIError, match=r"sends us to http://elsewhere\.invalid/login: set"):
+    with pytest.raises(FatalAPIError, match=r"redirects to http://elsewhere\.invalid/login: set"):
         sync(config)
 
 
@@ -365,7 +367,7 @@ def test_a_server_that_stays_broken_is_told_in_one_line(config, server):
     with pytest.raises(RetriableAPIError) as error:
         sync(config, only="dag_runs")
     assert str(error.value) == (
-        f"GET {server.url}/api/v2/dags/~/dagRuns answered 500 Internal Server Error"
+        f"GET {server.url}/api/v2/dags/~/dagRuns returned 500 Internal Server Error"
     )
 
 
@@ -373,14 +375,17 @@ def test_a_server_that_stays_broken_is_told_in_one_line(config, server):
     ("fault", "line"),
     [
         ((403, {}, b'{"detail":"Forbidden"}'), "the Viewer role has it"),
-        ((404, {}, b'{"error":"API route not found"}'), "is api_url right"),
+        ((404, {}, b'{"error":"API route not found"}'), "is api_url correct"),
         ((400, {}, b'{"detail":"Invalid\\n cursor"}'), "400 Bad Request: Invalid cursor$"),
         (
             (200, {"Content-Type": "text/html"}, b"<html>Sign in"),
             "instead of JSON, as a login page",
         ),
-        ((200, {}, b'{"hello":"world"}'), "answered without dag_runs: is api_url right"),
-        ((302, {"Location": "/login"}, b""), "sends us to /login: set api_url"),
+        (
+            (200, {}, b'{"hello":"world"}'),
+            "the response of /dags/~/dagRuns has no dag_runs: is api_url correct",
+        ),
+        ((302, {"Location": "/login"}, b""), "redirects to /login: set api_url"),
     ],
 )
 def test_what_another_try_would_not_change_says_what_to_do(config, server, waits, fault, line):
@@ -400,13 +405,13 @@ def test_nobody_listening_ends_in_one_line(config, server, tmp_path, caplog, wai
     assert stop.value.code == 1
     line = caplog.records[-1].getMessage()
     assert line.startswith(f"cannot read {server.url}/auth/token: ")
-    assert "Connection refused; is api_url right?" in line
+    assert "Connection refused; is api_url correct?" in line
     assert len(waits) == 4
 
 
 def test_an_airflow_without_cursors_is_refused(config, server):
     server.cursors = False
-    with pytest.raises(FatalAPIError, match=r"needs Airflow 3\.3 or newer"):
+    with pytest.raises(FatalAPIError, match=r"requires Airflow 3\.3 or newer"):
         sync(config)
 
 

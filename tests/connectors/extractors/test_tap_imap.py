@@ -208,7 +208,7 @@ def test_a_part_that_is_too_large_is_not_read_and_says_so(folder, warehouse):
     assert small["text"] == a_csv(1)
     assert small["problem"] is None
     assert large["text"] is None
-    assert large["problem"] == f"part 2 has {large['size']} bytes, more than max_part_size"
+    assert large["problem"] == f"part 2 has {large['size']} bytes, which is more than max_part_size"
     rows = {(row["uid"], row["row_number"]): row for row in warehouse.rows("attachment_rows")}
     assert rows.keys() == {(1, 2), (2, 0)}
     assert rows[2, 0]["problem"] == large["problem"]
@@ -308,7 +308,7 @@ def test_a_restored_mailbox_with_its_old_uidvalidity_is_told(folder, warehouse):
     folder.deliver("one")
     warehouse.sync("messages")
     bookmark_of(warehouse, "messages")["replication_key_value"] = 7
-    with pytest.raises(MailServerError, match=r"up to 7 and now has them below 2, .*full refresh"):
+    with pytest.raises(MailServerError, match=r"up to 7 and are now below 2, .*full refresh"):
         warehouse.sync("messages")
 
 
@@ -318,8 +318,8 @@ def test_a_restored_mailbox_with_its_old_uidvalidity_is_told(folder, warehouse):
 def test_no_message_is_lost_while_others_come_and_go(
     folder, warehouse, between_answers, monkeypatch
 ):
-    monkeypatch.setattr("tap_imap.reading.MESSAGES_AT_ONCE", 2)
-    monkeypatch.setattr("tap_imap.client.WINDOW", 3)
+    monkeypatch.setattr("tap_imap.reading.MESSAGES_PER_FETCH", 2)
+    monkeypatch.setattr("tap_imap.client.UIDS_PER_SEARCH", 3)
     for number in range(1, 10):
         folder.deliver(f"mail {number}")
     actions = [
@@ -342,7 +342,7 @@ def test_no_message_is_lost_while_others_come_and_go(
 def test_no_change_of_flags_is_lost_while_they_are_read(
     folder, warehouse, between_answers, monkeypatch
 ):
-    monkeypatch.setattr("tap_imap.client.FLAGS_AT_ONCE", 2)
+    monkeypatch.setattr("tap_imap.client.FLAGS_PER_FETCH", 2)
     for number in range(10):
         folder.deliver(f"mail {number}")
     folder.delete(1)

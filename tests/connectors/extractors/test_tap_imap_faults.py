@@ -98,16 +98,16 @@ def test_every_column_has_a_description_and_the_schema_is_computed_once():
 @pytest.mark.parametrize(
     ("mailboxes", "line"),
     [
-        (["INBOX", "Invocies"], "has no mailbox Invocies, which the setting mailboxes asks for"),
-        (["Archive/*"], "has no mailbox Archive/*, which the setting mailboxes asks for"),
-        (["INBOX", "!INBOX"], "the setting mailboxes leaves out every mailbox"),
+        (["INBOX", "Invocies"], "has no mailbox Invocies, which is in the setting mailboxes"),
+        (["Archive/*"], "has no mailbox Archive/*, which is in the setting mailboxes"),
+        (["INBOX", "!INBOX"], "the setting mailboxes excludes every mailbox"),
     ],
 )
 def test_a_mailbox_that_is_not_there_is_named_with_those_that_are(settings, mailboxes, line):
     with pytest.raises(MailServerError) as error:
         read(settings | {"mailboxes": mailboxes})
     assert line in str(error.value)
-    assert "leaves out" in line or "Odd mail/Ünüsual & more, " in str(error.value)
+    assert "excludes" in line or "Odd mail/Ünüsual & more, " in str(error.value)
 
 
 # Connections
@@ -137,7 +137,7 @@ def test_a_password_is_not_sent_in_clear_where_the_server_takes_none(settings, m
 def test_a_wrong_password_says_so_at_once(settings, waits):
     with pytest.raises(MailServerError) as error:
         read(settings | {"password": "wrong-one"})
-    line = "does not accept the login of the settings: [AUTHENTICATIONFAILED]"
+    line = "rejects the credentials in the settings: [AUTHENTICATIONFAILED]"
     assert line in str(error.value)
     assert "wrong-one" not in str(error.value)
     assert waits == []
@@ -145,18 +145,18 @@ def test_a_wrong_password_says_so_at_once(settings, waits):
 
 def test_a_certificate_is_checked(settings, monkeypatch, waits):
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(MailServerError, match=r"not to be trusted: self.signed.*SSL_CERT_FILE"):
+    with pytest.raises(MailServerError, match=r"is not trusted: self.signed.*SSL_CERT_FILE"):
         read(settings)
     assert waits == []
 
 
 def test_a_certificate_for_another_name_is_refused(settings):
-    with pytest.raises(MailServerError, match=r"not to be trusted: Hostname mismatch"):
+    with pytest.raises(MailServerError, match=r"is not trusted: Hostname mismatch"):
         read(settings | {"host": "localhost"})
 
 
 def test_tls_at_a_port_that_speaks_none_says_so(settings, mail_source, waits):
-    with pytest.raises(MailServerError, match="Do the settings encryption and port belong"):
+    with pytest.raises(MailServerError, match="Do the settings encryption and port match"):
         read(settings | {"port": mail_source.port})
     assert waits == []
 
@@ -168,7 +168,7 @@ def test_a_server_that_is_away_is_tried_five_times(settings, waits):
         read(settings | {"port": port})
     assert waits == [2, 4, 8, 16]
     assert f"127.0.0.1:{port}: " in str(error.value)
-    assert "Connection refused. Are the settings host and port right?" in str(error.value)
+    assert "Connection refused. Are the settings host and port correct?" in str(error.value)
 
 
 def test_a_host_that_there_is_not_is_named(settings):
@@ -178,8 +178,8 @@ def test_a_host_that_there_is_not_is_named(settings):
 
 @pytest.mark.parametrize("stream", ["messages", "flags", "attachments", "attachment_rows"])
 def test_a_lost_connection_is_made_again(settings, mail_source, monkeypatch, waits, stream):
-    monkeypatch.setattr("tap_imap.reading.MESSAGES_AT_ONCE", 10)
-    monkeypatch.setattr("tap_imap.client.FLAGS_AT_ONCE", 10)
+    monkeypatch.setattr("tap_imap.reading.MESSAGES_PER_FETCH", 10)
+    monkeypatch.setattr("tap_imap.client.FLAGS_PER_FETCH", 10)
     whole = MailWarehouse(settings).sync(stream)
     fetch = IMAPClient.fetch
     answers = 0
@@ -224,7 +224,9 @@ def test_a_mailbox_numbered_anew_while_it_is_read_ends_the_sync(settings, mail_s
         mailbox = tap.server.mailboxes[name]
         client.delete_folder(name)
         client.create_folder(name)
-        with pytest.raises(MailServerError, match=r"Tests/anew anew .*: run again"):
+        with pytest.raises(
+            MailServerError, match=r"renumbered .* Tests/anew .*: run the sync again"
+        ):
             tap.server.fetch(mailbox, [1], ["FLAGS"])
         tap.server.close()
         client.delete_folder(name)
@@ -236,7 +238,7 @@ def test_a_mailbox_numbered_anew_while_it_is_read_ends_the_sync(settings, mail_s
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"password": "wrong-pässword"}, "does not accept the login of the settings"),
+        ({"password": "wrong-pässword"}, "rejects the credentials in the settings"),
         ({"mailboxes": ["Nowhere"]}, "has no mailbox Nowhere"),
         ({}, ""),
     ],

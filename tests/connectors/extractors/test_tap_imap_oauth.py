@@ -106,13 +106,13 @@ def test_a_token_that_the_mail_server_refuses_ends_the_sync(settings, tokens, ma
     tokens.token = mail_source.token("somebody@else.example")
     with pytest.raises(MailServerError) as error:
         read(settings)
-    assert "does not accept the login of the settings" in str(error.value)
+    assert "rejects the credentials in the settings" in str(error.value)
     assert tokens.token not in str(error.value)
     assert waits == []
 
 
 def test_a_wrong_secret_is_told_in_the_words_of_the_token_server(settings, waits):
-    with pytest.raises(MailServerError, match=r"/token answered 401: AADSTS1: no$") as error:
+    with pytest.raises(MailServerError, match=r"/token returned 401: AADSTS1: no$") as error:
         read(settings | {"oauth_client_secret": "wrong-one"})
     assert "wrong-one" not in str(error.value)
     assert waits == []
@@ -126,7 +126,7 @@ def test_a_busy_token_server_is_asked_again(settings, tokens, waits):
 
 def test_secrets_do_not_follow_a_redirect(settings, tokens):
     tokens.faults = [(307, {})]
-    with pytest.raises(MailServerError, match="answered 307: no token in the answer"):
+    with pytest.raises(MailServerError, match="returned 307: no token in the response"):
         read(settings)
 
 

@@ -105,7 +105,7 @@ def test_bytes_become_text_whatever_their_charset(data, charset, text):
     ],
 )
 def test_a_date_is_in_utc_or_null(date, moment):
-    assert Headers(f"Date: {date}\r\n\r\n".encode()).moment("date") == moment
+    assert Headers(f"Date: {date}\r\n\r\n".encode()).date("date") == moment
 
 
 # Attachments
@@ -171,14 +171,14 @@ def test_the_rows_of_a_csv_file_and_of_a_workbook_are_read(warehouse):
 def test_a_file_that_is_no_table_says_so_in_a_row(warehouse):
     (row,) = odd(warehouse, "not a workbook", "attachment_rows")
     assert (row["row_number"], row["cells"]) == (0, None)
-    assert row["problem"].startswith("the workbook is broken, or has a password: ")
+    assert row["problem"].startswith("the workbook is broken or has a password: ")
 
 
 def test_a_file_that_breaks_off_has_the_rows_before_and_says_so(warehouse):
     whole, broken = odd(warehouse, "broken csv", "attachment_rows")
     assert (whole["row_number"], whole["cells"]) == (2, {"a": "1", "b": "2"})
     assert broken["row_number"] == 0
-    assert broken["problem"].startswith("the CSV file breaks off in line 3")
+    assert broken["problem"].startswith("the CSV file is broken in line 3")
 
 
 # Tables
@@ -214,7 +214,9 @@ def test_a_workbook_that_unpacks_to_too_much_is_not_read():
     bomb = io.BytesIO()
     with ZipFile(bomb, "w", ZIP_DEFLATED) as packed:
         packed.writestr("xl/workbook.xml", b"0" * 2_000_000)
-    with pytest.raises(TableError, match="unpacks to 2000000 bytes, more than 1000000"):
+    with pytest.raises(
+        TableError, match="unpacks to 2000000 bytes, more than the limit of 1000000"
+    ):
         list(table_rows(a_part("a.xlsx"), bomb.getvalue(), 100_000))
 
 

@@ -29,10 +29,10 @@ from tests.support.ldap_place import Place
 from tests.support.ldap_tap import records, sync
 
 MINIMUM = {"url": "ldap://ldap.example.org", "base_dn": BASE}
-FILTER = "must be a filter, such as (objectClass=person)"
-NEVER = "is a secret, which is never read"
-NO_NAME = "is no name of an attribute"
-NO_PEM = "is no PEM file of certificates: "
+FILTER = "must be an LDAP filter, such as (objectClass=person)"
+NEVER = "is a secret, which tap-ldap never reads; remove it"
+NO_NAME = "is not an attribute name"
+NO_PEM = "is not a PEM file of certificates: "
 URL = "url must be like ldaps://ldap.example.org or ldap://ldap.example.org:389"
 BUSY = 51
 
@@ -126,7 +126,7 @@ def test_the_schema_is_computed_once():
 
 def test_an_attribute_that_the_directory_does_not_know_is_told(place: Place):
     line = failure({**place.settings, "attributes": ["homeDirectory", "homeDirectoy"]})
-    assert line == "setting attributes: the directory's schema has no homeDirectoy"
+    assert line == "attributes: not in the directory's schema: homeDirectoy"
 
 
 # TLS
@@ -146,7 +146,7 @@ def test_a_certificate_of_nobody_we_trust_is_refused(ldap_directory: Directory, 
     for url in (settings["url"], f"ldaps://localhost:{ldap_directory.tls_port}"):
         line = failure({**settings, "url": url})
         assert line.startswith(f"{url}: ")
-        assert "certificate refused, " in line
+        assert "certificate rejected, " in line
         assert "set ca_file to the directory's certificate authority" in line
     assert waits == []
 
@@ -155,13 +155,13 @@ def test_a_certificate_of_another_host_is_refused(ldap_directory: Directory, wai
     url = f"ldaps://127.0.0.2:{ldap_directory.tls_port}"
     line = failure({**ldap_directory.settings, "url": url})
     assert "certificate is not valid for '127.0.0.2'" in line
-    assert "url to a name that its certificate has" in line
+    assert "url to a host name that is in its certificate" in line
     assert waits == []
 
 
 def test_a_password_in_the_clear_that_the_directory_refuses(ldap_directory: Directory):
     line = failure({**ldap_directory.settings, "start_tls": False})
-    assert "answered confidentialityRequired" in line
+    assert "returned confidentialityRequired" in line
     assert "set url to ldaps://... or start_tls to true" in line
 
 
@@ -169,7 +169,7 @@ def test_a_directory_without_tls_says_so_before_the_password_is_sent(ldap_direct
     with running_directory(tls=False) as bare:
         url = f"ldap://localhost:{bare.port}"
         line = failure({**ldap_directory.settings, "url": url})
-        assert line.startswith(f"{url} offers no StartTLS: set url to ldaps://")
+        assert line.startswith(f"{url} does not support StartTLS: set url to ldaps://")
         plain = {**bare.settings, "start_tls": False}
         assert "invalidCredentials" in failure(plain)
 
@@ -179,24 +179,24 @@ def test_a_directory_without_tls_says_so_before_the_password_is_sent(ldap_direct
 
 def test_a_wrong_password_says_so(ldap_directory: Directory, waits: list):
     line = failure({**ldap_directory.settings, "password": "wrong"})
-    assert line.endswith("the directory does not accept the settings bind_dn and password")
+    assert line.endswith("the directory rejects bind_dn and password")
     assert waits == []
 
 
 def test_nobody_sees_nothing_without_an_error(ldap_directory: Directory):
     settings = {**ldap_directory.settings, "bind_dn": None, "password": None}
-    assert "base_dn is not there, or bind_dn may not read it" in failure(settings)
+    assert "base_dn does not exist, or bind_dn may not read it" in failure(settings)
 
 
 def test_a_base_that_is_not_there_says_so(ldap_directory: Directory):
     line = failure({**ldap_directory.settings, "base_dn": f"ou=nowhere,{BASE}"})
-    assert "answered noSuchObject: base_dn is not there" in line
+    assert "returned noSuchObject: base_dn does not exist" in line
 
 
 def test_rows_that_the_server_withholds_are_an_error(ldap_directory: Directory):
     limited = {**ldap_directory.settings, "bind_dn": LIMITED, "page_size": SIZE_LIMIT // 2}
     line = failure(limited)
-    assert "answered sizeLimitExceeded" in line
+    assert "returned sizeLimitExceeded" in line
     assert "raise the limit for bind_dn (in OpenLDAP: limits ... size.prtotal=unlimited)" in line
 
 
@@ -227,7 +227,7 @@ def test_a_busy_directory_is_asked_again(place: Place, monkeypatch: pytest.Monke
 
 def test_a_directory_that_stays_busy_is_told_in_one_line(place: Place, waits: list):
     with place.fault(BUSY):
-        assert failure(place.settings) == f"{place.settings['url']}: answered busy"
+        assert failure(place.settings) == f"{place.settings['url']}: returned busy"
     assert waits == [2, 4, 8, 16]
 
 
@@ -237,13 +237,13 @@ def test_nobody_listening_is_told_after_some_tries(ldap_directory: Directory, wa
     line = failure({**ldap_directory.settings, "url": url})
     assert line.startswith(f"{url}: ")
     assert "Connection refused" in line
-    assert line.endswith("is url right?")
+    assert line.endswith("is url correct?")
     assert waits == [2, 4, 8, 16]
 
 
 def test_an_unknown_host_is_told(ldap_directory: Directory):
     line = failure({**ldap_directory.settings, "url": "ldaps://ldap.invalid"})
-    assert line.endswith("is url right?")
+    assert line.endswith("is url correct?")
 
 
 def test_a_server_that_never_answers_is_given_up(
@@ -310,8 +310,8 @@ def test_a_connection_lost_between_pages_is_made_again(
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"password": "wrong-one"}, "does not accept the settings bind_dn and password"),
-        ({"base_dn": "dc=example,dc=net"}, "base_dn is not there"),
+        ({"password": "wrong-one"}, "rejects bind_dn and password"),
+        ({"base_dn": "dc=example,dc=net"}, "base_dn does not exist"),
         ({"url": "http://localhost"}, "url must be like ldaps://ldap.example.org"),
     ],
 )
@@ -340,5 +340,5 @@ def test_no_password_is_logged(
     place.person("ada")
     sync(place.settings)
     failure({**place.settings, "url": "ldap://127.0.0.1:1"})
-    assert "trying again in 2 s" in caplog.text
+    assert "retrying in 2 s" in caplog.text
     assert ldap_directory.password not in caplog.text

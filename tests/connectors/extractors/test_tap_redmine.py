@@ -18,7 +18,7 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from singer_sdk.testing.runners import TapTestRunner
 from tap_redmine.issues import IssuesStream
-from tap_redmine.paging import Walk
+from tap_redmine.paging import OffsetPaging
 from tap_redmine.tap import TapRedmine
 
 from tests.connectors.servers.redmine_source import Redmine
@@ -76,18 +76,18 @@ def waits(monkeypatch) -> list[float]:
 @pytest.fixture
 def between_pages(monkeypatch) -> Callable[..., list]:
     """Do the next of some things after each page that was read."""
-    take = Walk.take
+    take = OffsetPaging.take
 
     def plan(*actions: Callable[[], object]) -> list:
         left = list(actions)
 
-        def take_and_act(self: Walk, page: list, limit: int | None) -> list:
+        def take_and_act(self: OffsetPaging, page: list, limit: int | None) -> list:
             rows = take(self, page, limit)
             if left:
                 left.pop(0)()
             return rows
 
-        monkeypatch.setattr(Walk, "take", take_and_act)
+        monkeypatch.setattr(OffsetPaging, "take", take_and_act)
         return left
 
     return plan
@@ -322,13 +322,13 @@ def test_an_issue_may_go_before_its_journals_are_asked_for(redmine, config, betw
 
 
 def test_a_wrong_key_is_no_empty_list(config):
-    with pytest.raises(FatalAPIError, match=r"answered 401 .* does not accept the setting api_key"):
+    with pytest.raises(FatalAPIError, match=r"returned 401 .* Redmine rejects api_key"):
         Warehouse({**config, "api_key": "wrong"}, "projects").sync()
 
 
 def test_users_need_an_administrator(redmine, config):
     key = redmine.call("GET", "/users/5.json")["user"]["api_key"]
-    with pytest.raises(FatalAPIError, match=r"users needs an administrator\) or deselect"):
+    with pytest.raises(FatalAPIError, match=r"users requires an administrator\) or deselect"):
         Warehouse({**config, "api_key": key}, "users").sync()
 
 
@@ -348,7 +348,7 @@ def test_a_server_that_stays_broken_is_told_in_one_line(through_proxy, proxy):
     proxy.faults = [(503, {}, b"Traceback\nof\nRedmine")] * 5
     with pytest.raises(RetriableAPIError) as error:
         Warehouse(through_proxy, "issues").sync()
-    assert str(error.value) == f"GET {proxy.url}/issues.json answered 503 Service Unavailable"
+    assert str(error.value) == f"GET {proxy.url}/issues.json returned 503 Service Unavailable"
 
 
 @pytest.mark.parametrize(
@@ -356,9 +356,12 @@ def test_a_server_that_stays_broken_is_told_in_one_line(through_proxy, proxy):
     [
         ((422, {}, b'{"errors":["Updated\\n is invalid"]}'), "422 .*: Updated is invalid$"),
         ((200, {"Content-Type": "text/html"}, b"<html>Sign in"), "instead of JSON, as a login"),
-        ((200, {}, b'{"hello":"world"}'), "answered without issues: is api_url right"),
-        ((200, {}, b"[]"), "answered without issues: is api_url right"),
-        ((302, {"Location": "/login?back_url=x"}, b""), "sends us to /login: set api_url"),
+        (
+            (200, {}, b'{"hello":"world"}'),
+            "the response of /issues.json has no issues: is api_url correct",
+        ),
+        ((200, {}, b"[]"), "the response of /issues.json has no issues: is api_url correct"),
+        ((302, {"Location": "/login?back_url=x"}, b""), "redirects to /login: set api_url"),
     ],
 )
 def test_what_another_try_would_not_change_says_what_to_do(
@@ -382,8 +385,11 @@ def test_the_key_is_not_logged(through_proxy, proxy, caplog):
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"api_key": "wrong"}, "Redmine does not accept the setting api_key"),
-        ({"path": "/projects"}, "is api_url right? It is the address of Redmine's home page"),
+        ({"api_key": "wrong"}, "Redmine rejects api_key"),
+        (
+            {"path": "/projects"},
+            "is api_url correct? It must be the address of Redmine's home page",
+        ),
     ],
 )
 def test_the_executable_ends_in_one_line(config, wrong, line, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tap_redmine.paging import Walk, WalkByTime
+from tap_redmine.paging import OffsetPaging, UpdatedOnPaging
 
 THOROUGHLY = settings(max_examples=100, deadline=None, derandomize=True)
 PAGE_SIZES = st.integers(2, 4)
@@ -52,11 +52,11 @@ class Table:
         return [{"id": number, "updated_on": second(at)} for number, at in page]
 
 
-def read(table: Table, walk: Walk, changes: list, *, by_time: bool) -> list[dict]:
+def read(table: Table, paging: OffsetPaging, changes: list, *, by_time: bool) -> list[dict]:
     rows = []
     left = iter(changes)
-    while not walk.ended:
-        rows += walk.take(table.page(walk.params, by_time=by_time), walk.params["limit"])
+    while not paging.ended:
+        rows += paging.take(table.page(paging.params, by_time=by_time), paging.params["limit"])
         for change in next(left, ()):
             table.change(*change)
         table.now += 3
@@ -67,8 +67,8 @@ def read(table: Table, walk: Walk, changes: list, *, by_time: bool) -> list[dict
 @given(TENTHS, PAGE_SIZES, CHANGES)
 def test_by_time_no_row_is_lost_and_none_is_read_twice(times, page_size, changes):
     table = Table(times)
-    walk = WalkByTime(page_size, second(0), second(90000))
-    rows = read(table, walk, changes, by_time=True)
+    paging = UpdatedOnPaging(page_size, second(0), second(90000))
+    rows = read(table, paging, changes, by_time=True)
     seen = [(row["id"], row["updated_on"]) for row in rows]
     assert len(seen) == len(set(seen))
     last = max((at for _, at in seen), default="")
@@ -84,18 +84,18 @@ def test_by_time_no_row_is_lost_and_none_is_read_twice(times, page_size, changes
 @example(6, 3, [[("delete", number) for number in range(4)]])
 def test_in_a_fixed_order_no_row_is_lost_and_none_is_read_twice(size, page_size, changes):
     table = Table([0] * size)
-    seen = [row["id"] for row in read(table, Walk(page_size), changes, by_time=False)]
+    seen = [row["id"] for row in read(table, OffsetPaging(page_size), changes, by_time=False)]
     assert len(seen) == len(set(seen))
     assert {number for number in range(size) if number in table.rows} <= set(seen)
 
 
 def test_a_list_without_pages_ends_with_the_first():
-    walk = Walk(2)
-    assert len(walk.take([{"id": number} for number in range(5)], None)) == 5
-    assert walk.ended
+    paging = OffsetPaging(2)
+    assert len(paging.take([{"id": number} for number in range(5)], None)) == 5
+    assert paging.ended
 
 
 def test_redmine_may_give_less_than_a_page():
-    walk = Walk(100)
-    assert len(walk.take([{"id": number} for number in range(25)], 25)) == 25
-    assert (walk.ended, walk.params) == (False, {"offset": 24, "limit": 100})
+    paging = OffsetPaging(100)
+    assert len(paging.take([{"id": number} for number in range(25)], 25)) == 25
+    assert (paging.ended, paging.params) == (False, {"offset": 24, "limit": 100})

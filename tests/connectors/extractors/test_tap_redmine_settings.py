@@ -88,6 +88,6 @@ def test_nobody_listening_ends_in_one_line(tmp_path, caplog, monkeypatch):
     assert stop.value.code == 1
     line = caplog.records[-1].getMessage()
     assert line.startswith(f"cannot read {url}/users/current.json: ")
-    assert "Connection refused; is api_url right?" in line
+    assert "Connection refused; is api_url correct?" in line
     assert len(waited) == 4
     assert "the-key" not in caplog.text

@@ -229,7 +229,9 @@ def test_a_file_that_cannot_be_read_stops_and_what_was_read_stays_read(loader, d
     drop("1.csv", b"a\nx\n")
     bad = drop("2.csv", b"a,b\nx,y\nx\n", modified=LONG_AGO + 1)
     drop("3.csv", b"a\nz\n", modified=LONG_AGO + 2)
-    with pytest.raises(TapSftpError, match=rf"{bad}:3: has 1 columns, and the header 2; correct"):
+    with pytest.raises(
+        TapSftpError, match=rf"{bad}:3: has 1 columns, but the header has 2; correct"
+    ):
         loader.sync()
     drop("2.csv", b"a,b\nx,y\nx,z\n", modified=LONG_AGO + 1)
     loader.sync()

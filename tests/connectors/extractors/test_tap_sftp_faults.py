@@ -84,7 +84,7 @@ def test_a_locked_private_key_needs_its_passphrase(find, sftp, tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-p", "-N", "let me in", "-f", file], check=True)
     locked = {"password": None, "private_key": file.read_text()}
     assert find(**locked, private_key_passphrase="let me in")  # noqa: S106
-    assert refusal(find, **locked) == "private_key is locked: set private_key_passphrase"
+    assert refusal(find, **locked) == "private_key is encrypted: set private_key_passphrase"
     said = refusal(find, **locked, private_key_passphrase="wrong")  # noqa: S106
     assert said.startswith("private_key cannot be read:")
 
@@ -92,7 +92,7 @@ def test_a_locked_private_key_needs_its_passphrase(find, sftp, tmp_path):
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"username": "nobody-at-all"}])
 def test_a_wrong_login_is_told_and_not_tried_again(find, waits, settings, wrong):
     user = {**settings, **wrong}["username"]
-    assert f"does not let {user} in: Authentication failed." in refusal(find, **wrong)
+    assert f"rejects the login of {user}: Authentication failed." in refusal(find, **wrong)
     assert waits == []
 
 
@@ -104,17 +104,15 @@ def test_an_unknown_server_is_refused_with_the_key_to_set(find, sftp, tmp_path, 
     (tmp_path / "known_hosts").touch()
     said = refusal(find, **unknown)
     key = " ".join(sftp.host_key.split()[:2])
-    assert said.startswith(
-        f"the host key of [127.0.0.1]:{sftp.port} is not known: it shows SHA256:"
-    )
+    assert said.startswith(f"the host key of [127.0.0.1]:{sftp.port} is not known: it is SHA256:")
     assert said.endswith(f"and then set host_key to: {key}")
     assert waits == []
     assert find(host_key=key)
 
 
-def test_a_server_with_another_key_is_refused(find, waits):
+def test_a_server_with_another_key_is_refused(find, sftp, waits):
     said = refusal(find, host_key=OTHER_KEY)
-    assert "shows another host key than the one that is known, SHA256:" in said
+    assert f"the host key of 127.0.0.1:{sftp.port} has changed to SHA256:" in said
     assert waits == []
 
 
@@ -230,7 +228,7 @@ def test_a_server_that_is_away_is_told_in_a_line(find, waits):
     port = free_port()
     assert refusal(find, port=port) == (
         f"cannot read from 127.0.0.1:{port}: Unable to connect to port {port} on 127.0.0.1; are "
-        "host and port right, and does it serve SFTP?"
+        "host and port correct, and is it an SFTP server?"
     )
     assert waits == [2, 4, 8, 16]
 
@@ -257,7 +255,7 @@ def test_a_server_that_restarts_is_read_on(sftp, settings, by_line, waits):
 
 def test_a_folder_that_is_missing_is_told(find, waits):
     assert refusal(find, "bank/nowhere/*.txt") == (
-        "there is no folder bank/nowhere: is path right?"
+        "folder bank/nowhere does not exist: is path correct?"
     )
     assert waits == []
 
@@ -272,15 +270,15 @@ def test_what_the_user_may_not_read_is_told(sftp, settings, find):
         said = refusal(server.fetch, remote, io.BytesIO())
     finally:
         server.close()
-    assert said == f"127.0.0.1:{sftp.port} lets {USER} not read {folder}/secret.txt"
+    assert said == f"127.0.0.1:{sftp.port} does not allow {USER} to read {folder}/secret.txt"
     sftp.sender.chmod(folder, 0)
-    assert refusal(find, f"{folder}/*") == f"the user may not list the folder {folder}"
+    assert refusal(find, f"{folder}/*") == f"the user may not list folder {folder}"
 
 
 def test_a_name_that_is_not_utf_8_is_told(sftp, find):
     sftp.put("odd/1.txt", b"x")
     (sftp.home / "in/odd" / os.fsdecode(b"M\xfcller.txt")).touch()
-    said = "the folder odd holds a file whose name is not UTF-8; it must be renamed"
+    said = "folder odd contains a file whose name is not UTF-8; rename the file"
     assert refusal(find, "odd/*") == said
 
 
@@ -297,7 +295,8 @@ def test_a_full_disk_is_told(settings, waits):
     finally:
         server.close()
     assert said == (
-        "no room for a copy of bank/bookings_1.txt in the folder for temporary files; set TMPDIR"
+        "no space for a copy of bank/bookings_1.txt in the folder for temporary files; set TMPDIR "
+        "to a folder with more space"
     )
     assert waits == []
 
@@ -327,8 +326,8 @@ def test_the_executable_ends_in_one_line_without_secrets(sftp, tmp_path):
     config = {**sftp.settings, "private_key": sftp.private_key, "files": [entry]}
     said = run_executable(config, tmp_path)
     assert said.splitlines()[-1].endswith(
-        "bad/1.csv:3: has 2 columns, and the header 1; correct the file and send it again, or "
-        "change its entry bad in files"
+        "bad/1.csv:3: has 2 columns, but the header has 1; correct the file and send it "
+        "again, or change the entry bad in files"
     )
     assert PASSWORD not in said
     assert sftp.private_key.splitlines()[1] not in said
@@ -337,7 +336,7 @@ def test_the_executable_ends_in_one_line_without_secrets(sftp, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"password": "wrong"}, "are username and password or private_key right?"),
+        ({"password": "wrong"}, "are username and password or private_key correct?"),
         ({"host": None}, "None is not of type 'string' in config['host']"),
     ],
 )
@@ -361,7 +360,7 @@ def config_errors(**changes: object) -> list[str]:
         ({"password": None}, "set password or private_key"),
         (
             {"host": "sftp://h/x"},
-            "host must be a name or an address only, such as sftp.example.com",
+            "host must be a host name or an address only, such as sftp.example.com",
         ),
         ({"host_key": "SHA256:abc"}, "host_key must be like ssh-ed25519 AAAAC3Nza..."),
         ({"host_key": "ssh-ed25519 abc"}, "host_key must be like ssh-ed25519 AAAAC3Nza..."),
@@ -370,7 +369,10 @@ def config_errors(**changes: object) -> list[str]:
             {"private_key": "abc"},
             "private_key cannot be read: it must be the text of a key that",
         ),
-        ({"files": FILES[:1] * 2}, "files: bookings is there twice; give each a name of its own"),
+        (
+            {"files": FILES[:1] * 2},
+            "files: several entries are named bookings; give each a different name",
+        ),
     ],
 )
 def test_settings_that_are_refused(changes, said):
@@ -381,40 +383,43 @@ def test_settings_that_are_refused(changes, said):
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"format": "fixed_width"}, "set columns: the files themselves do not name them"),
-        ({"format": "csv", "header_row": 0}, "set columns: the files themselves do not name them"),
-        ({"format": "xlsx", "delimiter": ";"}, "delimiter means nothing to xlsx; remove it"),
+        ({"format": "fixed_width"}, "set columns: the files do not name them"),
+        ({"format": "csv", "header_row": 0}, "set columns: the files do not name them"),
+        (
+            {"format": "xlsx", "delimiter": ";"},
+            "delimiter does not apply to format xlsx; remove it",
+        ),
         ({"format": "csv", "encoding": "latin-99"}, "encoding is unknown; it must be like utf-8"),
-        ({"format": "csv", "primary_keys": ["_extra"]}, "_extra of primary_keys is not in columns"),
+        ({"format": "csv", "primary_keys": ["_extra"]}, "primary_keys: _extra is not in columns"),
         (
             {"format": "xml", "columns": [{"name": "a", "path": "a"}]},
-            "set record to the path of the elements that are rows, as in Document/Stmt/Ntry",
+            "set record to the path of the elements that are rows, such as Document/Stmt/Ntry",
         ),
         (
             {"format": "xml", "record": "a", "columns": [{"name": "a"}]},
-            "column a needs path",
+            "column a: set path, which format xml requires",
         ),
         (
             {"format": "csv", "columns": [{"name": "a", "width": 2}]},
-            "column a: width means nothing to csv; remove it",
+            "column a: width does not apply to format csv; remove it",
         ),
         (
             {"format": "csv", "columns": [{"name": "a"}, {"name": "a"}]},
-            "column a is there twice",
+            "column a is in columns more than once",
         ),
         (
             {"format": "csv", "columns": [{"name": "_row"}]},
-            "column _row has a name that the tap uses itself",
+            "column _row has a name that is reserved for a column of the tap",
         ),
         (
             {"format": "csv", "columns": [{"name": "a", "type": "strings"}]},
-            "column a: strings is a type of xml only",
+            "column a: type strings is for format xml only",
         ),
         (
             {**FILES[0], "primary_keys": ["id"]},
-            "id of primary_keys is not in columns",
+            "primary_keys: id is not in columns",
         ),
-        ({**FILES[0], "line_pattern": "("}, "line_pattern is no regular expression: missing )"),
+        ({**FILES[0], "line_pattern": "("}, "line_pattern is not a regular expression: missing )"),
     ],
 )
 def test_entries_that_are_refused(entry, said):

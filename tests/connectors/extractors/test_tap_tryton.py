@@ -351,7 +351,7 @@ def test_only_selected_columns_are_asked_for(settings, monkeypatch):
 
 
 def test_a_user_without_rights_is_told_in_tryton_s_words(tryton, settings):
-    with pytest.raises(FatalAPIError, match=r'answered 400 .*not allowed to access "Sale"'):
+    with pytest.raises(FatalAPIError, match=r'returned 400 .*not allowed to access "Sale"'):
         Warehouse({**settings, "key": tryton.keys["nobody"]}, "sales").sync()
 
 
@@ -362,7 +362,7 @@ def test_a_field_that_tryton_hides_is_not_read_as_null(tryton, settings, field):
         "ir.model.field.access", {"model": "party.party", "field": field, **refused}
     )
     try:
-        with pytest.raises(FatalAPIError, match=f"without {field}, which the user of the key may"):
+        with pytest.raises(FatalAPIError, match=f"without {field}, which the key's user may"):
             Warehouse(settings, "parties").sync()
     finally:
         tryton.delete("ir.model.field.access", hidden)
@@ -370,16 +370,16 @@ def test_a_field_that_tryton_hides_is_not_read_as_null(tryton, settings, field):
 
 def test_a_model_that_tryton_lacks_is_named(settings, monkeypatch):
     monkeypatch.setattr(PartiesStream, "model", "party.nope")
-    with pytest.raises(FatalAPIError, match=r"knows no party\.nope\. Activate the module"):
+    with pytest.raises(FatalAPIError, match=r"does not have party\.nope\. Activate the module"):
         Warehouse(settings, "parties").sync()
 
 
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"key": "0" * 128}, "answered 401 UNAUTHORIZED: Tryton does not accept the setting key"),
-        ({"database": "another"}, "answered 404 NOT FOUND: are url and database right?"),
-        ({"url": "{url}/shop"}, "NOT ALLOWED: are url and database right?"),
+        ({"key": "0" * 128}, "returned 401 UNAUTHORIZED: Tryton rejects the key"),
+        ({"database": "another"}, "returned 404 NOT FOUND: are url and database correct?"),
+        ({"url": "{url}/shop"}, "NOT ALLOWED: are url and database correct?"),
     ],
 )
 def test_the_executable_ends_in_one_line(settings, wrong, line, tmp_path):

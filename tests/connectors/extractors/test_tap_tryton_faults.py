@@ -105,8 +105,8 @@ def sync(config: dict) -> list[dict]:
     [
         ({"url": "erp.example.com"}, "url must be like https://erp.example.com"),
         ({"url": "https://me:secret@erp.example.com"}, "without user or query"),
-        ({"key": KEY + "\n"}, "key is empty or has spaces"),
-        ({"key": ""}, "key is empty"),
+        ({"key": KEY + "\n"}, "key must be the key alone"),
+        ({"key": ""}, "key must be the key alone"),
         ({"key": [KEY]}, "*** is not of type 'string'"),
         ({"database": None}, "None is not of type 'string'"),
         ({"start_date": "yesterday"}, "start_date must be like 2026-01-31"),
@@ -169,19 +169,25 @@ def test_a_server_that_stays_broken_is_told_in_one_line(config, server):
     with pytest.raises(RetriableAPIError) as error:
         sync(config)
     assert str(error.value) == (
-        f"GET {server.url}/shop/rest/model/party.party answered 503 Service Unavailable"
+        f"GET {server.url}/shop/rest/model/party.party returned 503 Service Unavailable"
     )
 
 
 @pytest.mark.parametrize(
     ("fault", "line"),
     [
-        ((302, {"Location": "/login?next=x"}, b""), "sends us to /login: set url to the final"),
+        ((302, {"Location": "/login?next=x"}, b""), "redirects to /login: set url to the final"),
         ((200, HTML, b"<html>Sign in"), "text/html instead of JSON, as a login page"),
         ((200, {}, b"?"), "no content type instead of JSON"),
-        ((200, JSON, b'{"hello": "world"}'), "answered without records: are url and database"),
-        ((200, JSON, b'[{"id": 7'), "answered without records: are url and database"),
-        ((500, HTML, b"<p>&#39;name&#39;</p>"), "knows no name. Activate the module"),
+        (
+            (200, JSON, b'{"hello": "world"}'),
+            "the response of /party.party has no records: are url and database",
+        ),
+        (
+            (200, JSON, b'[{"id": 7'),
+            "the response of /party.party has no records: are url and database",
+        ),
+        ((500, HTML, b"<p>&#39;name&#39;</p>"), "does not have name. Activate the module"),
         ((400, JSON, b'{"message": "No\\n way", "description": ""}'), "400 Bad Request: No way"),
         ((400, HTML, b"<html>"), "400 Bad Request: no reason given"),
         ((403, HTML, b"<html>"), "403 Forbidden: no reason given"),
@@ -205,5 +211,5 @@ def test_nobody_listening_ends_in_one_line(config, server, tmp_path, caplog, wai
     assert stop.value.code == 1
     line = caplog.records[-1].getMessage()
     assert line.startswith(f"cannot read {server.url}/shop/rest/model/")
-    assert "Connection refused; are url and database right?" in line
+    assert "Connection refused; are url and database correct?" in line
     assert len(waits) == 4

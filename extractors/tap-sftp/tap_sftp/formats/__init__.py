@@ -1,4 +1,4 @@
-"""How rows are read from an open file: one module a format."""
+"""Reading rows from an open file: one module per format."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Rows = Iterator[tuple[int, dict[str, Any]]]
 
 
 def read_rows(file: IO[bytes], entry: Entry) -> Rows:
-    """Yield the number and the values of each row, not yet converted to their types.
+    """Yield the number and the values of each row, before conversion to their types.
 
     Args:
-        file: The file, unpacked.
-        entry: What the settings say of it.
+        file: The unpacked file.
+        entry: Its entry in the settings.
 
     Yields:
-        Number of the line, the sheet's row or the XML record; and values by column.
+        The number of the line, the sheet's row or the XML record; and the values by column.
     """
     if entry.format == "fixed_width":
         yield from fixed_width.read_rows(file, entry)
@@ -34,7 +34,7 @@ def read_rows(file: IO[bytes], entry: Entry) -> Rows:
 
 
 def read_header(file: IO[bytes], entry: Entry) -> list[str]:
-    """Return the columns that a file itself tells."""
+    """Return the columns that a file itself names."""
     with _table(file, entry) as table:
         return table.header
 
@@ -45,7 +45,7 @@ def _table(file: IO[bytes], entry: Entry) -> Iterator[Table]:
     with closing(read_cells(file, entry)) as cells:
         table = Table(cells, entry)
         missing = {*entry.primary_keys} - {*OWN_COLUMNS, *table.header}
-        # An empty file is one without rows.
+        # An empty file is accepted as a file without rows.
         if missing and table.header:
             raise BadFileError(f"has no column {min(missing)}, which is one of primary_keys")
         yield table

@@ -1,4 +1,4 @@
-"""CSV files, whatever it is that separates their columns."""
+"""CSV files with any separator."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import IO
 
 from tap_sftp.entries import Entry
 from tap_sftp.errors import BadRowError
-from tap_sftp.formats.lines import LONGEST, Lines
+from tap_sftp.formats.lines import MAX_LINE_LENGTH, Lines
 from tap_sftp.formats.tables import Cells
 
-csv.field_size_limit(LONGEST)
+csv.field_size_limit(MAX_LINE_LENGTH)
 
 
 def read_cells(file: IO[bytes], entry: Entry) -> Cells:
-    """Yield the rows; the number is that of the line where a row begins."""
+    """Yield the rows, each with the number of the line in which it begins."""
     with Lines(file, entry.encoding) as lines:
         rows = csv.reader(lines, delimiter=entry.delimiter, strict=True)
         while True:
@@ -22,7 +22,7 @@ def read_cells(file: IO[bytes], entry: Entry) -> Cells:
             try:
                 cells = next(rows, None)
             except csv.Error as error:
-                raise BadRowError(number, f"is no CSV: {error}") from None
+                raise BadRowError(number, f"is not valid CSV: {error}") from None
             if cells is None:
                 return
             yield number, cells

@@ -1,4 +1,4 @@
-"""Text whose columns have fixed places."""
+"""Text files with fixed-width columns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tap_sftp.formats.lines import Lines
 
 
 def read_rows(file: IO[bytes], entry: Entry) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the lines that are rows, cut into columns; blanks around a value are not part of it."""
+    """Yield the lines that are rows, split into columns, without blanks around values."""
     is_row = re.compile(entry.line_pattern).search
-    places = [
+    ranges = [
         (column, column.start - 1, column.start - 1 + column.width) for column in entry.columns
     ]
     with Lines(file, entry.encoding) as lines:
@@ -24,13 +24,13 @@ def read_rows(file: IO[bytes], entry: Entry) -> Iterator[tuple[int, dict[str, st
                 _check_end(text, entry.columns, lines.number)
                 yield (
                     lines.number,
-                    {column.name: text[start:end].strip() for column, start, end in places},
+                    {column.name: text[start:end].strip() for column, start, end in ranges},
                 )
 
 
 def _check_end(text: str, columns: Sequence[Column], row: int) -> None:
-    """Refuse a line that ends within a value; blanks at its end may be missing."""
+    """Reject a line that ends within a value. Trailing blanks may be missing."""
     length = len(text)
     for column in columns:
         if column.type != "string" and column.start <= length < column.start - 1 + column.width:
-            raise BadRowError(row, f"column {column.name}: the line ends within it")
+            raise BadRowError(row, f"the line ends within column {column.name}")

@@ -8,20 +8,20 @@ from typing import IO
 
 from tap_sftp.errors import BadRowError
 
-LONGEST = 2**20
-"""Characters; a file without line ends must not fill the memory."""
+MAX_LINE_LENGTH = 2**20
+"""Characters. A file without line breaks must not fill the memory."""
 
 
 class Lines(Iterator[str]):
-    """The lines of a text file, with their ends, and the number of the latest.
+    """The lines of a text file with their line breaks, and the number of the latest line.
 
     Args:
-        file: The file, in bytes.
-        encoding: How its characters are encoded.
+        file: The binary file.
+        encoding: The encoding of its text.
     """
 
     def __init__(self, file: IO[bytes], encoding: str) -> None:
-        # A mark of the byte order, as Windows writes it, is no part of the first column.
+        # A byte order mark, as Windows writes it, is not part of the first column.
         self._encoding = "utf-8-sig" if encoding.lower() in {"utf-8", "utf8"} else encoding
         self._text = io.TextIOWrapper(file, encoding=self._encoding, newline="")
         self.number = 0
@@ -30,24 +30,26 @@ class Lines(Iterator[str]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Whoever opened the file closes it.
+        # The caller opened the file and closes it.
         self._text.detach()
 
     def __next__(self) -> str:
         """Return the next line.
 
         Raises:
-            BadRowError: It is not in that encoding, or too long to be a line.
+            BadRowError: The line is not in the encoding, or is too long.
         """
         try:
-            line = self._text.readline(LONGEST)
+            line = self._text.readline(MAX_LINE_LENGTH)
         except UnicodeDecodeError as error:
             row = self.number + 1 + error.object[: error.start].count(b"\n")
-            what = f"is not {error.encoding}; set encoding to that of the file, such as cp1252"
-            raise BadRowError(row, what) from None
+            problem = f"is not {error.encoding}; set encoding to the file's, such as cp1252"
+            raise BadRowError(row, problem) from None
         if not line:
             raise StopIteration
         self.number += 1
-        if len(line) == LONGEST:
-            raise BadRowError(self.number, f"is a line of over {LONGEST} characters; is it text?")
+        if len(line) == MAX_LINE_LENGTH:
+            raise BadRowError(
+                self.number, f"is longer than {MAX_LINE_LENGTH} characters; is it a text file?"
+            )
         return line

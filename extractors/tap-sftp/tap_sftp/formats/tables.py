@@ -1,4 +1,4 @@
-"""Rows of cells under a header: what CSV files and spreadsheets have in common."""
+"""Rows of cells below a header, as in CSV files and spreadsheets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Cells = Generator[tuple[int, Sequence[Any]], None, None]
 
 
 class Table:
-    """Rows whose first names the columns.
+    """Rows below a header that names the columns.
 
     Args:
-        cells: Number and cells of each row of the file.
-        entry: What the settings say of it.
+        cells: The number and the cells of each row of the file.
+        entry: The entry of the file in the settings.
     """
 
     def __init__(self, cells: Cells, entry: Entry) -> None:
@@ -24,7 +24,7 @@ class Table:
         self.header = self._read_header(entry) if entry.has_header else list(entry.types)
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the rows below the header; empty ones are none.
+        """Yield the rows below the header, without empty rows.
 
         Raises:
             BadRowError: A row has fewer cells than the header, or values beyond it.
@@ -34,7 +34,7 @@ class Table:
             if _empty(cells):
                 continue
             if len(cells) < width or not _empty(cells[width:]):
-                raise BadRowError(number, f"has {len(cells)} columns, and the header {width}")
+                raise BadRowError(number, f"has {len(cells)} columns, but the header has {width}")
             yield number, dict(zip(self.header, cells, strict=False))
 
     def _read_header(self, entry: Entry) -> list[str]:
@@ -42,7 +42,7 @@ class Table:
             if number >= entry.header_row:
                 return _names(cells, number)
         if entry.header_row > 1:
-            raise BadFileError(f"has no row {entry.header_row}, which should be its header")
+            raise BadFileError(f"has no row {entry.header_row}, which is set as header_row")
         return []
 
 
@@ -56,9 +56,11 @@ def _names(cells: Sequence[Any], row: int) -> list[str]:
         names.pop()
     for name in names:
         if not name:
-            raise BadRowError(row, "has a column without a name; set header_row, or columns")
+            raise BadRowError(row, "has a column without a name; set header_row or columns")
         if names.count(name) > 1:
-            raise BadRowError(row, f"has the column {name} twice; it must be renamed")
+            raise BadRowError(row, f"has several columns named {name}; rename them")
         if name in OWN_COLUMNS:
-            raise BadRowError(row, f"has a column {name}, a name that the tap uses itself")
+            raise BadRowError(
+                row, f"has a column {name}, a name that is reserved for a column of the tap"
+            )
     return names

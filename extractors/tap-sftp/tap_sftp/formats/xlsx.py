@@ -15,7 +15,7 @@ from tap_sftp.entries import Entry
 from tap_sftp.errors import BadFileError
 from tap_sftp.formats.tables import Cells
 
-_UNREADABLE = (
+_UNREADABLE_ERRORS = (
     InvalidFileException,
     DefusedXmlException,
     ParseError,
@@ -24,18 +24,18 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What openpyxl raises for a file that is none of its own, or a broken one."""
+"""The errors that openpyxl raises for a file that is damaged or not a spreadsheet."""
 
 
 def read_cells(file: IO[bytes], entry: Entry) -> Cells:
     """Yield the rows of a sheet, without the empty cells at their ends."""
     with warnings.catch_warnings():
-        # openpyxl tells what it leaves out, such as colours.
+        # openpyxl warns of everything that it does not support, such as colours.
         warnings.simplefilter("ignore", UserWarning)
         try:
             yield from _read_cells(file, entry)
-        except _UNREADABLE:
-            raise BadFileError("is no XLSX spreadsheet, or a damaged one") from None
+        except _UNREADABLE_ERRORS:
+            raise BadFileError("is not an XLSX spreadsheet, or is damaged") from None
 
 
 def _read_cells(file: IO[bytes], entry: Entry) -> Cells:
@@ -46,7 +46,7 @@ def _read_cells(file: IO[bytes], entry: Entry) -> Cells:
         if wanted not in names:
             raise BadFileError(f"has no sheet {wanted}; it has {', '.join(names)}")
         sheet = book[wanted]
-        # Some programs write wrong ones, and rows beyond them would be lost.
+        # Some programs write wrong dimensions, and rows beyond them would be lost.
         sheet.reset_dimensions()
         width = 0 if entry.has_header else len(entry.columns)
         for number, row in enumerate(sheet.iter_rows(values_only=True), 1):

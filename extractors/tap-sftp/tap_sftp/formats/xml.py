@@ -1,4 +1,4 @@
-"""XML documents, of which some elements are rows."""
+"""XML documents, in which some elements are rows."""
 
 from __future__ import annotations
 
@@ -12,46 +12,47 @@ from defusedxml.ElementTree import DefusedXMLParser
 from tap_sftp.entries import Column, Entry
 from tap_sftp.errors import BadFileError, BadRowError
 
-CHUNK = 2**16
+CHUNK_SIZE = 2**16
 """Bytes that are parsed at a time."""
 
-LARGEST = 2**26
-"""Bytes of one row; one without an end must not fill the memory."""
+MAX_RECORD_SIZE = 2**26
+"""Bytes of one row. A row without an end must not fill the memory."""
 
 
 def read_rows(file: IO[bytes], entry: Entry) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the elements that the path `record` leads to, by their order."""
+    """Yield the elements at the path `record`, each with its number in the document."""
     rows = _RowBuilder(entry)
     parser = DefusedXMLParser(target=rows)
     held = 0
     try:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(CHUNK_SIZE):
             parser.feed(chunk)
             held = 0 if rows.released else held + len(chunk)
-            if held > LARGEST:
+            if held > MAX_RECORD_SIZE:
                 raise BadFileError(
-                    f"has an element of over {LARGEST // 2**20} MB; is record right?"
+                    f"has an element of over {MAX_RECORD_SIZE // 2**20} MB; is record correct?"
                 )
             yield from rows.take()
         parser.close()
     except DefusedXmlException:
-        what = "declares XML entities, which may be an attack and are not read"
-        raise BadFileError(f"{what}; ask the sender for a file without a DTD") from None
+        problem = "declares XML entities, which may be an attack and are not supported"
+        raise BadFileError(f"{problem}; ask the sender for a file without a DTD") from None
     except ParseError as error:
         where = f"line {error.position[0]}, after record {rows.number}"
-        raise BadFileError(f"is no well-formed XML in {where}") from None
+        raise BadFileError(f"is not well-formed XML at {where}") from None
     except (LookupError, ValueError):
-        # The parser says so of an encoding that it does not know.
-        raise BadFileError("is in an encoding that XML parsers do not know") from None
+        # The parser raises these for an unknown encoding.
+        raise BadFileError("has an encoding that the XML parser does not support") from None
 
 
 class _RowBuilder:
-    """Builds the elements that rows need, and forgets each as soon as it has been used.
+    """Builds the elements that rows need, and drops each as soon as it has been used.
 
-    It is told of each start and end at once, so that a row cannot see what comes after it.
+    The parser calls it for each start and end of an element, so that a row contains nothing that
+    comes after it in the document.
 
     Args:
-        entry: Which elements are rows, and where their columns are.
+        entry: The entry of the file in the settings.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -68,19 +69,19 @@ class _RowBuilder:
         self.data = self._builder.data
 
     def take(self) -> list[tuple[int, dict[str, Any]]]:
-        """Return the rows since the last time."""
+        """Return the rows completed since the last call."""
         rows, self._rows, self.released = self._rows, [], False
         return rows
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """Note on what way the parser is."""
-        on_the_way = self._matched == len(self._parents) < len(self._path)
-        if on_the_way and _local(tag) == self._path[self._matched]:
+        """Begin an element, and note how much of the path `record` the parser has matched."""
+        on_path = self._matched == len(self._parents) < len(self._path)
+        if on_path and _local(tag) == self._path[self._matched]:
             self._matched += 1
         self._parents.append(self._builder.start(tag, attributes))
 
     def end(self, tag: str) -> None:
-        """Make a row if one ends, and forget what no row needs."""
+        """End an element: add it if it is a row, and drop elements that no row needs."""
         element = self._builder.end(tag)
         self._parents.pop()
         parents, depth, matched = self._parents, len(self._parents), self._matched
@@ -88,15 +89,15 @@ class _RowBuilder:
             return
         if matched == len(self._path) == depth + 1:
             self._add_row(element)
-        # Of what is beside the way to the rows, only what their columns ask for stays.
-        beside = (*parents[matched:], element)[0].tag if depth >= matched else ""
-        if parents and _local(beside) not in self._kept:
+        # Of the elements beside the path to the rows, only those that columns need are kept.
+        sibling = (*parents[matched:], element)[0].tag if depth >= matched else ""
+        if parents and _local(sibling) not in self._kept:
             parents[-1].remove(element)
         self._matched = min(matched, depth)
         self.released = True
 
     def close(self) -> None:
-        """Do nothing: the rows were made on the way."""
+        """Do nothing: the rows are already complete."""
 
     def _add_row(self, record: Element) -> None:
         self.number += 1
@@ -108,12 +109,12 @@ class _RowBuilder:
 
 
 def _local(tag: str) -> str:
-    """Return a name without its namespace."""
+    """Return a tag's name without its namespace."""
     return tag.rpartition("}")[2]
 
 
 def _getter(column: Column) -> Callable[[Element, list[Element]], Any]:
-    """Return what finds a column's value from a record."""
+    """Return the function that finds a column's value in a record."""
     steps = column.path.split("/")
     ups = steps.count("..")
     steps = [step for step in steps if step not in {"..", "."}]
@@ -131,8 +132,8 @@ def _getter(column: Column) -> Callable[[Element, list[Element]], Any]:
             return values
         if len(values) > 1:
             raise ValueError(
-                f"column {column.name} is there {len(values)} times; give it the type strings, or "
-                "make a row of each with a longer path in record"
+                f"column {column.name} occurs {len(values)} times; set its type to strings, or "
+                "extend the path in record so that each is a row"
             )
         return values[0] if values else None
 

@@ -1,4 +1,4 @@
-"""Runs the target: `python -m target_duckdb`."""
+"""Run the target with `python -m target_duckdb`."""
 
 from target_duckdb.target import TargetDuckDB
 

@@ -1,4 +1,4 @@
-"""Batch files: where they are, how they are packed, what is in them."""
+"""Batch files: their location, compression and records."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def path_here(url: str) -> Path | None:
-    """Return a batch file's path, if it is on this machine."""
+def local_path(url: str) -> Path | None:
+    """Return the path of a batch file on this machine, or None if it is elsewhere."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
@@ -30,8 +30,8 @@ def path_here(url: str) -> Path | None:
 
 @contextlib.contextmanager
 def local_file(url: str) -> Iterator[Path]:
-    """Give a batch file's path on this machine, and fetch it first if it is elsewhere."""
-    if path := path_here(url):
+    """Yield the path of a batch file on this machine, after fetching it if it is elsewhere."""
+    if path := local_path(url):
         yield path
         return
     with UPath(url).open("rb") as remote, tempfile.NamedTemporaryFile() as copy:
@@ -41,18 +41,18 @@ def local_file(url: str) -> Iterator[Path]:
 
 
 def compression(path: Path) -> str:
-    """Return `gzip` or `uncompressed`, by the file itself: taps name one and write the other."""
+    """Return `gzip` or `uncompressed` by the file's content: some taps name the wrong one."""
     with path.open("rb") as file:
         return "gzip" if file.read(len(GZIP_MAGIC)) == GZIP_MAGIC else "uncompressed"
 
 
 def open_lines(path: Path) -> IO[bytes]:
-    """Open a file of lines, packed or not."""
+    """Open a file of lines, compressed or not."""
     return cast("IO[bytes]", gzip.open(path)) if compression(path) == "gzip" else path.open("rb")
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the records of a file, one a line."""
+    """Yield the records of a file, which has one per line."""
     with open_lines(path) as lines:
         for line in lines:
             yield deserialize_json(line)

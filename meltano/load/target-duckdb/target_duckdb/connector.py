@@ -27,11 +27,11 @@ BIGINT_DIGITS = 19
 
 
 class LoadError(Exception):
-    """Something that stops the load, in one line."""
+    """An error that stops the load, with a message of one line."""
 
 
 class DuckDBTypes(JSONSchemaToSQL):
-    """The DuckDB type of a JSON Schema property."""
+    """Conversion of JSON Schema properties to DuckDB types."""
 
     def __init__(self, *, max_varchar_length: int | None = None) -> None:
         super().__init__(max_varchar_length=max_varchar_length)
@@ -44,7 +44,7 @@ class DuckDBTypes(JSONSchemaToSQL):
             self.register_format_handler(name, self._singer_decimal)
 
     def to_sql_type(self, schema: dict[str, Any]) -> TypeEngine[Any]:
-        """Return the type of a property; text has neither length nor format in DuckDB."""
+        """Return the type of a property. Text has neither a length nor a format in DuckDB."""
         native = str(schema.get("x-sql-datatype"))
         if match := re.fullmatch(r"(?:decimal|numeric)\((\d+), *(\d+)\)", native, re.IGNORECASE):
             return decimal_or_double(int(match[1]), int(match[2]))
@@ -57,7 +57,7 @@ class DuckDBTypes(JSONSchemaToSQL):
             return sa.DOUBLE()
         exponent = Decimal(str(schema["multipleOf"])).normalize().as_tuple().exponent
         scale = max(0, -int(exponent))
-        # multipleOf says nothing of the digits before the point: leave room for any BIGINT.
+        # multipleOf does not limit the digits before the point: leave room for any BIGINT.
         return decimal_or_double(max(MAX_PRECISION, scale + BIGINT_DIGITS), scale)
 
     @staticmethod
@@ -68,17 +68,17 @@ class DuckDBTypes(JSONSchemaToSQL):
 
 
 def decimal_or_double(precision: int, scale: int) -> TypeEngine[Any]:
-    """Return DECIMAL, or DOUBLE where DuckDB has no DECIMAL that wide."""
+    """Return DECIMAL, or DOUBLE if DuckDB has no DECIMAL that wide."""
     return sa.DECIMAL(precision, scale) if precision <= MAX_PRECISION else sa.DOUBLE()
 
 
 class DuckDBConnector(SQLConnector):
-    """Opens the file only while there is something to do, because DuckDB has one writer."""
+    """Opens the file only during a transaction, because DuckDB allows one writer."""
 
     jsonschema_to_sql_converter = DuckDBTypes
 
     def create_engine(self) -> sa.Engine:
-        """Return an engine that keeps no connection: a closed file is a free one."""
+        """Return an engine without a connection pool, so that the file is closed after use."""
         path = Path(self.config["path"]).expanduser().absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
         url = sa.URL.create("duckdb", database=str(path))
@@ -92,19 +92,19 @@ class DuckDBConnector(SQLConnector):
     ) -> Any:
         path, timeout = self.config["path"], self.config["lock_timeout"]
 
-        def tell_once(attempt: Any) -> None:
+        def log_first_wait(attempt: Any) -> None:
             if attempt["tries"] == 1:
-                lock = holder(attempt["exception"])
+                lock = lock_holder(attempt["exception"])
                 self.logger.info("Waiting up to %s s for %s, locked by %s", timeout, path, lock)
 
         @backoff.on_exception(
             backoff.expo,
             duckdb.IOException,
-            giveup=lambda error: holder(error) is None,
+            giveup=lambda error: lock_holder(error) is None,
             max_time=timeout,
             factor=0.05,
             max_value=1,
-            on_backoff=tell_once,
+            on_backoff=log_first_wait,
             logger=None,
         )
         def connect() -> Any:
@@ -113,17 +113,20 @@ class DuckDBConnector(SQLConnector):
         try:
             return connect()
         except duckdb.IOException as error:
-            if not (lock := holder(error)):
+            if not (lock := lock_holder(error)):
                 raise
-            msg = f"{path} is still locked after {timeout} s, by {lock}"
+            msg = (
+                f"{path} is still locked after {timeout} s, by {lock}; end that process, or raise "
+                "lock_timeout"
+            )
             raise LoadError(msg) from error
 
     @contextlib.contextmanager
     def transaction(self, subject: object) -> Iterator[sa.Connection]:
-        """Open the file, run one transaction and close it: nobody waits for longer than that.
+        """Open the file, run one transaction and close the file, so that others wait briefly.
 
         Args:
-            subject: What the transaction is about, for the error that ends it.
+            subject: The subject of the transaction, such as its table, for error messages.
         """
         try:
             with self._connect() as connection, connection.begin():
@@ -133,16 +136,16 @@ class DuckDBConnector(SQLConnector):
 
     @functools.cached_property
     def catalog(self) -> str:
-        """The name DuckDB gives the file: without it, schema `raw` in raw.duckdb is ambiguous."""
+        """DuckDB's name of the file: without it, schema `raw` in raw.duckdb is ambiguous."""
         with self.transaction(self.config["path"]) as connection:
             return str(connection.exec_driver_sql("SELECT current_catalog()").scalar_one())
 
     def quote(self, name: str) -> str:
-        """Return a name in quotes, whether it needs them or not."""
+        """Return a name in quotes, even if it needs none."""
         return self._dialect.identifier_preparer.quote_identifier(name)
 
     def column_types(self, schema: dict[str, Any]) -> dict[str, str]:
-        """Return the DuckDB type of every property, by its name."""
+        """Return the DuckDB type of every property by name."""
         return {
             name: self.to_sql_type(definition).compile(self._dialect)
             for name, definition in schema["properties"].items()
@@ -158,14 +161,14 @@ class DuckDBConnector(SQLConnector):
     ) -> None:
         """Create the table, or add and widen its columns, in one transaction.
 
-        No PRIMARY KEY is declared: a MERGE needs none, and DuckDB can neither change nor cheaply
-        keep one. The keys are NOT NULL.
+        No PRIMARY KEY is declared: MERGE needs none, and DuckDB can neither change one nor
+        maintain it cheaply. The keys are NOT NULL.
 
         Args:
             full_table_name: The table, with its schema and catalog.
             schema: The stream's JSON Schema.
             primary_keys: The columns that may not be NULL.
-            partition_keys: Ignored, DuckDB has no partitions.
+            partition_keys: Ignored: DuckDB has no partitions.
             as_temp_table: Ignored.
         """
         table = full_table_name
@@ -196,10 +199,10 @@ class DuckDBConnector(SQLConnector):
 
     @staticmethod
     def _wider(connection: sa.Connection, current: str, wanted: str) -> str:
-        """Return the narrowest type that holds both, as DuckDB sees it, or else VARCHAR."""
+        """Return the narrowest type for the values of both according to DuckDB, or VARCHAR."""
         if current == wanted:
             return current
-        # DuckDB would make 1 of true and JSON of any text; these three meet others only as text.
+        # DuckDB would convert true to 1 and any text to JSON: combine these types as text only.
         if {current, wanted} & {"BOOLEAN", "JSON", "VARCHAR"}:
             return "VARCHAR"
         both = f"CASE WHEN true THEN NULL::{current} ELSE NULL::{wanted} END"
@@ -210,13 +213,13 @@ class DuckDBConnector(SQLConnector):
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, without the SQL around it."""
+    """Return the first line of an error's text, without the SQL around it."""
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     return str(cause).partition("\n")[0]
 
 
-def holder(error: BaseException) -> str | None:
-    """Return who has the lock that DuckDB could not get, or None if the error is another one."""
+def lock_holder(error: BaseException) -> str | None:
+    """Return the process that has the file locked, or None if the error has another cause."""
     if "Could not set lock on file" not in str(error):
         return None
     found = re.search(r"held in (.+?\(PID \d+\))", str(error))

@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding
 
-DUCKDB_LONGEST_LINE = 16 * 1024 * 1024
-"""What DuckDB expects of a line of JSON unless it is told of a longer one."""
+DUCKDB_DEFAULT_LINE_LIMIT = 16 * 1024 * 1024
+"""Bytes of a line of JSON that DuckDB reads by default."""
 
 
 class DuckDBSink(SQLSink[DuckDBConnector]):
-    """Hands DuckDB each batch as a file of JSON lines, in one transaction."""
+    """Loads each batch from a file of JSON lines in one transaction."""
 
     connector_class = DuckDBConnector
     batch_version: int | None = None
-    """The table version in the BATCH message at hand."""
+    """The table version in the current BATCH message."""
 
     @property
     def schema_name(self) -> str:
-        """The schema that is configured or that the stream's name begins with, else `main`."""
+        """The configured schema, or the one in the stream's name, or `main`."""
         return super().schema_name or "main"
 
     @property
     def database_name(self) -> str:
-        """The file's catalog: every table is called by its full name."""
+        """The file's catalog, which is part of every full table name."""
         return self.connector.catalog
 
     def conform_name(self, name: str, object_type: str | None = None) -> str:  # noqa: ARG002
-        """Keep every name as it is: DuckDB takes any in quotes, and finds it in any case."""
+        """Return a name unchanged: DuckDB accepts any name in quotes, and ignores case."""
         return name
 
     @staticmethod
@@ -62,22 +62,22 @@ class DuckDBSink(SQLSink[DuckDBConnector]):
 
     @functools.cached_property
     def decimals(self) -> list[str]:
-        """The properties that must not pass through a float."""
+        """The properties whose values must not be converted to floats."""
         return [name for name, kind in self.column_types.items() if kind.startswith("DECIMAL")]
 
     def setup(self) -> None:
-        """Create the table, or bring it up to the stream's schema."""
+        """Create the table, or adapt it to the stream's schema."""
         self.connector.prepare_table(
             self.full_table_name, self.conform_schema(self.schema), self.key_properties
         )
 
     def process_batch(self, context: dict[str, Any]) -> None:
         """Load the records of a batch."""
-        encode = json.JSONEncoder(default=_plain, check_circular=False).encode
+        encode = json.JSONEncoder(default=_json_value, check_circular=False).encode
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
             for record in context["records"]:
                 for name in self.decimals:
-                    # DuckDB reads a JSON number as a float, but a string digit by digit.
+                    # DuckDB reads a JSON number as a float, but a string exactly.
                     if record.get(name) is not None:
                         record[name] = str(record[name])
                 file.write(encode(record) + "\n")
@@ -85,11 +85,11 @@ class DuckDBSink(SQLSink[DuckDBConnector]):
             self._load([Path(file.name)], {})
 
     def process_batch_files(self, encoding: BaseBatchFileEncoding, files: Sequence[str]) -> None:
-        """Load batch files, and leave their records to DuckDB unless a decimal would suffer.
+        """Load batch files directly into DuckDB unless that would make decimals inexact.
 
         Args:
             encoding: The format of the files.
-            files: Their URLs.
+            files: The URLs of the files.
         """
         if encoding.format != BatchFileFormat.JSONL:
             super().process_batch_files(encoding, files)
@@ -98,7 +98,7 @@ class DuckDBSink(SQLSink[DuckDBConnector]):
         metadata: dict[str, Any] = {}
         if self.include_sdc_metadata_properties:
             self._add_sdc_metadata_to_record(metadata, {"version": self.batch_version}, {})
-            del metadata["_sdc_deleted_at"]  # The one that a tap may have written itself.
+            del metadata["_sdc_deleted_at"]  # Taps may write this one themselves.
         with contextlib.ExitStack() as stack:
             paths = [stack.enter_context(local_file(url)) for url in files]
             if all("string" in properties[name].get("type", "") for name in self.decimals):
@@ -115,11 +115,11 @@ class DuckDBSink(SQLSink[DuckDBConnector]):
                 connection.exec_driver_sql(self._load_statement(table, path, metadata))
 
     def _load_statement(self, table: dict[str, str], path: Path, metadata: dict[str, Any]) -> str:
-        """Return the SQL that loads a file: an upsert by the stream's keys, if it has any."""
+        """Return the SQL that loads a file; an upsert if the stream has keys."""
         quote = self.connector.quote
         kinds = {name.lower(): kind for name, kind in table.items()}
         columns = {name: quote(name) for name in self.column_types}
-        # The table may have wider types than this schema, and keys must be compared as it has them.
+        # The table may have wider types than the schema, and keys must be compared as those types.
         values = ", ".join(
             f"CAST({_literal(metadata[name]) if name in metadata else column} "
             f"AS {kinds[name.lower()]}) AS {column}"
@@ -132,11 +132,11 @@ class DuckDBSink(SQLSink[DuckDBConnector]):
                 f"INSERT INTO {self.full_table_name} ({listed}) "  # noqa: S608 - all names are quoted
                 f"SELECT {values} FROM {self._read_json(path)}"
             )
-        # Longer than any column's name, so it is none of them.
+        # Longer than any column's name, and therefore different.
         line = quote(max(columns, key=len) + "#")
         loaded = {name.lower() for name in columns}
         updates = [f"{column} = batch.{column}" for column in columns.values()]
-        # A row that comes again is not deleted any more. Other columns are left as they are.
+        # A row that is loaded again is no longer deleted. Other columns stay unchanged.
         updates += [
             f"{quote(name)} = NULL"
             for name in table
@@ -156,22 +156,22 @@ class DuckDBSink(SQLSink[DuckDBConnector]):
         """  # noqa: S608 - all names are quoted
 
     def _read_json(self, path: Path) -> str:
-        """Return the SQL that reads a file with the types of the schema, guessing nothing."""
+        """Return the SQL that reads a file with the types of the schema, without detection."""
         types = ", ".join(f"{_literal(name)}: '{kind}'" for name, kind in self.column_types.items())
         with open_lines(path) as lines:
             longest = max(map(len, lines), default=0)
         return (
             f"read_json({_literal(glob.escape(str(path)))}, columns = {{{types}}}, "
             f"format = 'newline_delimited', compression = '{compression(path)}', "
-            f"maximum_object_size = {max(longest, DUCKDB_LONGEST_LINE)})"
+            f"maximum_object_size = {max(longest, DUCKDB_DEFAULT_LINE_LIMIT)})"
         )
 
 
-def _plain(value: Any) -> float | str:
-    """Return what JSON has for a value that the SDK parsed."""
+def _json_value(value: Any) -> float | str:
+    """Return the JSON form of a value that the SDK parsed."""
     return float(value) if isinstance(value, Decimal) else value.isoformat()
 
 
 def _literal(value: Any) -> str:
-    """Return a value as SQL text, for a name, a path or a CAST."""
+    """Return a value as an SQL literal, for a name, a path or a CAST."""
     return "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""The command line: messages in, rows in DuckDB, state out."""
+"""The target: its settings and its handling of messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 from singer_sdk.helpers.capabilities import TargetLoadMethods
 from singer_sdk.sql import SQLTarget
 
-from target_duckdb.batches import local_file, path_here, read_records
+from target_duckdb.batches import local_file, local_path, read_records
 from target_duckdb.connector import MAX_PRECISION, LoadError, first_line
 from target_duckdb.sinks import DuckDBSink
 
@@ -29,7 +29,7 @@ class TargetDuckDB(SQLTarget):
 
     name = "target-duckdb"
     default_sink_class = DuckDBSink
-    # One file, one writer: DuckDB spreads a single load over the cores by itself.
+    # DuckDB allows one writer, and uses all cores for a single load.
     max_parallelism = 1
 
     config_jsonschema = th.PropertiesList(
@@ -38,14 +38,14 @@ class TargetDuckDB(SQLTarget):
             th.StringType,
             required=True,
             title="Path",
-            description="The DuckDB file. It is created, with its folder, if it is missing.",
+            description="Path of the DuckDB file. The file and its folder are created if missing.",
         ),
         th.Property(
             "lock_timeout",
             th.IntegerType(minimum=0),
             default=600,
             title="Lock Timeout",
-            description="How many seconds to wait while another process has the file open.",
+            description="Seconds to wait while another process has the file locked.",
         ),
         th.Property(
             "load_method",
@@ -53,7 +53,7 @@ class TargetDuckDB(SQLTarget):
             default=TargetLoadMethods.UPSERT.value,
             title="Load Method",
             description=(
-                "`upsert` replaces rows by the stream's keys and appends where there are none, "
+                "`upsert` replaces rows with the same keys and appends if the stream has no keys, "
                 "`append-only` keeps every record, `overwrite` drops the table first."
             ),
         ),
@@ -62,13 +62,13 @@ class TargetDuckDB(SQLTarget):
             th.BooleanType,
             default=True,
             title="Clean Up Batch Files",
-            description="Remove the files of BATCH messages on this machine once they are loaded.",
+            description="Remove local files of BATCH messages after they are loaded.",
         ),
     ).to_dict()
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Validation divides by multipleOf, and 28 digits are too few for DuckDB's decimals.
+        # Validation divides by multipleOf, and the default of 28 digits is too few for DuckDB.
         decimal.getcontext().prec = 2 * MAX_PRECISION
 
     def get_sink(
@@ -79,9 +79,9 @@ class TargetDuckDB(SQLTarget):
         schema: dict[str, Any] | None = None,
         key_properties: Sequence[str] | None = None,
     ) -> Sink:
-        """Return the stream's sink, a new one after its schema has changed.
+        """Return the stream's sink; a new one after its schema has changed.
 
-        The SDK keeps what the old sink holds until the end, when it would replace newer rows.
+        The SDK keeps the rows of the old sink until the end, when they would replace newer rows.
         """
         old = self._sinks_active.get(stream_name)
         sink = super().get_sink(
@@ -92,14 +92,14 @@ class TargetDuckDB(SQLTarget):
         return sink
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        # Else readers would see the old version gone and the rows of the new one not yet there.
+        # Otherwise the old version would disappear before the new version's rows are loaded.
         self._drain_stream(message_dict["stream"])
         super()._process_activate_version_message(message_dict)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         self._load_batch(message_dict)
         if self.config["clean_up_batch_files"]:
-            for path in filter(None, map(path_here, message_dict["manifest"])):
+            for path in filter(None, map(local_path, message_dict["manifest"])):
                 path.unlink(missing_ok=True)
 
     def _load_batch(self, message_dict: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ class TargetDuckDB(SQLTarget):
                 sink.batch_version = message_dict.get("version")
             super()._process_batch_message(message_dict)
             return
-        # The SDK maps and flattens RECORDs only.
+        # The SDK maps and flattens RECORD messages only.
         template = {name: message_dict.get(name) for name in ("stream", "version")}
         for url in message_dict["manifest"]:
             with local_file(url) as path:
@@ -117,7 +117,7 @@ class TargetDuckDB(SQLTarget):
                     self._process_record_message({**template, "record": record})
 
     def _drain_stream(self, stream: str) -> list[DuckDBSink]:
-        """Load what is waiting, so that it does not replace what comes next."""
+        """Load the waiting rows, so that they do not replace later ones."""
         names = [stream_map.stream_alias for stream_map in self.mapper.stream_maps[stream]]
         sinks = [
             cast("DuckDBSink", self.get_sink(name)) for name in names if self.sink_exists(name)
@@ -127,20 +127,20 @@ class TargetDuckDB(SQLTarget):
         return sinks
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        # The SDK would drain here, perhaps in the middle of a drain, and then write the state of
-        # rows that are not there. What is committed stays; the rest comes with the next run.
+        # The SDK would drain here, perhaps during another drain, and then write the state of rows
+        # that are not loaded. Committed rows stay; the next run loads the others.
         sys.exit(128 + signum)
 
     @classmethod
     def invoke(cls, **options: Any) -> None:
-        """Run the target, and say in one line what stopped it.
+        """Run the target; report an error that stops it in one line.
 
         Args:
-            options: What the command line was given.
+            options: The options of the command line.
         """
         try:
             super().invoke(**options)
         except ConfigValidationError:
-            raise  # The SDK has a line for each of its errors.
+            raise  # The SDK reports each of its errors in one line.
         except (LoadError, OSError, SingerSDKError, sa.exc.DBAPIError) as error:
             raise click.ClickException(first_line(error)) from error
