@@ -23,7 +23,7 @@ from dag_factory.airflow.schedules import dag_schedule, job_asset, pair_asset
 from dag_factory.errors import guess
 from dag_factory.options import values
 from dag_factory.options.pod_values import LAUNCHING
-from dag_factory.planning.plan import DagPlan, TaskPlan
+from dag_factory.planning.plan import DagPlan, TaskKind, TaskPlan
 from dag_factory.runners.trigger_form import form
 
 _PYTHON_ONLY = re.compile(
@@ -211,11 +211,12 @@ def _description(plan: DagPlan) -> str:
     if plan.after:
         starts.append(f"after {plan.after}")
     file = f"[{plan.file}]({plan.link})" if plan.link else f"`{plan.file}`"
+    command = "schedule run" if plan.tasks[0].kind is TaskKind.ELT else "run"
     doc = f"""
 Meltano job **{plan.job}** from {file}, in the environment `{plan.environment}`.
 
 Starts: {"; ".join(starts) or "only manually"}.
 
-On the command line: `meltano --environment={plan.environment} run {plan.job}`
+On the command line: `meltano --environment={plan.environment} {command} {plan.job}`
 """
     return "\n".join(map(printable, doc.split("\n")))

@@ -16,8 +16,17 @@ from dag_factory.airflow.alert_mail import AlertedJob
 from dag_factory.airflow.build import build_dag, build_dags
 from dag_factory.errors import Code, Location, ProjectError
 from dag_factory.options.catalog import DagOptions, TaskOptions
+from dag_factory.planning.plan import TaskKind
 from dag_factory.settings import Settings
 from tests.support.plans import PLAN, plans_and_problems, schedules
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"), [(TaskKind.RUN, "run load"), (TaskKind.ELT, "schedule run load")]
+)
+def test_a_dag_tells_the_command_that_does_the_same(tmp_path, kind, command):
+    plan = replace(PLAN, tasks=(replace(PLAN.tasks[0], kind=kind),))
+    assert f"`meltano --environment=dev {command}`" in build_dag(plan, tmp_path).doc_md
 
 
 def test_tasks_are_in_the_order_of_the_job(tmp_path):
