@@ -142,7 +142,7 @@ def test_days_and_times_are_those_of_utc_wherever_it_runs(file, warehouse, monke
 def test_what_was_measured_is_kept_in_tables_that_grow(file, warehouse):
     file.add_run("crm", "failed", HOUR, error="no room")
     for _ in range(2):
-        success_rate.keep(warehouse, success_rate.measure(warehouse, NOW))
+        success_rate.record(warehouse, success_rate.measure(warehouse, NOW))
     sql = "select window_days, dag_id, runs, success_rate, count(*) from platform.success_rate"
     kept = file.run(f"{sql} group by all order by all")
     assert kept == [(days, dag, 1, 0.0, 2) for days in (7, 30) for dag in ("crm", None)]
@@ -164,8 +164,8 @@ def test_the_page_needs_no_other_file_and_shows_text_as_text(file, warehouse):
 
 def test_a_platform_on_which_nothing_has_run_has_a_page_too(warehouse):
     measured = success_rate.measure(warehouse, NOW)
-    success_rate.keep(warehouse, measured)
-    assert "nothing has run in 7 days" in page.draw(measured)
+    success_rate.record(warehouse, measured)
+    assert "no run ended in 7 days" in page.draw(measured)
     assert measured.headline.startswith("no scheduled run ended in 7 days")
 
 
@@ -201,8 +201,8 @@ def test_tables_whose_newest_row_is_too_old_or_missing_are_named_all_at_once(loa
     with pytest.raises(HealthError) as raised:
         freshness.check(warehouse, allowed, NOW)
     assert str(raised.value) == (
-        "gone.table is not there; crm.nobody is empty; "
-        "crm.people was loaded 3 h ago, and may be 2 h old"
+        "gone.table does not exist; crm.nobody is empty; "
+        "crm.people was last loaded 3 h ago (allowed: 2 h)"
     )
     ages = loaded.run("select table_name, age_seconds from platform.freshness order by 1")
     assert ages == [("crm.nobody", None), ("crm.people", 3 * 3600)]
@@ -234,7 +234,7 @@ def test_a_duration_that_is_none_is_refused_with_what_it_should_be(file):
     words = ["--warehouse-url", file.url, "freshness", "--max-age", '{"crm": "soon"}']
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 2
-    assert "'soon' is no duration such as 90m, 26h or 7d, nor `never`" in done.output
+    assert "'soon' must be a duration such as 90m, 26h or 7d, or `never`" in done.output
 
 
 @pytest.mark.parametrize(("text", "found"), [("90m", 5400), ("7d", 604800), ("never", math.inf)])
@@ -244,7 +244,7 @@ def test_durations_are_read(text, found):
 
 def test_a_setting_that_lacks_is_named(file):
     done = CliRunner().invoke(cli, ["--warehouse-url", file.url, "success-rate"])
-    assert str(done.exception).startswith("report_path is not set: the page")
+    assert str(done.exception).startswith("report_path is not set; set it to the path of the page")
 
 
 @pytest.mark.parametrize("extractors", ["tap-crm", '"tap-crm"', "[1]"])
@@ -252,7 +252,7 @@ def test_extractors_that_are_no_list_are_refused_with_what_it_should_be(file, ex
     words = ["--warehouse-url", file.url, "row-counts", "--extractors", extractors]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 2
-    assert 'is no JSON list of names, such as ["tap-crm"]' in done.output
+    assert 'must be a JSON list of names, such as ["tap-crm"]' in done.output
 
 
 def a_meltano(monkeypatch, folder, script):
@@ -264,7 +264,7 @@ def a_meltano(monkeypatch, folder, script):
 
 def test_what_is_no_singer_message_is_told(tmp_path, monkeypatch):
     a_meltano(monkeypatch, tmp_path, "echo hello")
-    with pytest.raises(HealthError, match="tap-crm wrote what is no Singer message: hello"):
+    with pytest.raises(HealthError, match="the output of tap-crm is not a Singer message: hello"):
         [*meltano.messages("tap-crm")]
 
 
@@ -318,14 +318,14 @@ def test_rows_of_a_source_are_counted_by_their_keys_in_records_and_in_files(tmp_
 def test_figures_are_forgotten_in_time_and_nothing_else_is(file, warehouse):
     for at in (NOW - 500 * DAY, NOW):
         file.add_run("crm", "success", NOW - at)
-        success_rate.keep(warehouse, success_rate.measure(warehouse, at + HOUR))
-    assert housekeeping.tidy(warehouse, 400, NOW) == "4 old figures are gone"
+        success_rate.record(warehouse, success_rate.measure(warehouse, at + HOUR))
+    assert housekeeping.tidy(warehouse, 400, NOW) == "deleted 4 old measurements"
     assert file.run("select count(*) from platform.success_rate") == [(4,)]
     assert file.run("select count(*) from tap_airflow.dag_runs") == [(2,)]
 
 
 def test_an_address_that_is_none_is_one_line(tmp_path):
-    with pytest.raises(HealthError, match="warehouse_url is no address that SQLAlchemy knows"):
+    with pytest.raises(HealthError, match="warehouse_url is not a URL that SQLAlchemy supports"):
         Warehouse("nothing")
 
 

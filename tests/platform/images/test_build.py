@@ -106,8 +106,11 @@ def test_no_secret_reaches_a_builder(checkout):
     ("argv", "said"),
     [
         ([], "usage: images/build meltano|airflow TAG [PROJECT]"),
-        (["postgres", "a:1"], "no image postgres: name meltano or airflow"),
-        (["meltano", "a:1", "melt"], "no melt/meltano.yml: name the folder of a Meltano project"),
+        (["postgres", "a:1"], "image 'postgres' does not exist: use meltano or airflow"),
+        (
+            ["meltano", "a:1", "melt"],
+            "melt/meltano.yml does not exist: set PROJECT to a Meltano project's folder",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_said_in_a_line(argv, said):
@@ -119,9 +122,7 @@ def test_what_cannot_be_built_is_said_in_a_line(argv, said):
 
 def test_a_builder_that_is_not_there_is_named():
     done = build(CHECKOUT, "meltano", "a:1", IMAGE_BUILDER="nonesuch")
-    assert done.stderr == (
-        "images/build: there is no command nonesuch, which IMAGE_BUILDER names\n"
-    )
+    assert done.stderr == ("images/build: command nonesuch, set in IMAGE_BUILDER, does not exist\n")
 
 
 def test_without_any_builder_it_says_which_there_are(tmp_path):
@@ -130,4 +131,4 @@ def test_without_any_builder_it_says_which_there_are(tmp_path):
     done = build(CHECKOUT, "meltano", "a:1", IMAGE_BUILDER="", PATH=str(tmp_path))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("images/build: neither docker, with its daemon running, nor buildah")
+    assert line.startswith("images/build: neither docker (with a running daemon) nor buildah")

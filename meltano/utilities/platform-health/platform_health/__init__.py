@@ -1,1 +1,1 @@
-"""Whether an extract-load platform is well."""
+"""Health checks of an extract-load platform."""

@@ -1,4 +1,4 @@
-"""`python -m platform_health`."""
+"""Run the commands with `python -m platform_health`."""
 
 from platform_health.cli import main
 

@@ -1,4 +1,4 @@
-"""The command line; each setting also comes from a variable, as Meltano hands them over."""
+"""The command line; each option can also be set by an environment variable, as Meltano does."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Names(click.ParamType[list[str]]):
         except ValueError:
             names = None
         if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
-            self.fail(f'{value!r} is no JSON list of names, such as ["tap-crm"]')
+            self.fail(f'{value!r} must be a JSON list of names, such as ["tap-crm"]')
         return names
 
 
 class Durations(click.ParamType[dict[str, float]]):
-    """JSON such as `{"crm": "26h", "crm.people": "7d"}`: how old the newest row may be."""
+    """JSON such as `{"crm": "26h", "crm.people": "7d"}`: the allowed age of the newest row."""
 
     name = "durations"
 
@@ -54,13 +54,13 @@ class Durations(click.ParamType[dict[str, float]]):
                 name.lower(): freshness.seconds(text) for name, text in json.loads(value).items()
             }
         except (ValueError, AttributeError, TypeError) as error:
-            self.fail(f"{value!r} is not like {{'crm': '26h', 'crm.people': '7d'}}: {error}")
+            self.fail(f'{value!r} must be like {{"crm": "26h", "crm.people": "7d"}}: {error}')
 
 
 def _warehouse(context: click.Context) -> Warehouse:
     url = context.obj
     if not url:
-        raise HealthError("warehouse_url is not set: the SQLAlchemy address of the warehouse")
+        raise HealthError("warehouse_url is not set; set it to the warehouse's SQLAlchemy URL")
     return Warehouse(url)
 
 
@@ -68,34 +68,35 @@ def _warehouse(context: click.Context) -> Warehouse:
 @click.option(
     "--warehouse-url",
     envvar="PLATFORM_HEALTH_WAREHOUSE_URL",
-    help="Address of the warehouse for SQLAlchemy.",
+    help="SQLAlchemy URL of the warehouse.",
 )
 @click.pass_context
 def cli(context: click.Context, warehouse_url: str | None) -> None:
-    """Tell whether the platform is well; what is not fails the command, in one line each."""
+    """Check the health of an extract-load platform. A command fails if it finds a problem."""
     context.obj = warehouse_url
 
 
-def _place(name: str, what: str) -> Callable[..., Any]:
+def _path_option(name: str, description: str) -> Callable[..., Any]:
     variable = f"PLATFORM_HEALTH_{name.upper()}"
 
-    def given(context: click.Context, parameter: click.Parameter, value: UPath | None) -> UPath:  # noqa: ARG001
+    def require(context: click.Context, parameter: click.Parameter, value: UPath | None) -> UPath:  # noqa: ARG001
         if value is None:
-            raise HealthError(f"{name} is not set: {what}")
+            raise HealthError(f"{name} is not set; set it to {description}")
         return value
 
     option = f"--{name.replace('_', '-')}"
-    return click.option(option, envvar=variable, type=UPath, callback=given, help=what)
+    text = f"{description[0].upper()}{description[1:]}."
+    return click.option(option, envvar=variable, type=UPath, callback=require, help=text)
 
 
 @cli.command("success-rate")
-@_place("report_path", "the page, on a disk or at an address such as s3://bucket/page.html")
+@_path_option("report_path", "the path of the page, or a URL such as s3://bucket/page.html")
 @click.pass_context
 def run_success_rate(context: click.Context, report_path: UPath) -> None:
-    """Measure how scheduled runs end, keep it as tables, and draw a page."""
+    """Measure the success rate of scheduled runs, and write it to tables and a page."""
     warehouse = _warehouse(context)
     measured = success_rate.measure(warehouse, _now())
-    success_rate.keep(warehouse, measured)
+    success_rate.record(warehouse, measured)
     report_path.parent.mkdir(parents=True, exist_ok=True)
     report_path.write_text(page.draw(measured), encoding="utf-8")
     click.echo(f"{measured.headline}; see {report_path}")
@@ -107,11 +108,11 @@ def run_success_rate(context: click.Context, report_path: UPath) -> None:
     envvar="PLATFORM_HEALTH_MAX_AGE",
     type=Durations(),
     default="{}",
-    help="How old the newest row of a schema's tables, or of one table, may be, as JSON.",
+    help="Allowed age of the newest row by schema or by schema.table, as JSON.",
 )
 @click.pass_context
 def run_freshness(context: click.Context, max_age: dict[str, float]) -> None:
-    """Fail where nothing has been loaded for too long."""
+    """Fail if a table has not been loaded for too long."""
     click.echo(freshness.check(_warehouse(context), max_age, _now()))
 
 
@@ -129,28 +130,27 @@ def run_freshness(context: click.Context, max_age: dict[str, float]) -> None:
     type=click.FloatRange(0, 100),
     default=1.0,
     show_default=True,
-    help="Percent of a source's rows that may have come since the load.",
+    help="Percentage of a source's rows that may be missing, because they are newer than the load.",
 )
 @click.pass_context
 def run_row_counts(context: click.Context, extractors: list[str], tolerance: float) -> None:
-    """Read sources as a whole, and fail where the warehouse lacks rows of them."""
+    """Read all rows of the sources, and fail if the warehouse does not have them."""
     warehouse = _warehouse(context)
-    counted = row_counts.check(warehouse, extractors, tolerance, _now())
-    click.echo(counted)
+    click.echo(row_counts.check(warehouse, extractors, tolerance, _now()))
 
 
 @cli.command("state-backup")
-@_place("backup_path", "the folder, on a disk or at an address such as s3://bucket/state")
+@_path_option("backup_path", "the folder of the backups, or a URL such as s3://bucket/state")
 @click.option(
     "--keep",
     envvar="PLATFORM_HEALTH_KEEP_BACKUPS",
     type=click.IntRange(1),
     default=30,
     show_default=True,
-    help="How many backups to keep.",
+    help="Number of backups to keep.",
 )
 def run_state_backup(backup_path: UPath, keep: int) -> None:
-    """Write the state of all pipelines, a file each."""
+    """Write the state of each pipeline to a file."""
     click.echo(state_backup.back_up(backup_path, keep, _now()))
 
 
@@ -161,16 +161,16 @@ def run_state_backup(backup_path: UPath, keep: int) -> None:
     type=click.IntRange(31),
     default=400,
     show_default=True,
-    help="How long figures of the platform are kept.",
+    help="Number of days for which measurements are kept.",
 )
 @click.pass_context
 def run_housekeeping(context: click.Context, keep_days: int) -> None:
-    """Forget old figures, and have DuckDB renew its statistics."""
+    """Delete old measurements, and update DuckDB's statistics."""
     click.echo(housekeeping.tidy(_warehouse(context), keep_days, _now()))
 
 
 def main() -> None:
-    """Run a command; what is wrong is told in one line, not in a traceback."""
+    """Run a command; print an error as one line, not as a traceback."""
     try:
         cli()
     except (HealthError, OSError, ImportError) as error:

@@ -1,5 +1,5 @@
-"""What ends a command in one line."""
+"""The error that ends a command."""
 
 
 class HealthError(Exception):
-    """Something is wrong with the platform, or cannot be looked at: what, and what to do."""
+    """The platform has a problem or cannot be checked; the message says why in one line."""

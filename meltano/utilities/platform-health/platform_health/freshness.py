@@ -1,4 +1,4 @@
-"""Whether every loaded table has been loaded lately."""
+"""Whether all tables have been loaded recently."""
 
 from __future__ import annotations
 
@@ -16,47 +16,49 @@ if TYPE_CHECKING:
     from platform_health.warehouse import Warehouse
 
 DEFAULT_AGE = 26 * 3600
-"""Seconds: a daily load, and two hours for it to run late."""
+"""Seconds: a day, for a daily load, and two hours in which it may be late."""
 LOADED_AT = "_sdc_batched_at"
-"""The column in which a loader with `add_record_metadata` says when a row was loaded."""
+"""The column with the time at which a row was loaded, if the loader sets add_record_metadata."""
 NEVER = "never"
-"""The age of what may be as old as it is, or empty."""
+"""The duration for tables that may have any age or be empty."""
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a duration such as `90m`, `26h` or `7d`; infinite ones of `never`.
+    """Return the seconds of a duration such as `90m`, `26h` or `7d`; infinity for `never`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is not a duration.
     """
     if text == NEVER:
         return math.inf
     match = re.fullmatch(r"(\d+)([mhd])", text)
     if not match:
-        raise ValueError(f"{text!r} is no duration such as 90m, 26h or 7d, nor `never`")
+        raise ValueError(f"{text!r} must be a duration such as 90m, 26h or 7d, or `never`")
     return int(match[1]) * _UNITS[match[2]]
 
 
 def check(warehouse: Warehouse, max_age: Mapping[str, float], now: datetime) -> str:
-    """Note when each table got its newest row, and return how many were looked at.
+    """Record the age of the newest row of each table, and return a summary.
 
     Args:
-        warehouse: Where the tables are.
-        max_age: Seconds by schema or by `schema.table`; 26 hours for others.
-        now: What the age is counted to.
+        warehouse: The warehouse with the tables.
+        max_age: Allowed seconds by schema or by `schema.table`; 26 hours for other tables.
+        now: The current time.
 
     Raises:
-        HealthError: Some are too old, or are named and not there.
+        HealthError: A table is too old, or a table or schema in `max_age` does not exist.
     """
     tables = [
         table for table, columns in sorted(warehouse.tables().items()) if LOADED_AT in columns
     ]
     if not tables:
-        raise HealthError(f"no table has {LOADED_AT}: set add_record_metadata for the loader")
+        raise HealthError(
+            f"no table has a column {LOADED_AT}; set add_record_metadata for the loader"
+        )
     known = {name for schema, table in tables for name in (schema, f"{schema}.{table}")}
     required = {name for name, age in max_age.items() if age < math.inf}
-    wrong = [f"{name} is not there" for name in sorted(required - known)]
+    wrong = [f"{name} does not exist" for name in sorted(required - known)]
     ages = {}
     for schema, table in tables:
         source = warehouse.quoted(schema, table)
@@ -69,7 +71,9 @@ def check(warehouse: Warehouse, max_age: Mapping[str, float], now: datetime) -> 
         if age is None and allowed < math.inf:
             wrong.append(f"{name} is empty")
         elif age is not None and age > allowed:
-            wrong.append(f"{name} was loaded {_said(age)} ago, and may be {_said(allowed)} old")
+            wrong.append(
+                f"{name} was last loaded {_in_words(age)} ago (allowed: {_in_words(allowed)})"
+            )
     warehouse.append(
         "freshness",
         now,
@@ -91,5 +95,5 @@ def _age(newest: str | None, now: datetime) -> float | None:
     return (now - (loaded if loaded.tzinfo else loaded.replace(tzinfo=now.tzinfo))).total_seconds()
 
 
-def _said(age: float) -> str:
+def _in_words(age: float) -> str:
     return f"{age / 3600:.0f} h" if age >= _UNITS["h"] else f"{age / 60:.0f} min"

@@ -1,4 +1,4 @@
-"""What is forgotten in time, so that a warehouse does not grow without end."""
+"""Deletion of old measurements, so that the warehouse does not grow without limit."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from platform_health.warehouse import Warehouse
 
-KEPT = ("success_rate", "failures_by_cause", "freshness", "row_counts")
-"""The tables whose rows have a `measured_at`."""
+MEASUREMENT_TABLES = ("success_rate", "failures_by_cause", "freshness", "row_counts")
+"""The tables of this package, whose rows have a `measured_at`."""
 
 
 def tidy(warehouse: Warehouse, keep_days: int, now: datetime) -> str:
-    """Forget figures that are older, and have DuckDB renew its statistics.
+    """Delete old measurements, update DuckDB's statistics, and return a summary.
 
     Args:
-        warehouse: Which.
-        keep_days: How long figures are kept.
-        now: What their age is counted to.
+        warehouse: The warehouse with the measurements.
+        keep_days: The number of days for which measurements are kept.
+        now: The current time.
     """
-    forgotten = warehouse.forget(KEPT, now - timedelta(days=keep_days))
+    deleted = warehouse.delete_measurements(MEASUREMENT_TABLES, now - timedelta(days=keep_days))
     if warehouse.is_duckdb:
         warehouse.execute("vacuum analyze")
-    return f"{forgotten} old figures are gone"
+    return f"deleted {deleted} old measurements"

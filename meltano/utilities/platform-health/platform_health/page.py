@@ -1,4 +1,4 @@
-"""The page of the success rate: one file that needs no other."""
+"""The page of the success rate: one file that refers to no other files."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
 GOOD, BAD, INK, PALE = "#2f7d6b", "#c8553d", "#26323a", "#d5dbdd"
-_MOST_CAUSES = 8
-_SHORTEST = 0.1
-"""Seconds: on that scale there is no zero, as of runs that never started."""
-_MARKS = (1, 10, 60, 600, 3600, 36000)
-"""Seconds, on a scale where each step to the right is about ten times as long."""
+_MAX_CAUSES = 8
+_MIN_DURATION = 0.1
+"""Seconds. A logarithmic scale has no zero, which is the duration of runs that never started."""
+_DURATION_TICKS = (1, 10, 60, 600, 3600, 36000)
+"""Seconds on the logarithmic scale."""
 _STYLE: dict[RcKeyType, Any] = {
-    "svg.fonttype": "none",  # text stays text: it is searched, and has the page's typeface
+    "svg.fonttype": "none",  # text stays text: searchable, in the page's typeface
     "svg.hashsalt": "platform-health",
-    "text.parse_math": False,  # an error may have dollars
+    "text.parse_math": False,  # an error may contain dollar signs
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -62,12 +62,12 @@ def _plots(measured: Measured) -> Iterator[tuple[str, Markup]]:
     if rates := measured.of_dags(WINDOWS[-1]):
         yield "days", _plot(_days, measured, height=2.2)
         yield "durations", _plot(_durations, measured, height=0.9 + 0.26 * len(rates))
-    if causes := measured.causes[:_MOST_CAUSES]:
+    if causes := measured.causes[:_MAX_CAUSES]:
         yield "causes", _plot(_causes, measured, height=0.7 + 0.3 * len(causes))
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as a person says them: 8 s, 3 min, 2.5 h."""
+    """Return seconds in words: 8 s, 3 min, 2.5 h."""
     if seconds < 90:  # noqa: PLR2004 - a minute and a half
         return f"{seconds:.0f} s"
     if seconds < 5400:  # noqa: PLR2004 - an hour and a half
@@ -102,24 +102,24 @@ def _durations(axes: Axes, measured: Measured) -> None:
     rates = measured.of_dags(WINDOWS[-1])
     rates.sort(key=lambda each: each.p50_seconds)
     for row, each in enumerate(rates):
-        half, most = (max(seconds, _SHORTEST) for seconds in (each.p50_seconds, each.p95_seconds))
-        axes.plot([half, most], [row, row], color=PALE, lw=4, zorder=1)
-        axes.scatter([half], [row], color=GOOD, zorder=2)
-        axes.scatter([most], [row], color=INK, marker="|", zorder=2)
+        p50, p95 = (max(seconds, _MIN_DURATION) for seconds in (each.p50_seconds, each.p95_seconds))
+        axes.plot([p50, p95], [row, row], color=PALE, lw=4, zorder=1)
+        axes.scatter([p50], [row], color=GOOD, zorder=2)
+        axes.scatter([p95], [row], color=INK, marker="|", zorder=2)
     axes.set_yticks(range(len(rates)), [str(each.dag_id) for each in rates])
     axes.set_xscale("log")
-    axes.set_xticks(_MARKS, [duration(each) for each in _MARKS])
+    axes.set_xticks(_DURATION_TICKS, [duration(each) for each in _DURATION_TICKS])
     axes.xaxis.set_minor_locator(NullLocator())
     longest = max(each.p95_seconds for each in rates)
-    axes.set_xlim(right=max(longest * 1.2, _MARKS[1]))
+    axes.set_xlim(right=max(longest * 1.2, _DURATION_TICKS[1]))
     axes.spines.left.set_visible(False)
     axes.tick_params(left=False)
 
 
 def _causes(axes: Axes, measured: Measured) -> None:
-    causes = measured.causes[:_MOST_CAUSES][::-1]
+    causes = measured.causes[:_MAX_CAUSES][::-1]
     axes.barh([cause for cause, _ in causes], [count for _, count in causes], color=BAD, height=0.6)
     axes.locator_params("x", integer=True)
-    axes.set_xlabel("failed tries")
+    axes.set_xlabel("failed attempts")
     axes.spines.left.set_visible(False)
     axes.tick_params(left=False)

@@ -1,4 +1,4 @@
-"""Whether the warehouse has the rows that sources have."""
+"""Whether the warehouse has all rows of the sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GZIP = "gzip"
 
 @dataclass
 class StreamCount:
-    """The rows of a stream that differ in their keys; all rows of one without keys."""
+    """The number of rows of a stream with different keys; of all rows if it has no keys."""
 
     keys: Sequence[str]
     rows: int = 0
@@ -32,7 +32,7 @@ class StreamCount:
     def note(self, record: Mapping[str, Any]) -> None:
         """Count a record."""
         if self.keys:
-            # Hashes, not keys: a source may be large.
+            # Hashes instead of keys, because a source may be large.
             self._seen.add(hash(tuple(str(record.get(key)) for key in self.keys)))
             self.rows = len(self._seen)
         else:
@@ -40,7 +40,7 @@ class StreamCount:
 
 
 def count_streams(messages: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the rows of each stream of a Singer tap's messages."""
+    """Return the number of rows of each stream in a tap's Singer messages."""
     streams: dict[str, StreamCount] = {}
     for message in messages:
         kind = message["type"]
@@ -65,13 +65,13 @@ def _batched(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def check(warehouse: Warehouse, extractors: Iterable[str], tolerance: float, now: datetime) -> str:
-    """Count the rows of sources and of what was loaded, and keep both.
+    """Count and record the rows of sources and of the loaded tables, and return a summary.
 
     Args:
-        warehouse: Where they were loaded.
-        extractors: Whose sources are read, each as a whole.
-        tolerance: Percent of a source's rows that may be missing: they came since the load.
-        now: When this is.
+        warehouse: The warehouse with the loaded tables.
+        extractors: The extractors whose sources are read completely.
+        tolerance: The percentage of a source's rows that may be missing as newer than the load.
+        now: The current time.
 
     Raises:
         HealthError: Rows are missing.
@@ -81,7 +81,7 @@ def check(warehouse: Warehouse, extractors: Iterable[str], tolerance: float, now
     for extractor in extractors:
         schema = meltano.load_schema(extractor).lower()
         for stream, rows in count_streams(meltano.messages(extractor)).items():
-            # The SDK's loaders name a table so.
+            # The SDK's loaders name tables in this way.
             table = stream.rpartition("-")[2].lower()
             loaded = 0
             if (schema, table) in tables:
@@ -104,4 +104,4 @@ def check(warehouse: Warehouse, extractors: Iterable[str], tolerance: float, now
     )
     if wrong:
         raise HealthError("; ".join(wrong))
-    return f"{len(counted)} tables have the rows of their sources"
+    return f"{len(counted)} tables have all rows of their sources"

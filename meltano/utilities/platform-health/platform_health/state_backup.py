@@ -1,4 +1,4 @@
-"""State of pipelines as files, each as `meltano state set --input-file` takes it."""
+"""Backups of pipelines' state, as files for `meltano state set --input-file`."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from upath import UPath
 
 from platform_health import meltano
 
-_WHEN = "%Y-%m-%dT%H-%M-%SZ"
-_OF_OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ")
+_FOLDER_FORMAT = "%Y-%m-%dT%H-%M-%SZ"
+_FOLDER_PATTERN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ")
 
 
 def back_up(folder: UPath, keep: int, now: datetime) -> str:
-    """Write the state of every state ID into a new folder, and forget the oldest.
+    """Write the state of every state ID to a new folder, and delete the oldest backups.
 
     Args:
-        folder: Where the backups are.
-        keep: How many of them there may be.
-        now: Names the new one.
+        folder: The folder of the backups.
+        keep: The number of backups to keep.
+        now: The current time, which names the new backup.
 
     Raises:
-        HealthError: Meltano does not tell.
+        HealthError: Meltano cannot read a state.
     """
-    ids = meltano.ask("state", "list").split()
-    # All are asked for first: what fails half-way is no backup.
-    states = {each: meltano.ask("state", "get", "--", each) for each in ids}
-    backup = folder / f"{now:{_WHEN}}"
+    ids = meltano.output("state", "list").split()
+    # All states are read first, so that a failure leaves no incomplete backup.
+    states = {each: meltano.output("state", "get", "--", each) for each in ids}
+    backup = folder / f"{now:{_FOLDER_FORMAT}}"
     backup.mkdir(parents=True, exist_ok=True)
     for state_id, state in states.items():
         (backup / f"{quote(state_id, safe=':')}.json").write_text(state)
-    backups = sorted(each for each in folder.iterdir() if _OF_OURS.fullmatch(each.name))
+    backups = sorted(each for each in folder.iterdir() if _FOLDER_PATTERN.fullmatch(each.name))
     for old in backups[:-keep]:
         for file in old.iterdir():
             file.unlink()

@@ -1,4 +1,4 @@
-"""How scheduled runs end, from the tables that tap-airflow fills."""
+"""The success rate of scheduled runs, from the tables of tap-airflow."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from platform_health.warehouse import Warehouse
 
 SCHEMA = "tap_airflow"
-"""Where the tables of tap-airflow are."""
+"""The schema of tap-airflow's tables."""
 WINDOWS = (7, 30)
-"""Days over which is measured; the last is the longest."""
-_LONGEST_CAUSE = 100
+"""The periods in days for which the rate is measured; the last is the longest."""
+_MAX_CAUSE_LENGTH = 100
 _NEWEST_FAILURES = 20
 _RUNS = f"""
     select dag_id, dag_run_id, state, duration, run_after from {SCHEMA}.dag_runs
@@ -58,16 +58,16 @@ _FAILURES = f"""
 
 @dataclass(frozen=True)
 class Rate:
-    """How the runs of a DAG, or of all, ended within a window.
+    """The results of the runs of a DAG, or of all DAGs, within a window.
 
     Attributes:
-        window_days: How far it looks back.
-        dag_id: The DAG; `None` for all of them.
-        runs: Scheduled runs that have ended.
-        succeeded: Those of them that succeeded.
-        p50_seconds: How long half of them took at the most.
-        p95_seconds: How long 95 of 100 took at the most.
-        retries: Tries of their tasks beyond the first.
+        window_days: The length of the window.
+        dag_id: The DAG; `None` for all DAGs.
+        runs: The number of scheduled runs that have ended.
+        succeeded: The number of these runs that succeeded.
+        p50_seconds: The median duration of these runs.
+        p95_seconds: The 95th percentile of their durations.
+        retries: The number of attempts of their tasks after the first.
     """
 
     window_days: int
@@ -86,7 +86,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Failure:
-    """A try of a task that failed, in a scheduled run."""
+    """A failed attempt of a task in a scheduled run."""
 
     dag_id: str
     task_id: str
@@ -96,20 +96,20 @@ class Failure:
 
     @property
     def cause(self) -> str:
-        """Its error without what differs from run to run."""
+        """The error without the parts that differ between runs."""
         text = re.sub(r"^Meltano failed with exit code -?\d+: ", "", self.error)
-        return re.sub(r"\d+", "…", text)[:_LONGEST_CAUSE]
+        return re.sub(r"\d+", "…", text)[:_MAX_CAUSE_LENGTH]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured, newest and worst first.
+    """The measured results.
 
     Attributes:
-        at: When.
-        rates: Of all DAGs, and of each, within each window.
-        days: Runs of each day of the longest window that succeeded and that failed.
-        failures: Those of the longest window.
+        at: The time of the measurement.
+        rates: The rates of all DAGs and of each DAG, within each window.
+        days: The numbers of succeeded and failed runs by day, within the longest window.
+        failures: The failures within the longest window, the newest first.
     """
 
     at: datetime
@@ -118,23 +118,23 @@ class Measured:
     failures: tuple[Failure, ...]
 
     def of_all(self, window_days: int) -> Rate:
-        """Return the rate of all DAGs; there is one, though nothing may have run."""
+        """Return the rate of all DAGs, which exists even if nothing has run."""
         found = (r for r in self.rates if (r.window_days, r.dag_id) == (window_days, None))
         return next(found)
 
     def of_dags(self, window_days: int) -> list[Rate]:
-        """Return the rates of the DAGs that ran, the worst first."""
+        """Return the rate of each DAG that ran, the worst first."""
         found = [r for r in self.rates if r.window_days == window_days and r.dag_id is not None]
         return sorted(found, key=lambda each: (each.rate, each.dag_id))
 
     @property
     def causes(self) -> list[tuple[str, int]]:
-        """Why tries failed, and how often, the commonest first."""
+        """The causes of failures and their numbers, the most frequent first."""
         return Counter(each.cause for each in self.failures).most_common()
 
     @property
     def newest_failures(self) -> tuple[Failure, ...]:
-        """The last failures."""
+        """The newest failures."""
         return self.failures[:_NEWEST_FAILURES]
 
     @property
@@ -143,32 +143,34 @@ class Measured:
         parts = []
         for days in WINDOWS:
             rate = self.of_all(days)
-            said = "no scheduled run ended"
+            text = "no scheduled run ended"
             if rate.runs:
-                said = f"{percent(rate.rate)} of {rate.runs} scheduled runs succeeded"
-            parts.append(f"{said} in {days} days")
+                text = f"{percent(rate.rate)} of {rate.runs} scheduled runs succeeded"
+            parts.append(f"{text} in {days} days")
         return ", ".join(parts)
 
 
 def percent(share: float) -> str:
-    """Return a share so that 100 % means all."""
+    """Return a share as a percentage; 100% is used only if nothing failed."""
     text = f"{share:.1%}"
     return "99.9%" if text == "100.0%" and share < 1 else text.replace(".0%", "%")
 
 
 def measure(warehouse: Warehouse, now: datetime) -> Measured:
-    """Measure how scheduled runs have ended.
+    """Measure the results of scheduled runs.
 
     Args:
-        warehouse: With the tables of tap-airflow.
+        warehouse: The warehouse with the tables of tap-airflow.
         now: The end of the windows.
 
     Raises:
-        HealthError: The tables are not there.
+        HealthError: The tables do not exist.
     """
     tables = warehouse.tables()
     if (SCHEMA, "dag_runs") not in tables:
-        raise HealthError(f"there is no table {SCHEMA}.dag_runs: run a job that loads tap-airflow")
+        raise HealthError(
+            f"table {SCHEMA}.dag_runs does not exist; run a job that loads tap-airflow"
+        )
     since = {days: now - timedelta(days=days) for days in WINDOWS}
     rates = [
         Rate(days, **row)
@@ -187,14 +189,14 @@ def measure(warehouse: Warehouse, now: datetime) -> Measured:
 
 
 def _plain(row: Any) -> dict[str, Any]:
-    """Return a row with the numbers of Python: a database has decimals, and NULL for no runs."""
+    """Return a row with floats and integers, for a database's decimals and NULLs."""
     numbers = {name: float(row[name] or 0) for name in ("p50_seconds", "p95_seconds")}
     counts = {name: int(row[name] or 0) for name in ("runs", "succeeded", "retries")}
     return {**row, **numbers, **counts}
 
 
-def keep(warehouse: Warehouse, measured: Measured) -> None:
-    """Add what was measured to the tables `success_rate` and `failures_by_cause`."""
+def record(warehouse: Warehouse, measured: Measured) -> None:
+    """Add the measured results to the tables `success_rate` and `failures_by_cause`."""
     warehouse.append(
         "success_rate",
         measured.at,

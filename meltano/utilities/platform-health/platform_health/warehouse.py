@@ -1,4 +1,4 @@
-"""The warehouse: DuckDB or Snowflake, by its SQLAlchemy address."""
+"""The warehouse: DuckDB or Snowflake, by its SQLAlchemy URL."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from platform_health.errors import HealthError
 
 LOCK_TIMEOUT = 600
-"""Seconds to wait while another process writes to a DuckDB file: it has one writer."""
-_LOCKED = "Could not set lock on file"
+"""Seconds to wait while another process writes to a DuckDB file, which allows one writer."""
+_LOCK_ERROR = "Could not set lock on file"
 
 
 class Warehouse:
-    """Where the loaded tables are.
+    """The warehouse with the loaded tables.
 
     Args:
-        url: Its address for SQLAlchemy, such as `duckdb:////data/warehouse.duckdb`.
-        schema: Of the tables that this package writes.
+        url: Its SQLAlchemy URL, such as `duckdb:////data/warehouse.duckdb`.
+        schema: The schema of the tables that this package writes.
 
     Raises:
-        HealthError: The address is none, or there is no driver for it.
+        HealthError: The URL is not valid, or its driver is not installed.
     """
 
     def __init__(self, url: str, schema: str = "platform") -> None:
@@ -34,16 +34,16 @@ class Warehouse:
             self._engine = sa.create_engine(url, poolclass=sa.NullPool)
         except (sa.exc.ArgumentError, NoSuchModuleError) as error:
             raise HealthError(
-                f"warehouse_url is no address that SQLAlchemy knows ({error}); "
-                "write duckdb:////path/to/file or snowflake://..."
+                f"warehouse_url is not a URL that SQLAlchemy supports ({error}); "
+                "set it to duckdb:////path/to/file or snowflake://..."
             ) from None
         self._schema = schema
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """Open the warehouse for one transaction, as soon as nobody has it locked."""
+        """Open the warehouse for one transaction, after waiting for its lock."""
         retry = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: _LOCKED in str(error)),
+            retry=tenacity.retry_if_exception(lambda error: _LOCK_ERROR in str(error)),
             wait=tenacity.wait_random_exponential(0.1, max=2),
             stop=tenacity.stop_after_delay(LOCK_TIMEOUT),
             reraise=True,
@@ -55,7 +55,7 @@ class Warehouse:
                 yield connection
         except DBAPIError as error:
             first, *_ = str(error.orig).splitlines()
-            raise HealthError(f"the warehouse says: {first}") from None
+            raise HealthError(f"the warehouse returned an error: {first}") from None
 
     @property
     def is_duckdb(self) -> bool:
@@ -63,7 +63,7 @@ class Warehouse:
         return self._engine.dialect.name == "duckdb"
 
     def rows(self, sql: str, **values: Any) -> list[Mapping[str, Any]]:
-        """Return what a query finds, its columns in lower case."""
+        """Return the rows of a query, with column names in lower case."""
         with self.transaction() as connection:
             found = connection.execute(sa.text(sql), values)
             names = [name.lower() for name in found.keys()]  # noqa: SIM118 - not a mapping
@@ -82,7 +82,7 @@ class Warehouse:
         return found
 
     def quoted(self, schema: str, table: str) -> str:
-        """Return the name of a loaded table as SQL has it."""
+        """Return the full name of a loaded table, quoted for SQL."""
         return self._engine.dialect.identifier_preparer.format_table(sa.table(table, schema=schema))
 
     def append(
@@ -92,13 +92,13 @@ class Warehouse:
         columns: Sequence[sa.Column[Any]],
         rows: Iterable[Mapping[str, Any]],
     ) -> None:
-        """Add rows to a table of this package, which is made where it is missing.
+        """Add rows to a table of this package, which is created if it is missing.
 
         Args:
-            table: Its name.
-            at: When they were measured: its first column, `measured_at`.
-            columns: What else it has.
-            rows: Mappings with a value for each of these.
+            table: The name of the table.
+            at: The time of the measurement, for the first column, `measured_at`.
+            columns: The other columns.
+            rows: The rows, with a value for each of the other columns.
         """
         measured_at = sa.Column("measured_at", sa.TIMESTAMP(timezone=True))
         found = sa.Table(table, sa.MetaData(schema=self._schema), measured_at, *columns)
@@ -108,16 +108,16 @@ class Warehouse:
             if listed := [{"measured_at": at, **row} for row in rows]:
                 connection.execute(found.insert(), listed)
 
-    def forget(self, tables: Iterable[str], before: datetime) -> int:
-        """Delete what was measured earlier from tables of this package, and return how much."""
-        forgotten = 0
+    def delete_measurements(self, tables: Iterable[str], before: datetime) -> int:
+        """Delete rows measured before a time from this package's tables; return their number."""
+        deleted = 0
         with self.transaction() as connection:
             known = {name.lower() for name in sa.inspect(connection).get_table_names(self._schema)}
             for name in known.intersection(tables):
                 at = sa.column("measured_at", sa.TIMESTAMP(timezone=True))
                 table = sa.table(name, at, schema=self._schema)
-                forgotten += connection.execute(sa.delete(table).where(at < before)).rowcount
-        return forgotten
+                deleted += connection.execute(sa.delete(table).where(at < before)).rowcount
+        return deleted
 
     def execute(self, sql: str) -> None:
         """Run a statement."""
