@@ -148,7 +148,7 @@ def describe_dag(
         lines += [f"  task           {task.task_id}", f"    command      {shlex.join(task.argv)}"]
         lines += [f"    after        {each}" for each in task.upstream]
         lines += [f"    state ID     {each}" for each in task.state_ids]
-        lines += [f"    secret       {' or '.join(each.names)}" for each in task.secrets]
+        lines += [f"    secret       {' or '.join(map(str, each.names))}" for each in task.secrets]
         lines += [f"    sensitive    ${each}" for each in task.sensitive]
         lines += [f"    digest       {task.digest}"] if task.digest else []
         by_variable = {"image": "MELTANO_IMAGE"} if image and task.options.in_pod else {}

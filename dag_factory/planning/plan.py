@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from dag_factory.options.catalog import DagOptions, TaskOptions
 from dag_factory.options.values import After
+from dag_factory.planning.secret_names import SecretPlan
 
 # Airflow takes 250 characters of [\w.-]; a Kubernetes label 63 that begin and end with a letter or
 # digit: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
@@ -33,21 +34,6 @@ class ExtractorPlan:
     select_filter: str
     start: str | None = None
     end: str | None = None
-
-
-@dataclass(frozen=True)
-class SecretPlan:
-    """A secret that a task reads when it starts.
-
-    Attributes:
-        names: Its name. Of a plugin that inherits from others of the project, the names of theirs
-            follow: each that exists is read, and one must.
-        of_plugin: Whether its keys are settings of the plugin whose name ends its own; else they
-            are variables.
-    """
-
-    names: tuple[str, ...]
-    of_plugin: bool
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What a task reads from AWS Secrets Manager when it starts; only this package uses boto3."""
+"""What a task reads from AWS Secrets Manager when it starts; only `aws` uses boto3."""

@@ -1,1 +1,1 @@
-"""`meltano-dags secrets`: what a project needs, what is there, and what a role may not read."""
+"""`meltano-dags secrets`: the secrets a project needs, their states, and missing rights."""

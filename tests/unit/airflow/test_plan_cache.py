@@ -7,6 +7,7 @@ import pytest
 from dag_factory.airflow import plan_cache
 from dag_factory.errors import Code
 from dag_factory.planning.planner import read_all_plans, read_plans
+from dag_factory.planning.secret_names import SecretName
 from dag_factory.settings import Settings
 
 GOOD = """
@@ -237,11 +238,11 @@ def test_a_new_prefix_of_secrets_is_taken_at_once_and_the_last_good_plan_outlive
     settings = Settings(write_project(option), state_dir=tmp_path / "state")
     for prefix in ("a", "b"):
         plans, _ = recall(replace(settings, secrets_prefix=prefix))
-        assert plans[0].tasks[0].secrets[0].names == (f"{prefix}/dev/meltano/proxy",)
+        assert plans[0].tasks[0].secrets[0].names == (SecretName(prefix, "dev", "proxy"),)
     (settings.project_root / "meltano.yml").write_text("environments: 5\n")
     plans, problems = recall(replace(settings, secrets_prefix="c"))
     assert problems
-    assert plans[0].tasks[0].secrets[0].names == ("b/dev/meltano/proxy",)
+    assert plans[0].tasks[0].secrets[0].names == (SecretName("b", "dev", "proxy"),)
 
 
 def test_the_last_good_plan_outlives_a_new_image(write_project, tmp_path):
