@@ -236,13 +236,13 @@ def test_a_new_prefix_of_secrets_is_taken_at_once_and_the_last_good_plan_outlive
 ):
     option = "annotations: {airflow: {secrets: [proxy]}}\njobs: [{name: j, tasks: [dbt]}]\n"
     settings = Settings(write_project(option), state_dir=tmp_path / "state")
-    for prefix in ("a", "b"):
+    for prefix in ("a", "b/meltano/x"):
         plans, _ = recall(replace(settings, secrets_prefix=prefix))
         assert plans[0].tasks[0].secrets[0].names == (SecretName(prefix, "dev", "proxy"),)
     (settings.project_root / "meltano.yml").write_text("environments: 5\n")
     plans, problems = recall(replace(settings, secrets_prefix="c"))
     assert problems
-    assert plans[0].tasks[0].secrets[0].names == (SecretName("b", "dev", "proxy"),)
+    assert plans[0].tasks[0].secrets[0].names == (SecretName("b/meltano/x", "dev", "proxy"),)
 
 
 def test_the_last_good_plan_outlives_a_new_image(write_project, tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from dag_factory.planning.secret_names import SecretName
+from dag_factory.planning.secret_names import SecretName, parse_secret_name
 from dag_factory.project.model import read_project
 from dag_factory.secrets.unread_keys import key_warnings, keys_in_use, unread_keys
 
@@ -78,9 +78,10 @@ def test_nothing_is_said_of_a_plugin_that_has_no_definition_here(unread):
     assert unread("tap-unknown", "tokn") == {}
 
 
-def test_a_task_is_told_of_the_secrets_of_its_plugins_alone(tmp_path):
+@pytest.mark.parametrize("prefix", ["acme", "acme/meltano/x", "acme/meltano"])
+def test_a_task_is_told_of_the_secrets_of_its_plugins_alone(tmp_path, prefix):
     (tmp_path / "meltano.yml").write_text(PROJECT)
-    name = SecretName("acme", "dev", "tap-a")
+    name = parse_secret_name(f"{prefix}/dev/meltano/tap-a")
     keys = {name: ("token", "tokn"), SecretName("acme", "dev", "gone"): ("x",)}
     assert [*key_warnings(tmp_path, keys)] == [
         f"'tokn' in the secret '{name}' is not a setting of 'tap-a': did you mean 'token'?"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dag_factory.errors import SecretsError
-from dag_factory.planning.secret_names import SecretName, SecretPlan
+from dag_factory.planning.secret_names import SecretName, SecretPlan, parse_secret_name
 from dag_factory.secrets.values import origins, read_secrets
 from tests.support.running import free_port
 
@@ -50,6 +50,15 @@ def test_the_keys_of_a_plugins_secret_are_its_settings(secrets_manager):
         "TAP_X__EU_API_KEY": CONTENT,
         "TAP_X__EU_AUTH_USER": "é",
     }
+
+
+@pytest.mark.parametrize("prefix", ["acme/meltano/x", "acme/meltano"])
+def test_the_plugin_is_found_whatever_the_prefix(secrets_manager, prefix):
+    text = f"{prefix}/dev/meltano/tap-a"
+    secrets_manager.put(text, {"token": CONTENT})
+    name = parse_secret_name(text)
+    found = read_secrets([SecretPlan((name,), of_plugin=True)])
+    assert (found.variables, found.keys) == ({"TAP_A_TOKEN": CONTENT}, {name: ("token",)})
 
 
 def test_what_is_no_text_is_handed_on_as_json(secrets_manager):

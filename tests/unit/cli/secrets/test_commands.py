@@ -134,6 +134,20 @@ def test_plan_shows_the_variables_of_other_secrets(run, secrets_manager):
     assert "    variables    HTTPS_PROXY\n" in out
 
 
+@pytest.mark.parametrize("prefix", ["acme/meltano/x", "acme/meltano"])
+def test_a_prefix_may_contain_the_name_of_the_folder(run, secrets_manager, monkeypatch, prefix):
+    monkeypatch.setenv("DAG_FACTORY_SECRETS_PREFIX", prefix)
+    monkeypatch.setenv("TAP_A_TOKEN", CONTENT)
+    name = f"{prefix}/dev/meltano/tap-a"
+    assert run("push", "tap-a", "--from-env", "--yes")[0] == 0
+    assert json.loads(secrets_manager.text(name)) == {"token": CONTENT}
+    _, out, _ = run("plan")
+    assert f"{name}  (lacks settings)\n" in out
+    assert "    plugin       tap-a\n" in out
+    _, _, err = run("push", "tap-aa", "--from-env", "--yes")
+    assert "did you mean 'tap-a'?" in err
+
+
 def test_a_secret_that_is_being_deleted_is_wrong(run, secrets_manager):
     secrets_manager.put(f"{FOLDER}/tap-a", FULL)
     secrets_manager.delete(f"{FOLDER}/tap-a")
