@@ -63,7 +63,7 @@ class DagTests:
         assert list(dags) == [plan.dag_id], self._texts(found)
 
     def test_the_dag_is_the_same_whenever_it_is_built(self, plan: DagPlan) -> None:
-        """Two builds give equal bytes; otherwise Airflow stores a version of the DAG at each parse."""
+        """Two builds give equal bytes; otherwise Airflow stores a version at each parse."""
         first, second = (_serialised(self._build(plan)[0].get(plan.dag_id)) for _ in range(2))
         assert first == second, _at(plan, "two builds of the DAG differ")
 
