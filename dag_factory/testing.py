@@ -1,10 +1,10 @@
-"""Integrity tests for any repository with a Meltano project: a class for pytest.
+"""Integrity tests for any repository with a Meltano project, as a class for pytest.
 
     from dag_factory.testing import get_dag_test_class
 
     TestDags = get_dag_test_class("meltano", environment="prod")
 
-Each test is there once per DAG where it concerns one, so that a failure names the DAG.
+A test about a DAG runs once for each DAG, so that a failure names the DAG.
 """
 
 from __future__ import annotations
@@ -32,59 +32,60 @@ if TYPE_CHECKING:
 
 
 class DagTests:
-    """What every DAG of a Meltano project should keep."""
+    """The rules that every DAG of a Meltano project should keep."""
 
     settings: Settings
     plans: tuple[DagPlan, ...]
     problems: tuple[Problem, ...]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make a test of each DAG."""
+        """Run a test with the argument `plan` once for each DAG."""
         if "plan" in metafunc.fixturenames:
             metafunc.parametrize("plan", self.plans, ids=[plan.dag_id for plan in self.plans])
 
     def test_the_project_has_no_problems(self) -> None:
-        """Nothing keeps a job from running."""
+        """Every job can run."""
         wrong = [each for each in self.problems if not each.is_warning]
-        assert not wrong, self._said(wrong)
+        assert not wrong, self._texts(wrong)
 
-    def test_no_secret_stands_in_clear(self) -> None:
-        """Secrets are names of variables."""
+    def test_no_secret_is_in_plaintext(self) -> None:
+        """The project holds the names of variables instead of secrets."""
         found = [each for each in self.problems if each.code in SECRETS]
-        assert not found, self._said(found)
+        assert not found, self._texts(found)
 
     def test_some_job_has_a_dag(self) -> None:
-        """The environment is not empty."""
+        """The environment has a job."""
         assert self.plans, "no job of the project has a DAG in this environment"
 
-    def test_airflow_takes_the_dag(self, plan: DagPlan) -> None:
-        """It is built, is valid, and can be stored."""
+    def test_airflow_accepts_the_dag(self, plan: DagPlan) -> None:
+        """Airflow can build, validate and store the DAG."""
         dags, found = self._build(plan)
-        assert list(dags) == [plan.dag_id], self._said(found)
+        assert list(dags) == [plan.dag_id], self._texts(found)
 
     def test_the_dag_is_the_same_whenever_it_is_built(self, plan: DagPlan) -> None:
-        """Its bytes are; else Airflow would store a new version at every parse."""
+        """Two builds give equal bytes; otherwise Airflow stores a version at each parse."""
         first, second = (_serialised(self._build(plan)[0].get(plan.dag_id)) for _ in range(2))
-        assert first == second
+        assert first == second, _at(plan, "two builds of the DAG differ")
 
     def test_ids_are_legal(self, plan: DagPlan) -> None:
-        """They are ids for Airflow and labels for Kubernetes, and each is there once."""
+        """The IDs are valid in Airflow and as labels in Kubernetes, and unique."""
         ids = [task.task_id for task in plan.tasks]
-        assert len(set(ids)) == len(ids)
-        assert [each for each in (plan.dag_id, *ids) if not is_legal_id(each)] == []
+        assert len(set(ids)) == len(ids), _at(plan, f"the task IDs {ids} are not unique")
+        illegal = [each for each in (plan.dag_id, *ids) if not is_legal_id(each)]
+        assert not illegal, _at(plan, f"{illegal} are not legal IDs")
 
     def test_schedules_can_fire(self, plan: DagPlan) -> None:
-        """Airflow takes their cron expressions."""
+        """Airflow accepts the cron expressions of the schedules."""
         wrong = {each.name: wrong_cron(each.cron) for each in plan.timed}
-        assert not any(wrong.values()), wrong
+        assert not any(wrong.values()), _at(plan, f"cron expressions: {wrong}")
 
-    def test_tasks_are_tried_again(self, plan: DagPlan) -> None:
-        """A source that is away for a minute fails no run."""
+    def test_tasks_are_retried(self, plan: DagPlan) -> None:
+        """A source that is unavailable for a minute does not fail the run."""
         once = [task.task_id for task in plan.tasks if not task.options.retries]
         assert not once, _at(plan, f"set `retries` for {', '.join(once)}")
 
     def test_images_of_pods_are_pinned(self, plan: DagPlan) -> None:
-        """Each container of a task's pod, as its options make it, is of one version."""
+        """Each container of a task's pod has an image with a fixed version."""
         moving = [
             f"{container.get('image')!r} of {task.task_id}"
             for task in plan.tasks
@@ -92,24 +93,24 @@ class DagTests:
             for container in _containers(pod_template(plan, task))
             if not is_pinned(str(container.get("image")))
         ]
-        assert not moving, _at(plan, f"give a version to the image {', '.join(moving)}")
+        assert not moving, _at(plan, f"pin the version of the image {', '.join(moving)}")
 
     def test_somebody_owns_the_dag(self, plan: DagPlan) -> None:
-        """There is somebody to ask."""
+        """The DAG has an owner, whom people can ask."""
         assert plan.options.owner, _at(plan, "set `owner`")
 
-    def test_somebody_hears_of_failures(self, plan: DagPlan) -> None:
-        """By mail, or by another notifier."""
+    def test_somebody_is_notified_of_failures(self, plan: DagPlan) -> None:
+        """A mail or another notifier reports failures."""
         mailed = plan.options.email and "failure" in plan.options.email_on
         notified = any("failure" in each.events for each in plan.options.notify)
         assert mailed or notified, _at(plan, "set `email` or `notify`")
 
     def _build(self, plan: DagPlan) -> tuple[dict[str, DAG], tuple[Problem, ...]]:
-        from dag_factory.airflow.build import build_dags  # noqa: PLC0415 - Airflow begins there
+        from dag_factory.airflow.build import build_dags  # noqa: PLC0415 - imports Airflow
 
         return build_dags([plan], self.settings)
 
-    def _said(self, problems: Iterable[Problem]) -> str:
+    def _texts(self, problems: Iterable[Problem]) -> str:
         return "\n".join(["", *(each.text(self.settings.project_root) for each in problems)])
 
 
@@ -118,14 +119,14 @@ def get_dag_test_class(
 ) -> type[DagTests]:
     """Return a class of tests for the DAGs of a project.
 
-    They need Airflow, and no database.
+    The tests need Airflow, but no database.
 
     Args:
-        project_root: Where the project lies.
+        project_root: The folder that holds `meltano.yml`.
         **deployment: As in `dag_factory.build_airflow_dags`.
 
     Raises:
-        SettingsError: What is said of the deployment cannot be used.
+        SettingsError: An argument or an environment variable cannot be used.
     """
     settings = read_settings(project_root, **deployment)
     planned = check_project(settings)
@@ -142,7 +143,7 @@ def _at(plan: DagPlan, what: str) -> str:
 
 
 def _serialised(dag: DAG | None) -> str:
-    from airflow.serialization.serialized_objects import (  # noqa: PLC0415 - as above
+    from airflow.serialization.serialized_objects import (  # noqa: PLC0415 - imports Airflow
         DagSerialization,
     )
 

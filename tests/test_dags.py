@@ -14,7 +14,7 @@ from tests.support.running import CHECKOUT
 
 
 class TestDev(get_dag_test_class(CHECKOUT / "meltano", environment="dev")):
-    test_somebody_hears_of_failures = None
+    test_somebody_is_notified_of_failures = None
 
 
 TestProd = get_dag_test_class(CHECKOUT / "meltano", environment="prod")

@@ -1,6 +1,6 @@
-"""What `meltano-dags check --airflow` looks for: what only a running Airflow can tell.
+"""The checks of `meltano-dags check --airflow`, which only a running Airflow can answer.
 
-It is run where a component of Airflow runs, with that component's configuration.
+They must run where a component of Airflow runs, with the configuration of that component.
 """
 
 from __future__ import annotations
@@ -15,70 +15,72 @@ from dag_factory.planning.plan import DagPlan
 from dag_factory.planning.planned_project import PlannedProject
 from dag_factory.settings import Settings
 
-_CONNECTION = "smtp_default"
+_MAIL_CONNECTION = "smtp_default"
 
 
 def airflow_problems(planned: PlannedProject, settings: Settings) -> tuple[Problem, ...]:
-    """Return what of a deployment's plans this Airflow cannot run.
+    """Return the problems that this Airflow has with the plans of a deployment.
 
     Raises:
-        UsageError: Airflow's database cannot be asked.
+        UsageError: Airflow's database cannot be read.
     """
     _, unbuilt = build_dags(planned.plans, settings)
     checker = _Checker(planned, settings)
     found = [problem for plan in planned.plans for problem in checker.problems(plan)]
-    return (*unbuilt, *found, *_pod_problems(planned))
+    return (*unbuilt, *found, *_unknown_pod_keys(planned))
 
 
-def _pod_problems(planned: PlannedProject) -> Iterator[Problem]:
+def _unknown_pod_keys(planned: PlannedProject) -> Iterator[Problem]:
     if any(task.options.pod_override for plan in planned.plans for task in plan.tasks):
-        from dag_factory.cli.check_pod_keys import pod_problems  # noqa: PLC0415 - 1 s, and seldom needed
+        from dag_factory.cli.check_pod_keys import pod_problems  # noqa: PLC0415 - 1 s, and rarely needed
 
         yield from pod_problems(planned)
 
 
 class _Checker:
-    """Checks one plan after another; asks Airflow once."""
+    """Checks plans one after another; what Airflow knows is read once."""
 
     def __init__(self, planned: PlannedProject, settings: Settings) -> None:
         self.option_sources = planned.option_sources
         self.root = settings.project_root
         self.has_timetable = _has_timetable()
-        with _database():
+        with _database_errors():
             self.pools = _pools()
             self.has_connection = _has_connection()
 
     def problems(self, plan: DagPlan) -> Iterator[Problem]:
         here = Location(self.root / plan.file, plan.line)
         if not plan.is_uniform and not self.has_timetable:
-            message = f"job {plan.job!r} needs this package's timetable, which Airflow has not"
-            hint = "install the package where the scheduler and every other component runs"
+            message = (
+                f"job {plan.job!r} needs this package's timetable, which Airflow does not have"
+            )
+            hint = "install the package wherever the scheduler or another component runs"
             yield Problem(Code.MISSING_TIMETABLE, here, message, hint)
         sources = self.option_sources(plan)
         for task in plan.tasks:
             pool = task.options.pool
             if pool is not None and pool not in self.pools:
                 place = sources.of_tasks[task.task_id]["pool"][-1]
-                message = f"job {plan.job!r}: there is no pool {pool!r} in Airflow"
-                hint = f"make it: airflow pools set {pool} SLOTS DESCRIPTION; tasks wait until then"
+                message = f"job {plan.job!r}: Airflow has no pool {pool!r}, so its tasks wait"
+                hint = f"create it: airflow pools set {pool} SLOTS DESCRIPTION"
                 yield Problem(Code.UNKNOWN_POOL, place, message, hint)
         for notifier in plan.options.notify:
-            reason = _unimportable(notifier.class_path)
+            reason = _import_error(notifier.class_path)
             if reason:
                 place = sources.of_dag["notify"][-1]
-                message = f"job {plan.job!r}: the notifier {notifier.class_path} is not there"
+                message = f"job {plan.job!r}: the notifier {notifier.class_path} cannot be imported"
                 hint = f"install its package, or correct the path: {reason}"
                 yield Problem(Code.UNKNOWN_NOTIFIER, place, message, hint)
         if plan.options.email and not self.has_connection:
             place = sources.of_dag["email"][-1]
-            message = f"there is no connection {_CONNECTION!r} in Airflow, so no mail is sent"
-            hint = "add it: type smtp, with a host, a port and the address to send from"
+            message = f"Airflow has no connection {_MAIL_CONNECTION!r}, so no mail is sent"
+            hint = "add it: type smtp, with a host, a port and the sender's address"
             yield Problem(Code.MISSING_CONNECTION, place, message, hint)
 
 
 @contextmanager
-def _database() -> Iterator[None]:
-    """Tell the user where Airflow's database cannot be asked."""
+def _database_errors() -> Iterator[None]:
+    """Turn the errors of Airflow's database into a `UsageError`."""
     from airflow.sdk.exceptions import AirflowException  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
@@ -86,7 +88,7 @@ def _database() -> Iterator[None]:
         yield
     except (AirflowException, SQLAlchemyError) as error:
         reason = str(error).partition("\n")[0]
-        msg = f"Airflow's database cannot be asked: {reason}; run it where the scheduler runs"
+        msg = f"Airflow's database cannot be read: {reason}; run this where the scheduler runs"
         raise UsageError(msg) from error
 
 
@@ -109,16 +111,16 @@ def _has_connection() -> bool:
     from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
 
     try:
-        Connection.get_connection_from_secrets(_CONNECTION)
+        Connection.get_connection_from_secrets(_MAIL_CONNECTION)
     except AirflowNotFoundException:
         return False
     return True
 
 
-def _unimportable(path: str) -> str | None:
+def _import_error(path: str) -> str | None:
     module, _, name = path.rpartition(".")
     try:
         getattr(import_module(module), name)
-    except Exception as error:  # noqa: BLE001 - a module of somebody else's may raise anything
+    except Exception as error:  # noqa: BLE001 - a module of other people may raise anything
         return f"{type(error).__name__}: {error}"
     return None

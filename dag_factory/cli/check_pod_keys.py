@@ -1,6 +1,6 @@
-"""Keys of `pod_override` that Kubernetes does not know, and would pass over in silence.
+"""Finds keys of `pod_override` that Kubernetes does not know, and would silently ignore.
 
-Source: the models of its Python client, which are made from the API's own description.
+Source: the models of its Python client, which are generated from the description of the API.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dag_factory.options.pod_merge import item_name
 from dag_factory.planning.planned_project import PlannedProject
 
 _OPTION = "pod_override"
-_OF_MANY = re.compile(r"(?:list\[|dict\(str, |dict\[str, )(.+)[\])]")
+_COLLECTION = re.compile(r"(?:list\[|dict\(str, |dict\[str, )(.+)[\])]")
 
 
 def pod_problems(planned: PlannedProject) -> Iterator[Problem]:
@@ -27,22 +27,22 @@ def pod_problems(planned: PlannedProject) -> Iterator[Problem]:
         for task_id, pod in pods.items():
             for path, known in _unknown(pod, "V1Pod", ()):
                 place = _place(places[task_id], path)
-                message = f"job {plan.job!r}: {_OPTION}: Kubernetes knows no {'.'.join(path)}"
-                hint = guess(path[-1], known, "remove it, or correct where it stands")
+                message = f"job {plan.job!r}: {_OPTION}: Kubernetes has no key {'.'.join(path)}"
+                hint = guess(path[-1], known, "remove it, or move it to where it belongs")
                 yield Problem(Code.UNKNOWN_POD_KEY, place, message, hint)
 
 
 def _unknown(
     part: Any, kind: str, path: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield the path of each unknown key, and the keys that are known there."""
-    many = _OF_MANY.fullmatch(kind)
-    if many and isinstance(part, list):
+    """Yield the path of each unknown key, and the keys that are known in its place."""
+    collection = _COLLECTION.fullmatch(kind)
+    if collection and isinstance(part, list):
         for index, item in enumerate(part):
-            yield from _unknown(item, many[1], (*path, item_name(path[-1], item, index)))
-    elif many and isinstance(part, Mapping):
+            yield from _unknown(item, collection[1], (*path, item_name(path[-1], item, index)))
+    elif collection and isinstance(part, Mapping):
         for key, value in part.items():
-            yield from _unknown(value, many[1], (*path, key))
+            yield from _unknown(value, collection[1], (*path, key))
     elif isinstance(part, Mapping) and (model := getattr(models, kind, None)):
         kinds = {key: model.openapi_types[name] for name, key in model.attribute_map.items()}
         for key, value in part.items():

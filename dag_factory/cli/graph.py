@@ -1,4 +1,4 @@
-"""Pictures of the plan: what runs after what, and when."""
+"""Draws the plans: the order in which jobs and their tasks run, and when."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def as_mermaid(plans: Sequence[DagPlan]) -> str:
             lines.append(f'    {ids[task.task_id]}["{_quoted(_label(task))}"]')
             lines += [f"    {ids[each]} --> {ids[task.task_id]}" for each in task.upstream]
         lines.append("  end")
-    lines += [f"  {before} -.-> {after}" for before, after in _between(plans)]
+    lines += [f"  {before} -.-> {after}" for before, after in _job_edges(plans)]
     return "\n".join(lines)
 
 
@@ -40,7 +40,7 @@ def as_picture(plans: Sequence[DagPlan], kind: str) -> bytes:
     Raises:
         ImportError: The extra `graph` is not installed.
     """
-    import pygraphviz  # noqa: PLC0415 - not installed for everybody
+    import pygraphviz  # noqa: PLC0415 - an extra, which may not be installed
 
     picture = pygraphviz.AGraph(directed=True, rankdir="LR", fontname="sans-serif")
     picture.node_attr.update(shape="box", style="rounded", fontname="sans-serif")
@@ -51,7 +51,7 @@ def as_picture(plans: Sequence[DagPlan], kind: str) -> bytes:
         for before, after in _edges(plan):
             picture.add_edge(ids[before], ids[after])
         picture.add_subgraph(ids.values(), name=f"cluster{number}", label=_escaped(_title(plan)))
-    for before, after in _between(plans):
+    for before, after in _job_edges(plans):
         picture.add_edge(before, after, style="dashed")
     drawn: Any = picture.draw(format=kind, prog="dot")
     return bytes(drawn)
@@ -63,8 +63,8 @@ def _edges(plan: DagPlan) -> Iterator[tuple[str, str]]:
             yield before, task.task_id
 
 
-def _between(plans: Sequence[DagPlan]) -> Iterator[tuple[str, str]]:
-    """Yield the names of the last tasks of jobs and of the first ones of those that run after."""
+def _job_edges(plans: Sequence[DagPlan]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of nodes: a last task of a job, and a first task of a job that runs after it."""
     names = {
         (plan.dag_id, task.task_id): f"d{number}t{place}"
         for number, plan in enumerate(plans)

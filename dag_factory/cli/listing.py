@@ -1,4 +1,4 @@
-"""What `meltano-dags list` and `show` print, and what Meltano's own two listings would."""
+"""What `meltano-dags list` and `show` print, and what Meltano's own two listings would print."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from dag_factory.project.model import Job, Project, Schedule
 from dag_factory.project.option_precedence import Sources
 
 _NEXT_RUNS = 5
-_NOWHERE = Path()
+_NO_ROOT = Path()
 
 
 def meltano_listing(project: Project | None) -> dict[str, Any]:
-    """Return `meltano job list` and `meltano schedule list`, both with `--format=json`, as one.
+    """Return the output of `meltano job list` and `meltano schedule list` (`--format=json`).
 
-    A schedule whose job does not exist is left out: Meltano's listing fails at it. The time of the
-    last successful run, which `schedule list` takes from the system database, is always null.
+    A schedule whose job does not exist is left out: Meltano's listing fails because of it. The time
+    of the last successful run, which Meltano reads from its system database, is always null.
     """
     jobs, schedules = (project.jobs, project.schedules) if project else ((), ())
-    by_name = {_key(job.name): job for job in reversed(jobs)}
+    by_name = {_hashable(job.name): job for job in reversed(jobs)}
     listed: dict[str, Any] = {
         "jobs": [{"job_name": job.name, "tasks": job.tasks} for job in jobs],
         "schedules": {
             "job": [
-                _job_schedule(each, by_name[_key(each.job)])
+                _job_schedule(each, by_name[_hashable(each.job)])
                 for each in schedules
-                if each.job is not None and _key(each.job) in by_name
+                if each.job is not None and _hashable(each.job) in by_name
             ],
             "elt": [_elt_schedule(each) for each in schedules if each.job is None],
         },
@@ -46,7 +46,7 @@ def meltano_listing(project: Project | None) -> dict[str, Any]:
 
 
 def _jsonable(value: Any) -> Any:
-    """Return a value that JSON can hold; where it cannot, Meltano's own listings fail."""
+    """Return a value that JSON can hold; Meltano's own listings fail if it cannot."""
     if isinstance(value, dict):
         keys = (str, int, float, bool, type(None))
         return {
@@ -58,7 +58,7 @@ def _jsonable(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def _key(name: Any) -> Any:
+def _hashable(name: Any) -> Any:
     return repr(name) if isinstance(name, list | dict) else name
 
 
@@ -107,7 +107,7 @@ def dag_rows(plans: Iterable[DagPlan]) -> list[dict[str, Any]]:
 
 
 def dag_table(plans: Iterable[DagPlan]) -> str:
-    """Return the DAGs for people: when they run, and what."""
+    """Return the DAGs for people: when they run, and their commands."""
     lines = []
     for plan in plans:
         lines.append(f"{plan.dag_id}  ({plan.start})")
@@ -119,18 +119,18 @@ def describe_dag(
     plan: DagPlan,
     now: datetime,
     why: OptionSources | None = None,
-    root: Path = _NOWHERE,
+    root: Path = _NO_ROOT,
     image: str | None = None,
 ) -> str:
     """Return everything that is known of one DAG.
 
     Args:
         plan: The DAG.
-        now: After which its next five runs are.
-        why: Where its options and those of each task come from; then all of them are listed, with
-            the place of each.
-        root: The folder of the project, which places leave out.
-        image: That of `MELTANO_IMAGE`, which goes before the option of pods.
+        now: The time from which its next five runs are counted.
+        why: Where each option of the DAG and of its tasks is set. If given, all options are listed,
+            with their places.
+        root: The folder of the project; places are relative to it.
+        image: The value of `MELTANO_IMAGE`, which overrides the option `image` of pods.
     """
     lines = [
         f"{plan.job}  ({plan.file}:{plan.line})",
@@ -147,7 +147,7 @@ def describe_dag(
         lines += [f"  task           {task.task_id}", f"    command      {shlex.join(task.argv)}"]
         lines += [f"    after        {each}" for each in task.upstream]
         lines += [f"    state ID     {each}" for each in task.state_ids]
-        lines += [f"    secret       {' or '.join(each.names)}" for each in task.secrets]
+        lines += [f"    secret       {' or '.join(map(str, each.names))}" for each in task.secrets]
         lines += [f"    sensitive    ${each}" for each in task.sensitive]
         lines += [f"    digest       {task.digest}"] if task.digest else []
         by_variable = {"image": "MELTANO_IMAGE"} if image and task.options.in_pod else {}
@@ -163,7 +163,7 @@ def _options(
     root: Path,
     by_variable: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
-    """Yield the options that are not as built in; with their sources, yield all."""
+    """Yield the options that differ from the built-in values; with `sources`, all options."""
     built_in = type(options)()
     width = 14 if sources is None else 27
     for each in fields(options):
@@ -172,16 +172,16 @@ def _options(
             continue
         places = ", ".join(place.text(root) for place in (sources or {}).get(each.name, ()))
         origin = by_variable.get(each.name) or places or "built in"
-        why = "" if sources is None else f"  ({origin})"
-        yield f"{indent}{each.name:<{width}} {_said(value)}{why}"
+        place = "" if sources is None else f"  ({origin})"
+        yield f"{indent}{each.name:<{width}} {_as_text(value)}{place}"
 
 
-def _said(value: Any) -> str:
-    """Return a value as a person would write it in YAML, as far as a line goes."""
+def _as_text(value: Any) -> str:
+    """Return a value as a person would write it in YAML, on one line."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_nested(each)}" for key, each in value.items()) or "none"
+        return ", ".join(f"{key}: {_as_nested_text(each)}" for key, each in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_nested, value)) or "none"
+        return ", ".join(map(_as_nested_text, value)) or "none"
     if isinstance(value, timedelta):
         return written_duration(value)
     if value is None or isinstance(value, bool):
@@ -189,13 +189,13 @@ def _said(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
-def _nested(value: Any) -> str:
-    said = _said(value)
+def _as_nested_text(value: Any) -> str:
+    text = _as_text(value)
     if isinstance(value, Mapping):
-        return f"{{{said}}}" if value else "{}"
+        return f"{{{text}}}" if value else "{}"
     if isinstance(value, list | tuple):
-        return f"[{said}]" if value else "[]"
-    return said
+        return f"[{text}]" if value else "[]"
+    return text
 
 
 def _next_runs(plan: DagPlan, now: datetime) -> list[str]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from dag_factory.options.catalog import DagOptions, TaskOptions
 from dag_factory.options.values import After
+from dag_factory.planning.secret_names import SecretPlan
 
 # Airflow allows 250 characters of [\w.-]. A Kubernetes label has at most 63, and begins and ends
 # with a letter or digit: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
@@ -34,21 +35,6 @@ class ExtractorPlan:
     select_filter: str
     start: str | None = None
     end: str | None = None
-
-
-@dataclass(frozen=True)
-class SecretPlan:
-    """A secret that a task reads when it starts.
-
-    Attributes:
-        names: The secret's name. For a plugin that inherits, the parents' secret names follow. All
-            that exist are read; at least one must exist.
-        of_plugin: Whether its keys are settings of a plugin, whose name ends the secret's name.
-            Otherwise its keys are environment variables.
-    """
-
-    names: tuple[str, ...]
-    of_plugin: bool
 
 
 class TaskKind(StrEnum):

@@ -23,7 +23,8 @@ from dag_factory.errors import SecretsError
 from dag_factory.meltano_process.log import LogEntry
 from dag_factory.meltano_process.process import MeltanoProcess, find_command
 from dag_factory.meltano_process.result import RunSummary
-from dag_factory.planning.plan import SecretPlan, TaskKind, command_blocks
+from dag_factory.planning.plan import TaskKind, command_blocks
+from dag_factory.planning.secret_names import SecretPlan, parse_secret_name
 from dag_factory.project.digests import task_digest
 from dag_factory.project.model import Project, read_project
 from dag_factory.project.plugins import Plugin
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         nargs="+",
+        type=parse_secret_name,
         metavar="NAME",
         help="a secret of a plugin, and those of the plugins that it inherits from",
     )
@@ -87,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--secret",
         action="append",
         default=[],
+        type=parse_secret_name,
         metavar="NAME",
         help="a secret whose keys are variables",
     )

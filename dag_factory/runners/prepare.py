@@ -17,11 +17,11 @@ from dag_factory.options.expectations import Expectation
 from dag_factory.planning.plan import (
     DagPlan,
     SchedulePlan,
-    SecretPlan,
     TaskKind,
     TaskPlan,
     meltano_command,
 )
+from dag_factory.planning.secret_names import SecretPlan
 from dag_factory.project.validation import STATE_ID_DELIMITER
 from dag_factory.runners.trigger_form import (
     DRY_RUN,

@@ -1,6 +1,6 @@
-"""AWS Secrets Manager, asked with the credentials of this process.
+"""AWS Secrets Manager, called with the credentials of this process.
 
-What AWS says of a secret may quote it, so no error repeats more than a code.
+What AWS says about a secret may quote it, so an error repeats no more than a code.
 """
 
 from __future__ import annotations
@@ -14,29 +14,33 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dag_factory.errors import SecretsError
+from dag_factory.planning.secret_names import SecretName
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
+INSTALL_EXTRA = "pip install 'meltano-dag-factory[secrets]'"
+"""The command that installs boto3, and what the commands about secrets need besides."""
 # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_BatchGetSecretValue.html
 _BATCH_CALL = "BatchGetSecretValue"
-_BATCH = 20
+_BATCH_SIZE = 20
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
-_TRIES = 3
-_MISSING = "ResourceNotFoundException"
-_DENIED = re.compile(r"AccessDenied|DecryptionFailure|EncryptionFailure")
-_MAY_PASS = re.compile(r"Internal|Throttl|TooManyRequests|LimitExceeded|Unavailable|Timeout")
+_MAX_ATTEMPTS = 3
+_NOT_FOUND = "ResourceNotFoundException"
+_DENIED_CODES = re.compile(r"AccessDenied|DecryptionFailure|EncryptionFailure")
+_TEMPORARY_CODES = re.compile(r"Internal|Throttl|TooManyRequests|LimitExceeded|Unavailable|Timeout")
+_TEMPORARY = "the fault may be temporary, retry later"
 _SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Why AWS does not give a secret.
+    """The reason why AWS does not return a secret.
 
     Attributes:
-        code: As AWS calls it.
-        of_key: Whether it is the key of KMS that may not be used, and not the secret.
+        code: The error code of AWS.
+        of_key: Whether the KMS key of the secret may not be used, rather than the secret.
     """
 
     code: str
@@ -44,78 +48,90 @@ class Fault:
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no such secret."""
-        return self.code == _MISSING
+        """Whether the secret does not exist."""
+        return self.code == _NOT_FOUND
 
     @property
     def is_denied(self) -> bool:
-        """Whether a right is lacking."""
-        return _DENIED.search(self.code) is not None
+        """Whether the role lacks a right."""
+        return _DENIED_CODES.search(self.code) is not None
 
     @property
     def may_pass(self) -> bool:
-        """Whether a later try may succeed."""
-        return _MAY_PASS.search(self.code) is not None
+        """Whether a later attempt may succeed."""
+        return _TEMPORARY_CODES.search(self.code) is not None
+
+    @property
+    def needed_action(self) -> str:
+        """The IAM action that a role needs to read the secret, where it is denied."""
+        return "kms:Decrypt" if self.of_key else "secretsmanager:GetSecretValue"
 
     @property
     def hint(self) -> str:
-        """What to do where it is neither missing nor denied."""
-        return "it may pass" if self.may_pass else "restore it, if it is being deleted"
+        """What to do about a secret that exists."""
+        if self.is_denied:
+            return f"allow {self.needed_action} on {'its key' if self.of_key else 'it'}"
+        return _TEMPORARY if self.may_pass else "restore it, if it is being deleted"
+
+
+ACCESS_DENIED = Fault("AccessDeniedException")
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What AWS answers to names of secrets.
+    """What AWS answers for the names of secrets.
 
     Attributes:
-        texts: What they hold; `None` is a binary one.
-        faults: Why others are not given.
-        region: Where they were looked for.
+        texts: The content of each secret that AWS returns; `None` for binary content.
+        faults: Why AWS does not return the others.
+        region: The region of AWS that was asked.
     """
 
-    texts: Mapping[str, str | None] = field(repr=False)
-    faults: Mapping[str, Fault]
+    texts: Mapping[SecretName, str | None] = field(repr=False)
+    faults: Mapping[SecretName, Fault]
     region: str
 
-    def lacks(self, name: str) -> bool:
-        """Return whether there is no such secret."""
+    def is_missing(self, name: SecretName) -> bool:
+        """Return whether a secret does not exist."""
         fault = self.faults.get(name)
         return name not in self.texts and (fault is None or fault.is_missing)
 
 
-DENIED = Fault("AccessDeniedException")
-
-
-def fetch_secrets(names: Sequence[str]) -> Fetched:
-    """Read secrets, as a task does.
+def fetch_secrets(names: Sequence[SecretName]) -> Fetched:
+    """Read secrets, as a task does, each once.
 
     Raises:
-        SecretsError: AWS cannot be asked, or refuses to answer.
+        SecretsError: AWS cannot be asked, or rejects the call.
     """
+    by_id = {str(each): each for each in names}
     texts: dict[str, str | None] = {}
     faults: dict[str, Fault] = {}
     with _client("secretsmanager") as client:
-        for answer in _answers(client, names):
+        for answer in _answers(client, [*by_id]):
             found = answer.get("SecretValues", ())
             texts |= {each["Name"]: each.get("SecretString") for each in found}
-            faults |= {each["SecretId"]: _fault(each) for each in answer.get("Errors", ())}
-        return Fetched(texts, faults, client.meta.region_name)
+            faults |= {each["SecretId"]: _read_fault(each) for each in answer.get("Errors", ())}
+        return Fetched(
+            {name: texts[key] for key, name in by_id.items() if key in texts},
+            {name: faults[key] for key, name in by_id.items() if key in faults},
+            client.meta.region_name,
+        )
 
 
-def current_since(names: Iterable[str]) -> dict[str, datetime | None]:
-    """Return since when secrets hold what they hold.
+def value_dates(names: Iterable[SecretName]) -> dict[SecretName, datetime | None]:
+    """Return when each secret got its current value.
 
     Returns:
-        `None` for one that there is not; nothing for one that AWS does not tell of.
+        `None` for a secret that does not exist; a secret about which AWS says nothing is left out.
 
     Raises:
         SecretsError: AWS cannot be asked.
     """
-    found: dict[str, datetime | None] = {}
+    found: dict[SecretName, datetime | None] = {}
     with _client("secretsmanager") as client:
         for name in names:
             try:
-                versions = client.list_secret_version_ids(SecretId=name)["Versions"]
+                versions = client.list_secret_version_ids(SecretId=str(name))["Versions"]
             except client.exceptions.ResourceNotFoundException:
                 found[name] = None
             except client.exceptions.ClientError:
@@ -128,21 +144,21 @@ def current_since(names: Iterable[str]) -> dict[str, datetime | None]:
     return found
 
 
-def write_secret(name: str, text: str) -> None:
+def write_secret(name: SecretName, text: str) -> None:
     """Give a secret a new version, or create it.
 
     Raises:
-        SecretsError: AWS cannot be asked, or refuses.
+        SecretsError: AWS cannot be asked, or rejects the call.
     """
     with _client("secretsmanager") as client:
         try:
-            client.put_secret_value(SecretId=name, SecretString=text)
+            client.put_secret_value(SecretId=str(name), SecretString=text)
         except client.exceptions.ResourceNotFoundException:
-            client.create_secret(Name=name, SecretString=text)
+            client.create_secret(Name=str(name), SecretString=text)
 
 
-def caller() -> str:
-    """Return the ARN of whose credentials these are, which AWS tells everybody.
+def caller_arn() -> str:
+    """Return the ARN of the caller, which AWS tells everybody.
 
     Raises:
         SecretsError: AWS cannot be asked.
@@ -153,30 +169,29 @@ def caller() -> str:
 
 @contextmanager
 def _client(service: str) -> Iterator[Any]:
-    """Give a client of AWS, and say what is wrong where it cannot ask.
+    """Yield a client of AWS, and turn its errors into ours.
 
     Raises:
-        SecretsError: It says what to do.
+        SecretsError: The message says what to do.
     """
     try:
-        import boto3  # noqa: PLC0415 - 0.2 s, and only where there are secrets
+        import boto3  # noqa: PLC0415 - 0.2 s, and only needed where there are secrets
         from botocore import exceptions  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
         from botocore.parsers import ResponseParserError  # noqa: PLC0415
     except ImportError:
-        extra = "pip install 'meltano-dag-factory[secrets]'"
-        msg = f"boto3 is not installed, which asks AWS for secrets: {extra}"
+        msg = f"boto3, which reads secrets from AWS, is not installed: {INSTALL_EXTRA}"
         raise SecretsError(msg) from None
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
-        retries={"total_max_attempts": _TRIES, "mode": "standard"},
+        retries={"total_max_attempts": _MAX_ATTEMPTS, "mode": "standard"},
     )
     try:
-        with _unlogged():
+        with _quiet_botocore():
             yield boto3.session.Session().client(service, config=config)
     except exceptions.ClientError as error:
-        raise _refused(error) from None
+        raise _rejected(error) from None
     except (
         exceptions.HTTPClientError,
         exceptions.ConnectionError,
@@ -184,21 +199,21 @@ def _client(service: str) -> Iterator[Any]:
         exceptions.CredentialRetrievalError,
         ResponseParserError,
     ) as error:
-        hint = f"({type(error).__name__}): check the network, and AWS_DEFAULT_REGION"
+        hint = f"({type(error).__name__}): check the network and AWS_DEFAULT_REGION"
         raise SecretsError(f"AWS cannot be reached {hint}", may_pass=True) from None
     except exceptions.NoCredentialsError:
-        hint = "give the task a role, by its service account or its machine; a person has a profile"
+        hint = "a task has a role by its service account or its machine, a person has a profile"
         raise SecretsError(f"there are no AWS credentials: {hint}") from None
     except exceptions.NoRegionError:
         raise SecretsError("there is no AWS region: set AWS_DEFAULT_REGION") from None
     except (exceptions.BotoCoreError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise SecretsError(f"AWS cannot be asked: correct this: {reason}") from None
+        raise SecretsError(f"AWS cannot be asked: fix its configuration: {reason}") from None
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
-    """Keep botocore out of the log, where it writes all that AWS answers at level DEBUG."""
+def _quiet_botocore() -> Iterator[None]:
+    """Keep botocore from logging everything that AWS answers, as it does at level DEBUG."""
     loggers = [logging.getLogger(name) for name in ("botocore", "botocore.parsers")]
     levels = [each.level for each in loggers]
     for logger in loggers:
@@ -211,35 +226,37 @@ def _unlogged() -> Iterator[None]:
 
 
 def _answers(client: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield what AWS answers, to twenty names at once; it may answer in parts."""
-    for start in range(0, len(names), _BATCH):
-        asked: dict[str, Any] = {"SecretIdList": names[start : start + _BATCH]}
-        while asked:
-            answer = client.batch_get_secret_value(**asked)
+    """Yield the answers of AWS: it takes twenty names at once, and may answer in pages."""
+    for start in range(0, len(names), _BATCH_SIZE):
+        request: dict[str, Any] = {"SecretIdList": names[start : start + _BATCH_SIZE]}
+        while request:
+            answer = client.batch_get_secret_value(**request)
             yield answer
             more = answer.get("NextToken")
-            asked = {**asked, "NextToken": more} if more else {}
+            request = {**request, "NextToken": more} if more else {}
 
 
-def _fault(answer: Mapping[str, str]) -> Fault:
-    """Return why one secret is not given; of a denied key, only the message says that it is one."""
+def _read_fault(answer: Mapping[str, str]) -> Fault:
+    """Return why AWS does not return a secret; only its message says that a key is denied."""
     code = answer["ErrorCode"]
     return Fault(code, "cryptionFailure" in code or "KMS" in answer.get("Message", ""))
 
 
-def _refused(error: ClientError) -> SecretsError:
-    """Return what to say of a call that AWS refuses as a whole."""
-    said, call = error.response["Error"], error.operation_name
-    fault = _fault({"ErrorCode": str(said.get("Code")), "Message": str(said.get("Message"))})
+def _rejected(error: ClientError) -> SecretsError:
+    """Return what to say about a call that AWS rejects as a whole."""
+    answer, call = error.response["Error"], error.operation_name
+    fault = _read_fault(
+        {"ErrorCode": str(answer.get("Code")), "Message": str(answer.get("Message"))}
+    )
     status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
     may_pass = status >= _SERVER_ERROR or fault.may_pass
-    hint, right = "it may pass" if may_pass else "check the AWS credentials", ""
+    hint, right = _TEMPORARY if may_pass else "check the AWS credentials", ""
     if call.startswith("AssumeRole"):
-        hint = "let the trust policy of the role name the ServiceAccount"
+        hint = "name the ServiceAccount in the trust policy of the role"
     elif fault.is_denied and fault.of_key:
-        hint = "allow its role kms:Decrypt and kms:GenerateDataKey on its key"
+        hint = "allow the role kms:Decrypt and kms:GenerateDataKey on the key of the secret"
     elif fault.is_denied:
         right = f"secretsmanager:{call}"
-        hint = f"allow its role {right} on {'*' if call == _BATCH_CALL else 'it'}"
-    msg = f"AWS refuses {call} ({fault.code}): {hint}"
+        hint = f"allow the role {right} on {'*' if call == _BATCH_CALL else 'the secret'}"
+    msg = f"AWS rejects {call} ({fault.code}): {hint}"
     return SecretsError(msg, may_pass=may_pass, lacks=right)

@@ -1,4 +1,4 @@
-"""Keeps what secrets hold out of logs and errors."""
+"""Keeps the values of secrets out of logs and errors."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-_SHORTEST = 5
+_MIN_LENGTH = 5
 _MASK = "***"
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
 def hidden_forms(values: Iterable[str]) -> frozenset[str]:
-    """Return the texts by which a log could show values: as they are, by lines, quoted, in BASE64.
+    """Return every form in which a log could show the values.
 
-    Quoted is how an address has them, or JSON, or Python.
-
-    Of what is JSON, the texts and numbers in it count too; a text of fewer than five characters
-    would blot out half the log.
+    The forms are the text, its lines, the text as URLs, JSON and Python quote it, and BASE64. If a
+    value is JSON, its texts and numbers count as values, too. A form of fewer than five characters
+    is left out, as masking it would make the log unreadable.
     """
     forms = {form for value in values for part in _parts(value) for form in _forms(part)}
-    return frozenset(each for each in forms if len(each) >= _SHORTEST)
+    return frozenset(each for each in forms if len(each) >= _MIN_LENGTH)
 
 
 def _parts(value: str) -> Iterator[str]:
@@ -49,14 +48,15 @@ def _forms(text: str) -> Iterator[str]:
     yield from (quote(content), quote(content, safe=""), quote_plus(content))
     yield from (json.dumps(text, ensure_ascii=each)[1:-1] for each in (True, False))
     yield repr(text)[1:-1]
-    if len(text) >= _SHORTEST:
+    if len(text) >= _MIN_LENGTH:
         yield from _base64_forms(content)
 
 
 def _base64_forms(content: bytes) -> Iterator[str]:
-    """Yield what of BASE64 depends on a content alone, whatever stands before and after it.
+    """Yield the part of BASE64 that depends on a content alone, whatever surrounds the content.
 
-    So `user:password`, as HTTP has it, is found by the password. Three bytes are four characters.
+    It finds a password in `user:password`, as HTTP encodes it. Three bytes are four characters, so
+    the content may begin at each of three offsets.
     """
     for before in range(3):
         encoded = b64encode(bytes(before) + content).decode()
@@ -65,7 +65,7 @@ def _base64_forms(content: bytes) -> Iterator[str]:
 
 
 def make_mask(values: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that puts `***` for values, in whatever form they stand in a text."""
+    """Return a function that replaces values by `***`, in every form of `hidden_forms`."""
     forms = sorted(hidden_forms(values), key=len, reverse=True)
     if not forms:
         return str

@@ -19,11 +19,12 @@ OF_A_BATCH = 20
 READ = """
 import resource
 import sys
-from dag_factory.planning.plan import SecretPlan
+from dag_factory.planning.secret_names import SecretPlan, parse_secret_name
 from dag_factory.secrets.values import read_secrets
 assert "boto3" not in sys.modules
 before = resource.getrusage(resource.RUSAGE_SELF)
-read_secrets([SecretPlan((name,), of_plugin=True) for name in sys.argv[1:]])
+names = map(parse_secret_name, sys.argv[1:])
+read_secrets([SecretPlan((each,), of_plugin=True) for each in names])
 after = resource.getrusage(resource.RUSAGE_SELF)
 print(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 """

@@ -16,13 +16,15 @@ def test_what_a_dag_file_says_goes_before_the_variables(tmp_path):
 
 def test_a_repository_that_is_no_address_is_one_clear_error(tmp_path):
     environ = {"DAG_FACTORY_REPOSITORY_URL": "git@example.com:x/y"}
-    with pytest.raises(SettingsError, match=r"DAG_FACTORY_REPOSITORY_URL: .* is no http"):
+    with pytest.raises(SettingsError, match=r"DAG_FACTORY_REPOSITORY_URL: .* is not an http"):
         read_settings(tmp_path, environ=environ)
 
 
 @pytest.mark.parametrize("template", ["{jobs}", "{}", "{job", "{0}"])
 def test_a_template_that_is_none_is_one_clear_error(tmp_path, template):
-    with pytest.raises(SettingsError, match=r"dag_id_template .*: write \{job\}"):
+    with pytest.raises(
+        SettingsError, match=r"dag_id_template .* cannot be filled: use only \{job\}"
+    ):
         read_settings(tmp_path, dag_id_template=template)
 
 
@@ -78,7 +80,9 @@ def test_the_image_of_pods_is_a_variable(tmp_path):
 
 @pytest.mark.parametrize("image", ["Meltano:1", "https://example.com/meltano:1", "meltano:"])
 def test_an_image_that_is_none_is_one_clear_error(tmp_path, image):
-    with pytest.raises(SettingsError, match=r"MELTANO_IMAGE: .* is no image such as"):
+    with pytest.raises(
+        SettingsError, match=r"MELTANO_IMAGE: .* is not an image: write one such as"
+    ):
         read_settings(tmp_path, environ={"MELTANO_IMAGE": image})
 
 
@@ -91,5 +95,7 @@ def test_images_are_compared_unless_somebody_says_no(tmp_path, written, compares
 
 
 def test_neither_yes_nor_no_is_one_clear_error(tmp_path):
-    with pytest.raises(SettingsError, match="DAG_FACTORY_COMPARE_IMAGE: 'nein' is neither true"):
+    with pytest.raises(
+        SettingsError, match="DAG_FACTORY_COMPARE_IMAGE must be true or false, not 'nein'"
+    ):
         read_settings(tmp_path, environ={"DAG_FACTORY_COMPARE_IMAGE": "nein"})

@@ -69,12 +69,12 @@ def test_a_good_project_passes_them_all(run):
     ("change", "rule"),
     [
         (("owner: data, ", ""), "test_somebody_owns_the_dag"),
-        (("email: data@example.com", "email: []"), "test_somebody_hears_of_failures"),
+        (("email: data@example.com", "email: []"), "test_somebody_is_notified_of_failures"),
         (
             ("data@example.com", "data@example.com, email_on: [retry]"),
-            "test_somebody_hears_of_failures",
+            "test_somebody_is_notified_of_failures",
         ),
-        (("owner: data", "owner: data, retries: 0"), "test_tasks_are_tried_again"),
+        (("owner: data", "owner: data, retries: 0"), "test_tasks_are_retried"),
     ],
 )
 def test_each_dag_that_does_not_keep_a_rule_is_named(run, change, rule):
@@ -98,7 +98,7 @@ def test_each_dag_with_an_image_that_moves_is_named(run, name):
     rule = "test_images_of_pods_are_pinned"
     assert failed == [f"{rule}[load]", f"{rule}[by_hand.{DIGEST}]"]
     said = f"'{name}' of tap-a-to-target-x, '{name}' of dbt.run"
-    assert f"job 'load': give a version to the image {said}" in output
+    assert f"job 'load': pin the version of the image {said}" in output
 
 
 def test_pods_whose_own_image_moves_are_no_dags_and_said(run):
@@ -111,7 +111,7 @@ def test_pods_whose_own_image_moves_are_no_dags_and_said(run):
 def test_a_dag_that_airflow_refuses_is_named_with_the_reason(run):
     project = GOOD.replace("tasks: [dbt]", f"tasks: [dbt], annotations: {{airflow: {LONG_TAG}}}")
     failed, _, output = run(project)
-    assert failed == [f"test_airflow_takes_the_dag[by_hand.{DIGEST}]"]
+    assert failed == [f"test_airflow_accepts_the_dag[by_hand.{DIGEST}]"]
     assert "MDF040" in output
 
 
@@ -124,7 +124,7 @@ def test_a_schedule_that_cannot_run_is_said_with_its_line(run):
 
 def test_a_secret_in_clear_is_found(run):
     failed, _, output = run(GOOD + "state_backend: {uri: 's3://key:kq8Zs1xLw0@bucket/state'}\n")
-    assert failed == ["test_no_secret_stands_in_clear"]
+    assert failed == ["test_no_secret_is_in_plaintext"]
     assert "MDF050" in output
 
 

@@ -1,4 +1,4 @@
-"""What `meltano-dags secrets doctor` finds: it tries what a pod will try, as whoever runs it."""
+"""The findings of `meltano-dags secrets doctor`: it does what a pod will do, as its caller."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 
 from dag_factory.cli.secrets.needs import SecretNeed, State, report_secrets
 from dag_factory.errors import SecretsError
-from dag_factory.secrets.aws import Fetched, caller, fetch_secrets
+from dag_factory.planning.secret_names import SecretName
+from dag_factory.secrets.aws import Fetched, caller_arn, fetch_secrets
 
-_NOBODY = "arn:aws:sts::ACCOUNT:"
+_UNKNOWN_CALLER = "arn:aws:sts::ACCOUNT:"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried.
+    """The result of one check.
 
     Attributes:
-        what: What was tried.
-        wrong: What is wrong, and what to do; empty where it went well.
+        what: What was checked.
+        wrong: What is wrong, and what to do; empty if nothing is wrong.
         warnings: What may be wrong although a task starts.
-        statement: What the policy of the role lacks.
+        statement: The statement that the policy of the role lacks.
     """
 
     what: str
@@ -31,47 +32,49 @@ class Finding:
 
 
 def examine(needs: Sequence[SecretNeed]) -> Iterator[Finding]:
-    """Yield what goes well and what does not for a task that reads these secrets.
+    """Yield what a task that reads these secrets will find.
 
     Args:
-        needs: The secrets, of which there is one at least.
+        needs: The secrets, at least one.
     """
     try:
-        arn = who = caller()
+        arn = who = caller_arn()
     except SecretsError:
-        arn, who = _NOBODY, "somebody whom STS does not name"
-    asked = f"Secrets Manager, asked by {who}"
+        arn, who = _UNKNOWN_CALLER, "a caller whom STS does not name"
+    call = f"Secrets Manager, asked by {who}"
     try:
         fetched = fetch_secrets([each.name for each in needs])
     except SecretsError as error:
         lacking = _statement(error.lacks, "*") if error.lacks else None
-        yield Finding(asked, str(error), statement=lacking)
+        yield Finding(call, str(error), statement=lacking)
     else:
-        yield Finding(f"{asked} in {fetched.region}")
-        yield from _secrets(needs, fetched, arn)
+        yield Finding(f"{call} in {fetched.region}")
+        yield from _examine_each(needs, fetched, arn)
 
 
-def _secrets(needs: Sequence[SecretNeed], fetched: Fetched, arn: str) -> Iterator[Finding]:
+def _examine_each(needs: Sequence[SecretNeed], fetched: Fetched, arn: str) -> Iterator[Finding]:
     for report in report_secrets(needs, fetched, {}):
         wrong = f"{report.state}: {report.hint}" if report.state.is_wrong else ""
         lacking = None
         if report.state is State.DENIED:
-            lacking = _of_secret(report.need.name, fetched, arn)
-        warnings = (f"{key!r} is no setting: {hint}" for key, hint in report.unread_keys.items())
-        yield Finding(report.need.name, wrong, tuple(warnings), lacking)
+            lacking = _lacking_statement(report.need.name, fetched, arn)
+        warnings = tuple(
+            f"{key!r} is not a setting: {hint}" for key, hint in report.unread_keys.items()
+        )
+        yield Finding(str(report.need.name), wrong, warnings, lacking)
 
 
-def _of_secret(name: str, fetched: Fetched, arn: str) -> dict[str, Any]:
-    """Return the statement that a role lacks that may not read a secret."""
+def _lacking_statement(name: SecretName, fetched: Fetched, arn: str) -> dict[str, Any]:
+    """Return the statement that a role needs so that it may read a secret."""
     _, partition, _, _, account, *_ = arn.split(":")
     place = f"{fetched.region}:{account}"
-    if fetched.faults[name].of_key:
+    fault = fetched.faults[name]
+    if fault.of_key:
         via = {"kms:ViaService": f"secretsmanager.{fetched.region}.amazonaws.com"}
-        statement = _statement("kms:Decrypt", f"arn:{partition}:kms:{place}:key/KEY")
+        statement = _statement(fault.needed_action, f"arn:{partition}:kms:{place}:key/KEY")
         return {**statement, "Condition": {"StringEquals": via}}
-    folder, *_ = name.partition("/meltano/")
-    resource = f"arn:{partition}:secretsmanager:{place}:secret:{folder}/meltano/*"
-    return _statement("secretsmanager:GetSecretValue", resource)
+    resource = f"arn:{partition}:secretsmanager:{place}:secret:{name.folder}/*"
+    return _statement(fault.needed_action, resource)
 
 
 def _statement(action: str, resource: str) -> dict[str, Any]:

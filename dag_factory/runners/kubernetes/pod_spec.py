@@ -9,7 +9,6 @@ from typing import Any
 from dag_factory.options.pod_merge import merge_pods
 from dag_factory.options.pod_values import BASE, MANAGED_BY, image_version
 from dag_factory.planning.plan import DagPlan, TaskPlan, legal_id
-from dag_factory.planning.secret_names import kubernetes_name
 from dag_factory.runners.prepare import PreparedRun
 
 # 63, less the end.
@@ -75,7 +74,7 @@ def _with_secrets(pod: dict[str, Any], task: TaskPlan) -> dict[str, Any]:
     if not (task.options.given_secrets and task.secrets):
         return pod
     sources = [
-        {"secretRef": {"name": kubernetes_name(name), "optional": len(each.names) > 1}}
+        {"secretRef": {"name": name.kubernetes_name, "optional": len(each.names) > 1}}
         for each in task.secrets
         for name in each.names
     ]
@@ -114,7 +113,7 @@ def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
     arguments += [f"--sensitive={each}" for each in run.sensitive]
     for secret in run.secrets:
         option = "--plugin-secret" if secret.of_plugin else "--secret"
-        arguments += [option, *secret.names]
+        arguments += [option, *map(str, secret.names)]
     variables = (
         {"name": name, "value": _literal(value), "valueFrom": None}
         for name, value in run.variables.items()

@@ -105,5 +105,5 @@ def test_without_a_database_one_line_says_what_to_do(airflow, tmp_path):
     argv = ["meltano-dags", "check", "--airflow", "--project", str(airflow.checkout / "meltano")]
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "Airflow's database cannot be asked" in done.stderr
+    assert "Airflow's database cannot be read" in done.stderr
     assert "Traceback" not in done.stderr

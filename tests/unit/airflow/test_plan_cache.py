@@ -7,6 +7,7 @@ import pytest
 from dag_factory.airflow import plan_cache
 from dag_factory.errors import Code
 from dag_factory.planning.planned_project import PlannedProject, read_and_plan
+from dag_factory.planning.secret_names import SecretName
 from dag_factory.settings import Settings
 from tests.support.plans import plans_and_problems
 
@@ -236,13 +237,13 @@ def test_a_new_secrets_prefix_is_used_immediately_and_the_last_good_plan_outlive
 ):
     option = "annotations: {airflow: {secrets: [proxy]}}\njobs: [{name: j, tasks: [dbt]}]\n"
     settings = Settings(write_project(option), state_dir=tmp_path / "state")
-    for prefix in ("a", "b"):
+    for prefix in ("a", "b/meltano/x"):
         plans, _ = recall(replace(settings, secrets_prefix=prefix))
-        assert plans[0].tasks[0].secrets[0].names == (f"{prefix}/dev/meltano/proxy",)
+        assert plans[0].tasks[0].secrets[0].names == (SecretName(prefix, "dev", "proxy"),)
     (settings.project_root / "meltano.yml").write_text("environments: 5\n")
     plans, problems = recall(replace(settings, secrets_prefix="c"))
     assert problems
-    assert plans[0].tasks[0].secrets[0].names == ("b/dev/meltano/proxy",)
+    assert plans[0].tasks[0].secrets[0].names == (SecretName("b/meltano/x", "dev", "proxy"),)
 
 
 def test_the_last_good_plan_outlives_a_new_image(write_project, tmp_path):

@@ -119,7 +119,7 @@ def test_an_unknown_key_is_found_at_any_depth(write_project, path, key, near):
 
 def test_a_key_unlike_any_is_to_be_removed(write_project):
     [problem] = of_override(write_project, {"spec": {"x": 5}})
-    assert problem.hint == "remove it, or correct where it stands"
+    assert problem.hint == "remove it, or move it to where it belongs"
 
 
 def test_where_the_kind_is_wrong_nothing_is_guessed(write_project):

@@ -267,7 +267,7 @@ def test_check_airflow_without_its_database_is_one_line(write_project, capsys):
     root = write_project("jobs: [{name: j, tasks: [dbt]}]\n")
     assert main(["check", "--airflow", "--project", str(root)]) == 2
     said = capsys.readouterr().err
-    assert "Airflow's database cannot be asked" in said
+    assert "Airflow's database cannot be read" in said
     assert len(said.splitlines()) == 1
 
 

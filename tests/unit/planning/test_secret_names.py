@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from dag_factory.planning.planned_project import read_and_plan
-from dag_factory.planning.secret_names import kubernetes_name
+from dag_factory.planning.secret_names import SecretName, parse_secret_name
 from dag_factory.secrets.values import secret_variables
 from dag_factory.settings import Settings
 from tests.support.plans import plans_and_problems
@@ -42,7 +42,7 @@ def names(write_project, task, option="", environment="dev", prefix="acme/data")
     lock.write_text(json.dumps(LOCK))
     ((plan,), problems) = plans_and_problems(Settings(root, environment, secrets_prefix=prefix))
     assert problems == ()
-    return [(list(each.names), each.of_plugin) for each in plan.tasks[0].secrets]
+    return [([*map(str, each.names)], each.of_plugin) for each in plan.tasks[0].secrets]
 
 
 def plugin(*of):
@@ -87,9 +87,42 @@ def test_the_dag_of_the_state_has_those_of_the_top_level_and_the_environment(wri
     root = write_project(f"{annotations}jobs: [{{name: j, tasks: ['dbt:run']}}]\n", plugins=PLUGINS)
     state = read_and_plan(Settings(root, secrets_prefix="acme")).state_plan
     assert [each.names for each in state.tasks[0].secrets] == [
-        ("acme/dev/meltano/dbt",),
-        ("acme/dev/meltano/database",),
+        (SecretName("acme", "dev", "dbt"),),
+        (SecretName("acme", "dev", "database"),),
     ]
+
+
+PREFIXES = ["acme", "acme/data", "acme/meltano/x", "acme/meltano", "meltano", "a/meltano/meltano"]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("environment", ["dev", "meltano"])
+@pytest.mark.parametrize("short_name", ["tap-a", "meltano", "shared/proxy"])
+def test_a_name_is_read_back_from_its_text_whatever_its_prefix(prefix, environment, short_name):
+    name = SecretName(prefix, environment, short_name)
+    assert str(name) == f"{prefix}/{environment}/meltano/{short_name}"
+    assert parse_secret_name(str(name)) == name
+    assert name.folder == f"{prefix}/{environment}/meltano"
+
+
+@pytest.mark.parametrize("short_name", ["a/meltano/b", "meltano/b", "a/meltano"])
+def test_a_secret_of_variables_with_meltano_in_its_name_keeps_its_whole_name(short_name):
+    text = str(SecretName("acme", "dev", short_name))
+    assert str(parse_secret_name(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tap-a", "acme/dev/tap-a", "dev/meltano/tap-a", "a/b/meltano/"]
+)
+def test_a_text_that_is_not_a_name_is_rejected(text):
+    with pytest.raises(ValueError, match="is not a secret name such as"):
+        parse_secret_name(text)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_plan_has_the_prefix_as_it_is_set(write_project, prefix):
+    found = names(write_project, "tap-a target-open", prefix=prefix)
+    assert found == [([f"{prefix}/dev/meltano/tap-a"], True)]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +134,7 @@ def test_the_dag_of_the_state_has_those_of_the_top_level_and_the_environment(wri
     ],
 )
 def test_a_secret_of_kubernetes_has_a_name_that_kubernetes_takes(name, expected):
-    assert kubernetes_name(name) == expected
+    assert parse_secret_name(name).kubernetes_name == expected
 
 
 def test_the_external_secret_of_the_guide_has_the_names_that_pods_and_meltano_look_for():
@@ -109,7 +142,7 @@ def test_the_external_secret_of_the_guide_has_the_names_that_pods_and_meltano_lo
     [text] = re.findall(r"```yaml\n(apiVersion: external-secrets.*?)```", guide, re.DOTALL)
     example = yaml.safe_load(text)
     data = example["spec"]["data"]
-    [name] = {each["remoteRef"]["key"] for each in data}
+    [name] = {parse_secret_name(each["remoteRef"]["key"]) for each in data}
     values = json.dumps({each["remoteRef"]["property"]: "x" for each in data})
-    assert example["metadata"]["name"] == kubernetes_name(name)
+    assert example["metadata"]["name"] == name.kubernetes_name
     assert [each["secretKey"] for each in data] == [*secret_variables(name, values, of_plugin=True)]

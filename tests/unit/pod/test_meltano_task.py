@@ -340,7 +340,7 @@ def test_a_variable_that_is_set_goes_before_a_secret_and_the_log_says_so(
     secrets_manager.put(NAME, {"token": "of the secret", "auth.user": CONTENT})
     done, _ = run(secretive, *SECRETS, TAP_A_AUTH_USER="of the pod")
     assert told_config(secretive) == {"token": "of the secret", "auth": {"user": "of the pod"}}
-    assert "TAP_A_AUTH_USER is set where the task runs, and goes before its secret\n" in done.stdout
+    assert "TAP_A_AUTH_USER is set where the task runs, which overrides its secret\n" in done.stdout
 
 
 def test_variables_of_a_secret_reach_the_process_but_not_its_arguments(secretive, secrets_manager):
@@ -372,7 +372,7 @@ def test_a_misspelt_key_is_a_warning_that_names_the_nearest_setting(secretive, s
     secrets_manager.put(NAME, {"tokn": CONTENT})
     done, _ = run(secretive, *SECRETS)
     assert done.returncode == 0
-    warning = f"'tokn' in the secret {NAME!r} is no setting of 'tap-a': did you mean 'token'?"
+    warning = f"'tokn' in the secret {NAME!r} is not a setting of 'tap-a': did you mean 'token'?"
     assert f"WARNING: {warning}\n" in done.stdout
     assert CONTENT not in done.stdout
 

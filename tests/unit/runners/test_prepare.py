@@ -11,7 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from dag_factory.options.catalog import DagOptions, TaskOptions
 from dag_factory.options.expectations import Bounds, Expectation
 from dag_factory.options.values import Secrets
-from dag_factory.planning.plan import SchedulePlan, SecretPlan, TaskKind
+from dag_factory.planning.plan import SchedulePlan, TaskKind
+from dag_factory.planning.secret_names import SecretName, SecretPlan
 from dag_factory.runners.prepare import prepare_run
 from tests.support.plans import PLAN
 
@@ -220,7 +221,7 @@ def test_a_run_carries_what_an_image_is_compared_by_unless_it_is_dry():
     ],
 )
 def test_a_run_reads_secrets_unless_kubernetes_hands_them_to_its_pod(options, reads, is_dry):
-    secrets = (SecretPlan(("acme/dev/meltano/tap-a",), of_plugin=True),)
+    secrets = (SecretPlan((SecretName("acme", "dev", "tap-a"),), of_plugin=True),)
     task = replace(PLAN.tasks[0], sensitive=("TAP_A_K",), secrets=secrets, options=options)
     run = prepared("manual", plan=replace(JOB, tasks=(task,)), task=task, dry_run=is_dry)
     assert (run.sensitive, run.secrets) == (("TAP_A_K",), secrets if reads else ())

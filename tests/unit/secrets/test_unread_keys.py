@@ -1,5 +1,6 @@
 import pytest
 
+from dag_factory.planning.secret_names import SecretName, parse_secret_name
 from dag_factory.project.model import read_project
 from dag_factory.secrets.unread_keys import key_warnings, keys_in_use, unread_keys
 
@@ -77,14 +78,15 @@ def test_nothing_is_said_of_a_plugin_that_has_no_definition_here(unread):
     assert unread("tap-unknown", "tokn") == {}
 
 
-def test_a_task_is_told_of_the_secrets_of_its_plugins_alone(tmp_path):
+@pytest.mark.parametrize("prefix", ["acme", "acme/meltano/x", "acme/meltano"])
+def test_a_task_is_told_of_the_secrets_of_its_plugins_alone(tmp_path, prefix):
     (tmp_path / "meltano.yml").write_text(PROJECT)
-    name = "acme/dev/meltano/tap-a"
-    keys = {name: ("token", "tokn"), "acme/dev/meltano/gone": ("x",)}
+    name = parse_secret_name(f"{prefix}/dev/meltano/tap-a")
+    keys = {name: ("token", "tokn"), SecretName("acme", "dev", "gone"): ("x",)}
     assert [*key_warnings(tmp_path, keys)] == [
-        f"'tokn' in the secret {name!r} is no setting of 'tap-a': did you mean 'token'?"
+        f"'tokn' in the secret '{name}' is not a setting of 'tap-a': did you mean 'token'?"
     ]
 
 
 def test_of_a_project_that_cannot_be_read_nothing_is_said(tmp_path):
-    assert [*key_warnings(tmp_path, {"acme/dev/meltano/tap-a": ("tokn",)})] == []
+    assert [*key_warnings(tmp_path, {SecretName("acme", "dev", "tap-a"): ("tokn",)})] == []

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dag_factory.errors import SecretsError
-from dag_factory.planning.plan import SecretPlan
+from dag_factory.planning.secret_names import SecretName, SecretPlan, parse_secret_name
 from dag_factory.secrets.values import origins, read_secrets
 from tests.support.running import free_port
 
@@ -16,12 +16,16 @@ CONTENT = "hunter2-and-more"
 FOLDER = "acme/dev/meltano"
 
 
+def named(name):
+    return SecretName("acme", "dev", name)
+
+
 def of_plugin(*names):
-    return SecretPlan(tuple(f"{FOLDER}/{each}" for each in names), of_plugin=True)
+    return SecretPlan(tuple(map(named, names)), of_plugin=True)
 
 
 def of_variables(name):
-    return SecretPlan((f"{FOLDER}/{name}",), of_plugin=False)
+    return SecretPlan((named(name),), of_plugin=False)
 
 
 def said_of(*secrets):
@@ -46,6 +50,15 @@ def test_the_keys_of_a_plugins_secret_are_its_settings(secrets_manager):
         "TAP_X__EU_API_KEY": CONTENT,
         "TAP_X__EU_AUTH_USER": "é",
     }
+
+
+@pytest.mark.parametrize("prefix", ["acme/meltano/x", "acme/meltano"])
+def test_the_plugin_is_found_whatever_the_prefix(secrets_manager, prefix):
+    text = f"{prefix}/dev/meltano/tap-a"
+    secrets_manager.put(text, {"token": CONTENT})
+    name = parse_secret_name(text)
+    found = read_secrets([SecretPlan((name,), of_plugin=True)])
+    assert (found.variables, found.keys) == ({"TAP_A_TOKEN": CONTENT}, {name: ("token",)})
 
 
 def test_what_is_no_text_is_handed_on_as_json(secrets_manager):
@@ -77,7 +90,7 @@ def test_of_a_plugin_that_inherits_one_secret_is_enough_and_all_are_read(secrets
     assert set(found) <= {"TAP_A_K", "TAP_B_K"}
 
 
-def test_each_task_reads_anew(secrets_manager):
+def test_each_task_reads_again(secrets_manager):
     secrets_manager.put(f"{FOLDER}/tap-x", {"k": "old"})
     assert read_secrets([of_plugin("tap-x")]).variables == {"TAP_X_K": "old"}
     secrets_manager.change(f"{FOLDER}/tap-x", {"k": "new"})
@@ -113,9 +126,9 @@ def test_what_is_missing_is_named_and_all_at_once(secrets_manager):
     assert code == os.EX_CONFIG
     assert said == (
         "there is no secret 'acme/dev/meltano/tap-b' or 'acme/dev/meltano/tap-a' in eu-west-1:"
-        " create it, with {} where its plugin needs none;"
+        " create it, with {} if its plugin needs none;"
         " there is no secret 'acme/dev/meltano/p' in eu-west-1: create it;"
-        " the secret 'acme/dev/meltano/tap-y' is no JSON object:"
+        " the secret 'acme/dev/meltano/tap-y' is not a JSON object:"
         ' write {"setting": "value"} into it'
     )
 
@@ -123,16 +136,16 @@ def test_what_is_missing_is_named_and_all_at_once(secrets_manager):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (CONTENT, "is no JSON object"),
-        (json.dumps(CONTENT), "is no JSON object"),
-        (json.dumps([CONTENT]), "is no JSON object"),
-        ('{"k": "' + CONTENT, "is no JSON object"),
-        ("[" * 100_000, "is no JSON object"),
+        (CONTENT, "is not a JSON object"),
+        (json.dumps(CONTENT), "is not a JSON object"),
+        (json.dumps([CONTENT]), "is not a JSON object"),
+        ('{"k": "' + CONTENT, "is not a JSON object"),
+        ("[" * 100_000, "is not a JSON object"),
         (CONTENT.encode(), "is binary"),
         ({"k": CONTENT, "p": None}, "has null for 'p'"),
-        ({"k": f"{CONTENT}\0"}, "has a character for 'k' that no variable can hold"),
-        (f'{{"k": "{CONTENT}\\ud800"}}', "has a character for 'k' that no variable can hold"),
-        ({"": CONTENT}, "has a key that is no name of a variable"),
+        ({"k": f"{CONTENT}\0"}, "has a character in 'k' that no variable can hold"),
+        (f'{{"k": "{CONTENT}\\ud800"}}', "has a character in 'k' that no variable can hold"),
+        ({"": CONTENT}, "has a key that is not the name of a variable"),
     ],
 )  # fmt: skip
 def test_what_is_no_object_of_values_is_told_without_what_it_holds(
@@ -148,7 +161,7 @@ def test_what_is_no_object_of_values_is_told_without_what_it_holds(
 def test_a_key_that_is_no_variable_is_told_where_it_should_be_one(secrets_manager, key):
     secrets_manager.put(f"{FOLDER}/p", {key: "v"})
     said, _ = said_of(of_variables("p"))
-    reason = "has a key that is no name of a variable"
+    reason = "has a key that is not the name of a variable"
     assert said == f'the secret \'{FOLDER}/p\' {reason}: write {{"VARIABLE": "value"}} into it'
 
 
@@ -163,9 +176,13 @@ def test_one_that_is_being_deleted_is_told(secrets_manager):
 @pytest.mark.parametrize(
     ("fault", "hint", "expected"),
     [
-        ("AccessDeniedException", "GetSecretValue on it, and kms:Decrypt", os.EX_CONFIG),
-        ("DecryptionFailure", "kms:Decrypt on its key", os.EX_CONFIG),
-        ("InternalServiceError", "(InternalServiceError): it may pass", os.EX_UNAVAILABLE),
+        ("AccessDeniedException", "allow secretsmanager:GetSecretValue on it", os.EX_CONFIG),
+        ("DecryptionFailure", "allow kms:Decrypt on its key", os.EX_CONFIG),
+        (
+            "InternalServiceError",
+            "(InternalServiceError): the fault may be temporary, retry later",
+            os.EX_UNAVAILABLE,
+        ),
     ],
 )
 def test_a_secret_that_aws_does_not_give_is_told(answers, fault, hint, expected):
@@ -175,7 +192,7 @@ def test_a_secret_that_aws_does_not_give_is_told(answers, fault, hint, expected)
     assert all(f"'{FOLDER}/{each}'" in said for each in ("tap-x", "tap-y"))
 
 
-def test_where_one_must_be_mended_no_retry_helps(answers):
+def test_where_one_must_be_fixed_no_retry_helps(answers):
     def answer(asked):
         codes = ("InternalServiceError", "AccessDeniedException")
         errors = zip(asked["SecretIdList"], codes, strict=True)
@@ -190,9 +207,19 @@ def test_where_one_must_be_mended_no_retry_helps(answers):
     [
         (400, "AccessDeniedException", "BatchGetSecretValue on *", (os.EX_CONFIG, 1)),
         (400, "UnrecognizedClientException", "check the AWS credentials", (os.EX_CONFIG, 1)),
-        (400, "ThrottlingException", "it may pass", (os.EX_UNAVAILABLE, 3)),
-        (500, "InternalServiceError", "it may pass", (os.EX_UNAVAILABLE, 3)),
-        (503, "Odd", "it may pass", (os.EX_UNAVAILABLE, 3)),
+        (
+            400,
+            "ThrottlingException",
+            "the fault may be temporary, retry later",
+            (os.EX_UNAVAILABLE, 3),
+        ),
+        (
+            500,
+            "InternalServiceError",
+            "the fault may be temporary, retry later",
+            (os.EX_UNAVAILABLE, 3),
+        ),
+        (503, "Odd", "the fault may be temporary, retry later", (os.EX_UNAVAILABLE, 3)),
     ],
 )
 def test_a_call_that_aws_refuses_is_told_when_trying_again_has_not_helped(
@@ -200,7 +227,7 @@ def test_a_call_that_aws_refuses_is_told_when_trying_again_has_not_helped(
 ):
     answers.refuse(status, fault)
     said, code = said_of(of_plugin("tap-x"))
-    assert said.startswith(f"AWS refuses BatchGetSecretValue ({fault}): ")
+    assert said.startswith(f"AWS rejects BatchGetSecretValue ({fault}): ")
     assert said.endswith(f"{hint}; the task reads '{FOLDER}/tap-x'")
     assert (code, len(answers.asked)) == ends
 
@@ -209,7 +236,7 @@ def test_a_server_that_is_not_there_is_told_and_a_retry_may_help(aws_environ):
     aws_environ.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{free_port()}")
     said, code = said_of(of_plugin("tap-x"))
     assert said == (
-        "AWS cannot be reached (EndpointConnectionError): check the network, and"
+        "AWS cannot be reached (EndpointConnectionError): check the network and"
         f" AWS_DEFAULT_REGION; the task reads '{FOLDER}/tap-x'"
     )
     assert code == os.EX_UNAVAILABLE
@@ -233,9 +260,12 @@ def test_a_role_that_cannot_be_had_for_the_moment_may_be_had_later(aws_environ):
             "there are no AWS credentials",
         ),
         ({"AWS_DEFAULT_REGION": None}, "there is no AWS region: set AWS_DEFAULT_REGION"),
-        ({"AWS_SECRET_ACCESS_KEY": None}, "AWS cannot be asked: correct this: "),
-        ({"AWS_PROFILE": "none"}, "AWS cannot be asked: correct this: "),
-        ({"AWS_ENDPOINT_URL_SECRETS_MANAGER": "nowhere"}, "AWS cannot be asked: correct this: "),
+        ({"AWS_SECRET_ACCESS_KEY": None}, "AWS cannot be asked: fix its configuration: "),
+        ({"AWS_PROFILE": "none"}, "AWS cannot be asked: fix its configuration: "),
+        (
+            {"AWS_ENDPOINT_URL_SECRETS_MANAGER": "nowhere"},
+            "AWS cannot be asked: fix its configuration: ",
+        ),
     ],
 )
 def test_a_task_that_has_no_access_to_aws_at_all_is_told(
@@ -263,7 +293,7 @@ def test_a_variable_that_is_set_already_is_named_without_its_value():
     lines = [*origins({"A": CONTENT, "B": "x", "D": "y"}, {"A": "other", "C": "y"})]
     assert lines == [
         "From AWS Secrets Manager: B, D",
-        "A is set where the task runs, and goes before its secret",
+        "A is set where the task runs, which overrides its secret",
     ]
 
 

@@ -110,7 +110,7 @@ def test_a_misspelt_key_is_named_with_the_nearest_setting_and_fails_nothing(run,
     assert code == 0
     assert out.endswith(
         f"ok     {FOLDER}/tap-a\n"
-        f"warn   {FOLDER}/tap-a: 'tokn' is no setting: did you mean 'token'?\n"
+        f"warn   {FOLDER}/tap-a: 'tokn' is not a setting: did you mean 'token'?\n"
     )
 
 
@@ -132,6 +132,20 @@ def test_plan_shows_the_variables_of_other_secrets(run, secrets_manager):
     code, out, _ = run("plan", task="tap-open target-open", secrets=["proxy"])
     assert code == 0
     assert "    variables    HTTPS_PROXY\n" in out
+
+
+@pytest.mark.parametrize("prefix", ["acme/meltano/x", "acme/meltano"])
+def test_a_prefix_may_contain_the_name_of_the_folder(run, secrets_manager, monkeypatch, prefix):
+    monkeypatch.setenv("DAG_FACTORY_SECRETS_PREFIX", prefix)
+    monkeypatch.setenv("TAP_A_TOKEN", CONTENT)
+    name = f"{prefix}/dev/meltano/tap-a"
+    assert run("push", "tap-a", "--from-env", "--yes")[0] == 0
+    assert json.loads(secrets_manager.text(name)) == {"token": CONTENT}
+    _, out, _ = run("plan")
+    assert f"{name}  (lacks settings)\n" in out
+    assert "    plugin       tap-a\n" in out
+    _, _, err = run("push", "tap-aa", "--from-env", "--yes")
+    assert "did you mean 'tap-a'?" in err
 
 
 def test_a_secret_that_is_being_deleted_is_wrong(run, secrets_manager):
@@ -179,7 +193,7 @@ def test_a_value_that_is_older_than_it_may_be_fails_the_plan(run):
     assert code == 1
     assert err == (
         f"{FOLDER}/tap-a has a value that is older than 41 days: renew it at its source, "
-        "then with `meltano-dags secrets push tap-a`\n"
+        "then run `meltano-dags secrets push tap-a`\n"
     )
 
 
@@ -207,7 +221,7 @@ def test_where_aws_cannot_be_asked_the_needs_are_listed(run, aws_environ, names,
     assert out.startswith(f"{FOLDER}/tap-a  (unknown)\n")
     assert out.endswith("\n1 secret\n")
     assert "    sensitive    token, auth.user\n" in out
-    assert err.startswith(f"meltano-dags: the states are not known: {reason}")
+    assert err.startswith(f"meltano-dags: the states of the secrets are unknown: {reason}")
     assert err.count("\n") == 1
 
 
@@ -257,7 +271,7 @@ def test_all_secrets_are_pushed_from_the_env_file_of_meltano(run, secrets_manage
         f"TAP_A_KEY={CONTENT}\nTARGET_X_PASSWORD='{CONTENT}'\nOTHER=x\nTAP_A_URL=\n{CONTENT}==\n"
     )
     code, out, err = run("push", "--from-file", str(file), "--yes", task="tap-a target-x")
-    assert (code, err) == (0, "left out, as no secret takes it: OTHER\n")
+    assert (code, err) == (0, "left out, because no secret takes them: OTHER\n")
     assert "is created" in out
     assert json.loads(secrets_manager.text(f"{FOLDER}/tap-a")) == {"token": CONTENT}
     assert json.loads(secrets_manager.text(f"{FOLDER}/target-x")) == {"password": CONTENT}
@@ -282,7 +296,7 @@ def test_a_secret_of_variables_takes_the_names_of_a_file(run, secrets_manager, t
 def test_a_plugin_that_goes_without_gets_an_empty_secret(run, secrets_manager):
     code, out, _ = run("push", "tap-a", "--from-env", "--yes")
     assert (code, secrets_manager.text(f"{FOLDER}/tap-a")) == (0, "{}")
-    assert "holds        nothing: its plugin then goes without" in out
+    assert "holds        nothing: its plugin needs no secret" in out
 
 
 def test_one_that_need_not_be_there_is_not_created_empty(run, secrets_manager):
@@ -301,8 +315,8 @@ def test_what_is_no_object_is_not_replaced_unasked(run, secrets_manager, monkeyp
     monkeypatch.setenv("TAP_A_TOKEN", "new")
     code, out, err = run("push", "--from-env", "--yes")
     assert code == 2
-    assert "is no JSON object: all that it holds is replaced" in out
-    assert "--yes replaces none: confirm it at a terminal" in err
+    assert "is not a JSON object: all that it holds is replaced" in out
+    assert "which is not a JSON object: confirm it at a terminal" in err
     assert secrets_manager.text(f"{FOLDER}/tap-a") == CONTENT
 
 
@@ -317,7 +331,7 @@ def test_a_secret_that_may_not_be_read_is_not_written(run, answers, monkeypatch)
 
 @pytest.mark.parametrize("command", ["push", "doctor"])
 def test_where_no_task_reads_a_secret_aws_is_not_asked(run, answers, command):
-    expected = (0, "no task reads a secret of AWS\n", "")
+    expected = (0, "no task reads a secret from AWS\n", "")
     assert run(command, task="tap-open target-open") == expected
     assert answers.asked == []
 
@@ -333,7 +347,7 @@ def test_a_secret_that_may_not_be_written_is_named(run, answers, monkeypatch):
     monkeypatch.setenv("TAP_A_TOKEN", CONTENT)
     code, _, err = run("push", "--from-env", "--yes")
     assert code == 78
-    assert f"the secret '{FOLDER}/tap-a' is not written: AWS refuses PutSecretValue" in err
+    assert f"the secret '{FOLDER}/tap-a' was not written: AWS rejects PutSecretValue" in err
 
 
 def test_the_policies_of_the_guide_allow_what_plan_and_push_do_and_no_more(
@@ -362,10 +376,10 @@ def test_the_policies_of_the_guide_allow_what_plan_and_push_do_and_no_more(
     [
         (
             ("push", "tap-aa", "--from-env"),
-            "no task reads a secret 'tap-aa'; did you mean 'tap-a'?",
+            "no task reads a secret named 'tap-aa'; did you mean 'tap-a'?",
         ),
-        (("push", "tap-a"), "there is no terminal to ask at: give --from-file or --from-env"),
-        (("push", "tap-a", "--from-env"), "there is no terminal to confirm at: give --yes"),
+        (("push", "tap-a"), "there is no terminal to ask at: use --from-file or --from-env"),
+        (("push", "tap-a", "--from-env"), "there is no terminal to confirm at: use --yes"),
         (("push", "--from-file", "/nowhere/x"), "No such file or directory: '/nowhere/x'"),
     ],
 )
@@ -421,8 +435,8 @@ def terminal(write_project, secrets_manager):
 def test_the_prompt_asks_for_what_is_missing_and_shows_nothing(terminal, secrets_manager):
     secrets_manager.put(f"{FOLDER}/tap-a", {"token": "old"})
     at = terminal("push")
-    at.answer("tap-a auth.user (is not set; enter leaves it): ", CONTENT)
-    at.answer("target-x password (is not set; enter leaves it): ", CONTENT)
+    at.answer("tap-a auth.user (not set; Enter skips it): ", CONTENT)
+    at.answer("target-x password (not set; Enter skips it): ", CONTENT)
     at.answer("Write these 2 secrets? [y/N] ", "y")
     assert at.end() == 0
     assert "tap-a token" not in at.shown
@@ -435,7 +449,7 @@ def test_what_a_parent_has_is_not_asked_for(terminal, secrets_manager):
     secrets_manager.put(f"{FOLDER}/tap-a", {"token": "t"})
     secrets_manager.put(f"{FOLDER}/tap-b", {})
     at = terminal("push", task="tap-b target-open")
-    at.answer("tap-b auth.user (is not set; enter leaves it): ", CONTENT)
+    at.answer("tap-b auth.user (not set; Enter skips it): ", CONTENT)
     at.answer("Write this secret? [y/N] ", "y")
     assert at.end() == 0
     assert "token" not in at.shown
@@ -446,8 +460,8 @@ def test_what_a_parent_has_is_not_asked_for(terminal, secrets_manager):
 def test_a_named_secret_is_asked_for_whole_and_enter_leaves_a_value(terminal, secrets_manager):
     secrets_manager.put(f"{FOLDER}/tap-a", {"token": "old", "auth.user": "me"})
     at = terminal("push", "tap-a")
-    at.answer("tap-a token (is set; enter leaves it): ", CONTENT)
-    at.answer("tap-a auth.user (is set; enter leaves it): ", "")
+    at.answer("tap-a token (set; Enter keeps it): ", CONTENT)
+    at.answer("tap-a auth.user (set; Enter keeps it): ", "")
     at.answer("Write this secret? [y/N] ", "y")
     assert at.end() == 0
     held = json.loads(secrets_manager.text(f"{FOLDER}/tap-a"))
@@ -456,9 +470,9 @@ def test_a_named_secret_is_asked_for_whole_and_enter_leaves_a_value(terminal, se
 
 def test_the_variables_of_a_secret_are_asked_for_by_name(terminal, secrets_manager):
     at = terminal("push", "proxy")
-    at.answer("proxy: name of a variable (enter ends): ", "HTTPS_PROXY")
-    at.answer("proxy HTTPS_PROXY (enter leaves it): ", CONTENT)
-    at.answer("proxy: name of a variable (enter ends): ", "")
+    at.answer("proxy: name of a variable (Enter ends): ", "HTTPS_PROXY")
+    at.answer("proxy HTTPS_PROXY (Enter skips it): ", CONTENT)
+    at.answer("proxy: name of a variable (Enter ends): ", "")
     at.answer("Write this secret? [y/N] ", "y")
     assert at.end() == 0
     assert json.loads(secrets_manager.text(f"{FOLDER}/proxy")) == {"HTTPS_PROXY": CONTENT}
@@ -467,8 +481,8 @@ def test_the_variables_of_a_secret_are_asked_for_by_name(terminal, secrets_manag
 def test_who_does_not_say_yes_writes_nothing(terminal, secrets_manager):
     secrets_manager.put(f"{FOLDER}/tap-a", "no object")
     at = terminal("push", "tap-a")
-    at.answer("tap-a token (is not set; enter leaves it): ", CONTENT)
-    at.answer("tap-a auth.user (is not set; enter leaves it): ", "")
+    at.answer("tap-a token (not set; Enter skips it): ", CONTENT)
+    at.answer("tap-a auth.user (not set; Enter skips it): ", "")
     at.answer("Write this secret? [y/N] ", "")
     assert at.end() == 1
     assert "all that it holds is replaced" in at.shown
@@ -479,8 +493,8 @@ def test_who_does_not_say_yes_writes_nothing(terminal, secrets_manager):
 def test_who_says_yes_replaces_what_is_no_object(terminal, secrets_manager):
     secrets_manager.put(f"{FOLDER}/tap-a", "no object")
     at = terminal("push", "tap-a")
-    at.answer("tap-a token (is not set; enter leaves it): ", CONTENT)
-    at.answer("tap-a auth.user (is not set; enter leaves it): ", "")
+    at.answer("tap-a token (not set; Enter skips it): ", CONTENT)
+    at.answer("tap-a auth.user (not set; Enter skips it): ", "")
     at.answer("Write this secret? [y/N] ", "y")
     assert at.end() == 0
     assert json.loads(secrets_manager.text(f"{FOLDER}/tap-a")) == {"token": CONTENT}

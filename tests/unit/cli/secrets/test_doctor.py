@@ -5,11 +5,17 @@ import pytest
 
 from dag_factory.cli.secrets.doctor import examine
 from dag_factory.cli.secrets.needs import SecretNeed
+from dag_factory.planning.secret_names import SecretName
 from tests.support.running import CHECKOUT, free_port
 from tests.support.secret_project import FOLDER
 
+
+def need_of(name):
+    return SecretNeed(name, None, ("j",), ((name,),), is_own=True, from_aws=True)
+
+
 NAME = f"{FOLDER}/proxy"
-NEED = SecretNeed(NAME, None, ("j",), ((NAME,),), is_own=True, from_aws=True)
+NEED = need_of(SecretName("acme", "dev", "proxy"))
 REFUSED = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
 IDENTITY = (
     "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{}</Arn></GetCallerIdentityResult>"
@@ -74,11 +80,21 @@ def test_the_right_to_a_secret_and_that_to_its_key_are_told_apart(
     assert (statement["Action"], statement["Resource"]) == (action, resource)
 
 
+@pytest.mark.parametrize("prefix", ["acme/meltano/x", "acme/meltano", "meltano"])
+def test_the_proposed_right_is_to_one_environment_whatever_the_prefix(answers, prefix):
+    name = SecretName(prefix, "dev", "tap-a")
+    denied = {"SecretId": str(name), "ErrorCode": "AccessDeniedException"}
+    answers.body = lambda asked: IDENTITY.format(ARN) if "Action" in asked else {"Errors": [denied]}
+    [*_, last] = examine([need_of(name)])
+    resource = f"arn:aws-cn:secretsmanager:eu-west-1:111122223333:secret:{prefix}/dev/meltano/*"
+    assert last.statement["Resource"] == resource
+
+
 def test_the_right_to_ask_at_all_is_on_everything(answers):
     answers.refuse(400, "AccessDeniedException")
     [(what, wrong, statement)] = findings()
-    assert what == "Secrets Manager, asked by somebody whom STS does not name"
-    assert wrong.startswith("AWS refuses BatchGetSecretValue")
+    assert what == "Secrets Manager, asked by a caller whom STS does not name"
+    assert wrong.startswith("AWS rejects BatchGetSecretValue")
     assert statement == {
         "Effect": "Allow",
         "Action": "secretsmanager:BatchGetSecretValue",
@@ -95,8 +111,8 @@ def test_a_service_account_that_may_not_have_the_role_is_told(answers, aws_envir
     answers.status, answers.body = 403, lambda _: REFUSED
     [(_, wrong, statement)] = findings()
     assert wrong == (
-        "AWS refuses AssumeRoleWithWebIdentity (AccessDenied): let the trust policy of the role"
-        " name the ServiceAccount"
+        "AWS rejects AssumeRoleWithWebIdentity (AccessDenied): name the ServiceAccount in the"
+        " trust policy of the role"
     )
     assert statement is None
 
@@ -114,7 +130,7 @@ def test_the_documented_policy_of_task_pods_is_what_doctor_asks_for(answers):
     policy = re.findall(r"\*\*Task pods\*\*.*?```json\n(.*?)```", page, re.DOTALL)
     documented = json.loads(policy[0])["Statement"]
     name = "acme/prod/meltano/tap-crm"
-    need = SecretNeed(name, None, ("j",), ((name,),), is_own=True, from_aws=True)
+    need = need_of(SecretName("acme", "prod", "tap-crm"))
 
     def statement(of_secrets):
         def answer(asked):

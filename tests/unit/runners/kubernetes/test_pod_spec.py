@@ -9,7 +9,7 @@ import pytest
 from dag_factory.options.catalog import TaskOptions
 from dag_factory.options.pod_values import MANAGED_BY
 from dag_factory.options.values import Secrets
-from dag_factory.planning.plan import SecretPlan
+from dag_factory.planning.secret_names import SecretName, SecretPlan
 from dag_factory.runners.kubernetes.pod_spec import pod_name, pod_of_run, pod_template
 from dag_factory.runners.prepare import PreparedRun
 from tests.support.plans import PLAN
@@ -152,14 +152,18 @@ def test_a_variable_of_the_run_goes_before_one_of_the_override():
     assert base(pod)["env"][1:] == [{"name": "A", "value": "b"}, {"name": "B", "valueFrom": SECRET}]
 
 
+def named(name):
+    return SecretName("Acme", "prod", name)
+
+
 def plugin_secret(*names):
-    return SecretPlan(tuple(f"Acme/prod/meltano/{each}" for each in names), of_plugin=True)
+    return SecretPlan(tuple(map(named, names)), of_plugin=True)
 
 
 SECRETS = (
     plugin_secret("tap_b", "tap-a"),
     plugin_secret("target-x"),
-    SecretPlan(("Acme/prod/meltano/shared/proxy",), of_plugin=False),
+    SecretPlan((named("shared/proxy"),), of_plugin=False),
 )
 
 

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import (
 )
 
 from dag_factory.options.expectations import Bounds, Expectation
-from dag_factory.planning.plan import SecretPlan
+from dag_factory.planning.secret_names import SecretPlan, parse_secret_name
 from dag_factory.runners.local.operator import MeltanoOperator
 from dag_factory.runners.prepare import PreparedRun
 from tests.support.running import free_port, wait_until
@@ -189,6 +189,7 @@ def test_rows_that_are_too_old_fail_a_run_that_succeeded(project, age, is_old):
 
 CONTENT = "hunter2-and-more"
 NAME = "acme/dev/meltano/tap-a"
+SECRET = SecretPlan((parse_secret_name(NAME),), of_plugin=True)
 FROM_DOTENV = "Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set"
 
 
@@ -206,7 +207,7 @@ def execute(project, **run):
 
 def test_a_tap_has_what_its_secret_holds_and_airflow_masks_it(secretive, secrets_manager):
     secrets_manager.put(NAME, {"token": CONTENT, "auth.user": "of the secret"})
-    execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    execute(secretive, secrets=(SECRET,))
     assert told_config(secretive) == {"token": CONTENT, "auth": {"user": "of the secret"}}
     assert redact(f"{CONTENT}: {NAME}") == f"***: {NAME}"
 
@@ -215,7 +216,7 @@ def test_neither_log_nor_error_shows_what_a_secret_holds(secretive, secrets_mana
     secrets_manager.put(NAME, {"token": CONTENT})
     write_script(secretive / "tap", f"echo 'ValueError: {CONTENT} is no good' >&2; exit 1")
     with pytest.raises(AirflowException, match=r": tap-a: ValueError: \*\*\* is no good$"):
-        execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+        execute(secretive, secrets=(SECRET,))
     assert "tap-a: ValueError: *** is no good" in said()
     assert CONTENT not in said()
 
@@ -231,7 +232,7 @@ def test_no_log_shows_a_sensitive_variable_of_dotenv(secretive, secrets_manager,
     secrets_manager.put(NAME, {})
     (secretive / ".env").write_text(f"export TAP_A_TOKEN='{CONTENT}'  # of somebody\n")
     write_script(secretive / "tap", f'echo "it is $TAP_A_TOKEN" >&2; {TELL_CONFIG}')
-    for secrets in ((), (SecretPlan((NAME,), of_plugin=True),)):
+    for secrets in ((), (SECRET,)):
         execute(secretive, sensitive=("TAP_A_TOKEN",), secrets=secrets)
         assert told_config(secretive)["token"] == CONTENT
     assert said().count("tap-a: it is ***") == 2
@@ -243,28 +244,28 @@ def test_a_variable_of_the_worker_goes_before_a_secret_and_the_log_says_so(
 ):
     monkeypatch.setenv("TAP_A_AUTH_USER", "of the worker")
     secrets_manager.put(NAME, {"auth.user": "of the secret"})
-    execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+    execute(secretive, secrets=(SECRET,))
     assert told_config(secretive)["auth"] == {"user": "of the worker"}
-    assert "TAP_A_AUTH_USER is set where the task runs, and goes before its secret" in said()
+    assert "TAP_A_AUTH_USER is set where the task runs, which overrides its secret" in said()
 
 
 def test_a_misspelt_key_is_named_with_the_nearest_setting(secretive, secrets_manager, said):
     secrets_manager.put(NAME, {"tokn": CONTENT})
-    execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
-    assert f"{NAME!r} is no setting of 'tap-a': did you mean 'token'?" in said()
+    execute(secretive, secrets=(SECRET,))
+    assert f"{NAME!r} is not a setting of 'tap-a': did you mean 'token'?" in said()
     assert CONTENT not in said()
 
 
 def test_a_secret_that_is_missing_fails_at_once_and_for_good(secretive, secrets_manager):
     with pytest.raises(AirflowFailException, match=f"^there is no secret '{NAME}' in eu-west-1"):
-        execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+        execute(secretive, secrets=(SECRET,))
     assert not (secretive / "received").exists()
 
 
 def test_an_aws_that_is_not_reached_is_tried_again(secretive, aws_environ):
     aws_environ.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(AirflowException, match=r"^AWS cannot be reached") as failed:
-        execute(secretive, secrets=(SecretPlan((NAME,), of_plugin=True),))
+        execute(secretive, secrets=(SECRET,))
     assert not isinstance(failed.value, AirflowFailException)
     assert not (secretive / "received").exists()
 
@@ -281,7 +282,7 @@ def test_without_a_prefix_settings_come_from_dotenv_and_the_log_says_so_once(sec
     [
         (True, {}),
         (False, {"sensitive": ("TAP_A_TOKEN",)}),
-        (True, {"sensitive": ("TAP_A_TOKEN",), "secrets": (SecretPlan((NAME,), of_plugin=True),)}),
+        (True, {"sensitive": ("TAP_A_TOKEN",), "secrets": (SECRET,)}),
     ],
 )
 def test_nothing_is_said_of_dotenv_where_there_is_nothing_to_say(
