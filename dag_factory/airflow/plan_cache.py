@@ -21,7 +21,7 @@ from uuid import uuid4
 import msgspec
 
 from dag_factory.errors import Problem, Severity
-from dag_factory.meltano_yaml.includes import NO_PATTERN, include_patterns
+from dag_factory.meltano_yaml.includes import PATTERN_ERRORS, include_patterns
 from dag_factory.planning.plan import DagPlan, legal_id
 from dag_factory.planning.planner import read_all_plans
 from dag_factory.settings import Settings
@@ -138,7 +138,7 @@ def _project_files(root: Path, include_paths: Iterable[str]) -> Iterator[Path]:
     """Yield everything that is read of a project: the project files, and the lock files."""
     yield root / "meltano.yml"
     for pattern in (*include_paths, "plugins/*/*.lock"):
-        with suppress(*NO_PATTERN):
+        with suppress(*PATTERN_ERRORS):
             yield from sorted(root.glob(pattern))
 
 

@@ -17,14 +17,14 @@ from dag_factory.checks.ineffective_options import unheard_deadline
 from dag_factory.checks.plaintext_secrets import wrong_secrets
 from dag_factory.checks.reporting import without_ignored
 from dag_factory.checks.unread_keys import unread
-from dag_factory.errors import Code, Location, Problem, guess, in_order, shown
+from dag_factory.errors import Code, Location, Problem, Problems, guess, in_order, shown
 from dag_factory.planning.dependencies import resolve_after
 from dag_factory.planning.plan import DagPlan, SchedulePlan, TaskPlan, legal_id
 from dag_factory.planning.schedules import elt_plugins, plan_schedule, plan_schedules, runs_in
 from dag_factory.planning.state_dag_plan import plan_state
 from dag_factory.planning.tasks import TaskPlanner
 from dag_factory.project.model import Environment, Job, Project, Schedule, read_project
-from dag_factory.project.option_precedence import OptionLevels, Sources, unknown_parts
+from dag_factory.project.option_precedence import OptionLevels, Sources, report_unknown_parts
 from dag_factory.project.task_grammar import Blocks, Grammar, pairs
 from dag_factory.project.validation import STATE_ID_DELIMITER
 from dag_factory.settings import Settings
@@ -222,16 +222,18 @@ class _Planner:
 
     def job_tasks(self, job: Job) -> tuple[TaskPlan, ...]:
         """Return the tasks of a job, or none where it cannot run or is not for here."""
-        sequences, wrong = self.grammar.sequences(job)
-        self.problems += wrong
+        found = Problems()
+        sequences = self.grammar.sequences(job, found)
+        self.problems += found
         if not sequences or not self.has_state_ids(sequences) or not self.levels.are_right(job):
             return ()
         if not runs_in(self.environment.name, job.options):
             return ()
         tasks = self.tasks.of_job(job, sequences)
         known = [each.task_id for each in tasks]
-        unknown = [*unknown_parts(f"job {job.name!r}", job.options, known, "task")]
-        self.problems += unknown
+        found = Problems()
+        unknown = report_unknown_parts(f"job {job.name!r}", job.options, known, "task", found)
+        self.problems += found
         return () if unknown or job.name in self.tasks.unrunnable else tasks
 
     def is_refused(self, name: Any) -> bool:
@@ -241,9 +243,11 @@ class _Planner:
     def unknown_jobs(self, names: Iterable[str]) -> None:
         """Report the jobs that an environment has options for, and that there are not."""
         known = [*names, *self.project.refused]
+        found = Problems()
         for environment in self.project.environments:
             what = f"environment {environment.name!r}"
-            self.problems += unknown_parts(what, environment.options, known, "job")
+            report_unknown_parts(what, environment.options, known, "job", found)
+        self.problems += found
 
     def dag(
         self,

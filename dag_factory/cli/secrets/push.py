@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from dag_factory.cli.secrets.needs import SecretNeed, SecretReport, State
-from dag_factory.errors import UsageError, guess
+from dag_factory.errors import Problems, UsageError, guess
 from dag_factory.meltano_yaml.reader import as_json_value, read_yaml_file
 from dag_factory.project.plugins import Setting
 from dag_factory.secrets.unread_keys import as_variable, spellings
@@ -92,7 +92,8 @@ def _json(file: Path, text: str) -> dict[str, Any]:
 
 
 def _yaml(file: Path, text: str) -> dict[str, Any]:
-    values, problems = read_yaml_file(file)
+    problems = Problems()
+    values = read_yaml_file(file, problems)
     for problem in problems:
         place = f"{file}:{problem.location.line}"
         raise UsageError(f"{place} is not the YAML that Meltano reads: quote the value")
