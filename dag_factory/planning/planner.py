@@ -23,10 +23,10 @@ from dag_factory.planning.plan import DagPlan, SchedulePlan, TaskPlan, legal_id
 from dag_factory.planning.schedules import elt_plugins, plan_schedule, plan_schedules, runs_in
 from dag_factory.planning.state_dag_plan import plan_state
 from dag_factory.planning.tasks import TaskPlanner
+from dag_factory.project.entry_shapes import STATE_ID_DELIMITER
 from dag_factory.project.model import Environment, Job, Project, Schedule, read_project
 from dag_factory.project.option_precedence import OptionLevels, Sources, report_unknown_parts
 from dag_factory.project.task_grammar import Blocks, Grammar, pairs
-from dag_factory.project.validation import STATE_ID_DELIMITER
 from dag_factory.settings import Settings
 
 PlanSources = tuple[Sources, dict[str, Sources]]

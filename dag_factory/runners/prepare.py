@@ -15,7 +15,7 @@ from typing import Any
 from dag_factory.cron import interval_of, previous_tick, served
 from dag_factory.options.expectations import Expectation
 from dag_factory.planning.plan import DagPlan, SchedulePlan, SecretPlan, TaskPlan
-from dag_factory.project.validation import STATE_ID_DELIMITER
+from dag_factory.project.entry_shapes import STATE_ID_DELIMITER
 from dag_factory.runners.trigger_form import (
     DRY_RUN,
     SCHEDULE,
