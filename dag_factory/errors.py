@@ -1,13 +1,15 @@
 """What can be wrong, and where.
 
-    DagFactoryError      everything that this package tells its users
-    ├── ProjectError     a project, or parts of it, cannot run; carries the problems
+    DagFactoryError      every error that this package reports to its users
+    ├── ProjectError     a project, or a part of it, cannot run; carries the problems
     ├── SettingsError    an environment variable of this deployment is unusable
-    ├── UsageError       a command line is called wrongly
-    └── SecretsError     secrets cannot be read or written, or hold what no task can use
+    ├── UsageError       a command line is wrong
+    └── SecretsError     secrets cannot be read or written, or no task can use their values
 
-A mistake in a project is a value first (`Problem`) and an exception only at the edge, so that one
-report names every mistake and one bad job never hides a good one.
+A mistake in a project is a value (`Problem`) until the outermost caller raises it. One report
+therefore names every mistake, and one bad job never hides a good one.
+
+Whatever reads a part of a project is given a collector (`Problems`), and reports to it.
 """
 
 from __future__ import annotations
@@ -23,34 +25,34 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """How far a problem reaches. It is fixed per problem code."""
+    """The reach of a problem: what cannot run because of it. Each code has one."""
 
     PROJECT = "project"
-    """Meltano itself would refuse every command: no job of the project can run."""
+    """Meltano rejects every command, so no job of the project can run."""
 
     JOB = "job"
-    """One job or schedule cannot run: it is left out, the others live on."""
+    """One job or schedule cannot run. It is left out; the others run."""
 
     WARNING = "warning"
-    """Meltano tolerates it, and the job runs."""
+    """Meltano accepts it, and every job runs."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """A place in a file; lines and columns count from 1."""
+    """A place in a file. Lines and columns count from 1."""
 
     file: Path
     line: int = 1
     column: int = 1
 
     def text(self, root: Path) -> str:
-        """Return `file:line`, with the file relative to `root` where it lies below it."""
+        """Return `file:line`. A file below `root` is given relative to it."""
         file = self.file.relative_to(root) if self.file.is_relative_to(root) else self.file
         return f"{file}:{self.line}"
 
 
 class Code(StrEnum):
-    """The kinds of problem. A code keeps its meaning for ever."""
+    """The kinds of problem. The meaning of a code never changes."""
 
     UNREADABLE_FILE = "MDF001"
     INVALID_INCLUDE = "MDF002"
@@ -96,12 +98,15 @@ class Code(StrEnum):
 
     @property
     def severity(self) -> Severity:
-        """How far a problem of this kind reaches."""
+        """The reach of each problem of this kind."""
         return _SEVERITIES.get(self, Severity.JOB)
 
+    @property
+    def concerns_secret(self) -> bool:
+        """Whether the value that is wrong is a secret, or replaces one."""
+        return self in (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET)
 
-SECRETS = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET)
-"""The kinds that `check` fails on although every job runs."""
+
 _SEVERITIES = {
     Code.UNREADABLE_FILE: Severity.PROJECT,
     Code.INVALID_INCLUDE: Severity.PROJECT,
@@ -128,11 +133,11 @@ _SEVERITIES = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake in a project, in the words of the person who can mend it.
+    """One mistake in a project, described for the person who can fix it.
 
     Attributes:
-        code: Which kind of mistake.
-        location: The value that is wrong.
+        code: The kind of mistake.
+        location: The place of the value that is wrong.
         message: What is wrong.
         hint: What to do about it.
     """
@@ -144,52 +149,62 @@ class Problem:
 
     @property
     def severity(self) -> Severity:
-        """How far it reaches."""
+        """The reach of the problem."""
         return self.code.severity
 
     @property
     def is_warning(self) -> bool:
-        """Whether everything runs all the same."""
+        """Whether every job runs despite the problem."""
         return self.severity is Severity.WARNING
 
     @property
     def fails_check(self) -> bool:
-        """Whether `meltano-dags check`, and CI with it, fails."""
-        return not self.is_warning or self.code in SECRETS
+        """Whether `meltano-dags check` fails because of the problem.
+
+        Secrets fail the check although they are only warnings.
+        """
+        return not self.is_warning or self.code.concerns_secret
 
     def text(self, root: Path) -> str:
         """Return the one-line form: `file:line: CODE what is wrong; what to do`.
 
-        What cannot be read has no name to look for, so its column is said too.
+        For an unreadable file the place includes the column, as the message names no key.
         """
         place = self.location.text(root)
         if self.code is Code.UNREADABLE_FILE:
             place += f":{self.location.column}"
-        effect = "; until then Meltano runs nothing" if self.severity is Severity.PROJECT else ""
-        return f"{place}: {self.code} {self.message}; {self.hint}{effect}".replace("\n", " ")
+        text = f"{place}: {self.code} {self.message}; {self.hint}"
+        if self.severity is Severity.PROJECT:
+            text += "; Meltano runs nothing until this is fixed"
+        return text.replace("\n", " ")
 
 
 def shown(value: Any) -> str:
-    """Return a short form of a value, in the words of YAML."""
-    words = {None: "null", True: "true", False: "false"}
+    """Return a short form of a value, with null, true and false as in YAML."""
     if value is None or isinstance(value, bool):
-        return words[value]
+        return {None: "null", True: "true", False: "false"}[value]
     return reprlib.repr(value)
 
 
 def counted(number: int, noun: str) -> str:
-    """Return how many there are of something, in words: `no problems`, `1 problem`."""
+    """Return a number with its noun: `no problems`, `1 problem`, `2 problems`."""
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def guess(word: Any, known: Iterable[str], otherwise: str) -> str:
-    """Return the hint that names the nearest of the known words, or another where none is near."""
+    """Return the hint `did you mean ...?` for the known word nearest to `word`.
+
+    Args:
+        word: The unknown word.
+        known: The words that are known.
+        otherwise: The hint to return if no known word is similar.
+    """
     near = difflib.get_close_matches(str(word), known, n=1)
     return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return each problem once, in the order of their places."""
+    """Return the problems sorted by place, without duplicates."""
     return tuple(
         sorted(
             dict.fromkeys(problems),
@@ -199,17 +214,17 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 class Problems:
-    """Collects the problems of a project; it is handed down to whatever reads a part of it."""
+    """A collector of problems, which each reader of a part of a project adds to."""
 
     def __init__(self) -> None:
         self._found: list[Problem] = []
 
     def add(self, code: Code, location: Location, message: str, hint: str) -> None:
-        """Report one mistake; the arguments are the attributes of a `Problem`."""
+        """Report one mistake. The arguments are the attributes of a `Problem`."""
         self._found.append(Problem(code, location, message, hint))
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Take over problems that were found elsewhere."""
+        """Add problems that were found elsewhere."""
         self._found.extend(problems)
 
     def __iter__(self) -> Iterator[Problem]:
@@ -223,9 +238,9 @@ class InvalidValueError(ValueError):
     """A value cannot be used.
 
     Attributes:
-        reason: What is wrong, as the end of a sentence that begins with the value's name, such as
+        reason: What is wrong: the rest of a sentence that begins with the value, such as
             `must be a list`.
-        hint: What to do; empty where the reason says it.
+        hint: What to do. It is empty if the reason says so.
     """
 
     def __init__(self, reason: str, hint: str = "") -> None:
@@ -235,14 +250,14 @@ class InvalidValueError(ValueError):
 
 
 class DagFactoryError(Exception):
-    """Base of everything that this package tells its users."""
+    """The base of every error that this package reports to its users."""
 
 
 class ProjectError(DagFactoryError):
     """A project, or a part of it, cannot run.
 
     Attributes:
-        problems: Every problem found, in the order of their places.
+        problems: Every problem, sorted by place.
     """
 
     def __init__(self, problems: Iterable[Problem], root: Path, note: str = "") -> None:
@@ -252,23 +267,23 @@ class ProjectError(DagFactoryError):
 
 
 class SettingsError(DagFactoryError):
-    """An environment variable of this deployment is unusable; the message says what to do."""
+    """An environment variable of this deployment is unusable. The message says what to do."""
 
 
 class UsageError(DagFactoryError):
-    """A command line is called wrongly; the message says what to do."""
+    """A command line is wrong. The message says what to do."""
 
 
 class SecretsError(DagFactoryError):
-    """Secrets cannot be read or written, or hold what no task can use.
+    """Secrets cannot be read or written, or no task can use their values.
 
-    The message is one line that says what to do; never what they hold.
+    The message is one line that says what to do. It never contains the value of a secret.
 
     Attributes:
-        may_pass: Whether a later try may succeed.
-        lacks: The right that was refused for a call as a whole, such as `secretsmanager:...`.
-        exit_code: What a task ends with that has not started therefore: `os.EX_CONFIG` (78), as no
-            retry would help, or `os.EX_UNAVAILABLE` (69), as one may.
+        may_pass: Whether a retry may succeed.
+        lacks: The permission that AWS denied for the whole call, such as `secretsmanager:...`.
+        exit_code: The exit code of a task that cannot start because of the error:
+            `os.EX_UNAVAILABLE` (69) if a retry may succeed, otherwise `os.EX_CONFIG` (78).
     """
 
     def __init__(self, message: str, *, may_pass: bool = False, lacks: str = "") -> None:

@@ -24,7 +24,7 @@ from uuid import uuid4
 import msgspec
 
 from dag_factory.errors import Problem, Severity
-from dag_factory.meltano_yaml.includes import NO_PATTERN, include_patterns
+from dag_factory.meltano_yaml.includes import PATTERN_ERRORS, include_patterns
 from dag_factory.planning.plan import DagPlan, legal_id
 from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.settings import Settings
@@ -144,7 +144,7 @@ def _project_files(root: Path, include_paths: Iterable[str]) -> Iterator[Path]:
     """Yield every file that is read of a project: the project files and the lock files."""
     yield root / "meltano.yml"
     for pattern in (*include_paths, "plugins/*/*.lock"):
-        with suppress(*NO_PATTERN):
+        with suppress(*PATTERN_ERRORS):
             yield from sorted(root.glob(pattern))
 
 

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dag_factory.errors import SECRETS, Code, Location, Problem
+from dag_factory.errors import Code, Location, Problem
 
 _IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore:?((?:[\s,]+MDF\d+)+)", re.IGNORECASE)
 _TAB = 4
 _LONGEST_LINE = 300
 # CI keeps logs: what may be a secret is not shown.
 _MASK = "***"
-_MASKED = (*SECRETS, Code.INVALID_SCHEDULE_ENV)
 _KEY = re.compile(r"[\"']?([\w.-]+)[\"']?\s*:(?=\s|$)")
 _SECRET_KEY = re.compile(
     r"(?i)(?:pass|pwd|secret|token|credential|auth|key_?id|api_?key|access_?key|private_?key)"
@@ -89,7 +88,7 @@ def _excerpt(problem: Problem, line: str, root: Path) -> str:
 
 def _masked(problem: Problem, line: str) -> str:
     before = problem.location.column - 1
-    if problem.code in _MASKED:
+    if problem.code.concerns_secret or problem.code is Code.INVALID_SCHEDULE_ENV:
         key = _KEY.match(line, before)
         return f"{' ' * before}{f'{key[1]}: ' if key else ''}{_MASK}"
     if secret := _SECRET_KEY.search(line):

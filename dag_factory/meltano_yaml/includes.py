@@ -3,8 +3,8 @@
 Source: https://docs.meltano.com/concepts/project#multiple-yaml-files, meltano/core/project_files.py
 and `deep_merge` of meltano/core/utils.
 
-One difference: files that one `include_paths` pattern matches are taken in sorted order, where
-Meltano takes them in the order of the file system.
+One difference: the files that match one `include_paths` pattern are merged in sorted order. Meltano
+merges them in the order of the file system.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dag_factory.errors import Code, Location, Problem, Severity
+from dag_factory.errors import Code, Location, Problems, Severity
 from dag_factory.meltano_yaml.reader import YamlList, YamlMap, read_yaml_file
 
-__all__ = ["NO_PATTERN", "YamlList", "YamlMap", "include_patterns", "read_project_files"]
+__all__ = ["PATTERN_ERRORS", "YamlList", "YamlMap", "include_patterns", "read_project_files"]
 
-NO_PATTERN = (
+PATTERN_ERRORS = (
     AttributeError,
     LookupError,
     NotImplementedError,
@@ -29,62 +29,45 @@ NO_PATTERN = (
     ValueError,
 )
 """What Path.glob raises, depending on the pattern and on the version of Python."""
-_NO_MAPPING = "the file is no mapping"
 _WILDCARD = re.compile(r"[*?[]")
-_NAMED = ("schedules", "environments", "jobs")
+_LISTS_OF_NAMED_ENTRIES = ("schedules", "environments", "jobs")
 
 
-def read_project_files(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]:
-    """Read `meltano.yml` below `root` and merge the files that it includes into it.
+def read_project_files(root: Path, problems: Problems) -> YamlMap | None:
+    """Return the `meltano.yml` below `root`, merged with the files that it includes.
 
-    Returns:
-        The merged project (`None` where Meltano would refuse it as a whole) and the problems.
+    The result is `None` if Meltano rejects the project as a whole.
     """
-    project, problems = _main_file(root)
-    if project is None:
-        return None, problems
-    files, found = _included_files(root, project)
-    names: dict[tuple[Any, ...], Location] = {}
-    for file in files:
-        included, unreadable = read_yaml_file(file)
-        found.extend(unreadable)
-        if isinstance(included, YamlMap):
-            found.extend(_nested(included))
-            unindexable = list(_unindexable(root, included, names))
-            found.extend(unindexable)
-            if not unindexable:
-                project = _merged(root, project, included, found)
-        elif not unreadable:
-            hint = "fill it, or take it out of include_paths"
-            found.append(Problem(Code.UNREADABLE_FILE, Location(file), _NO_MAPPING, hint))
-    refused = any(problem.severity is Severity.PROJECT for problem in found)
-    return (None if refused else project), tuple(found)
+    found = Problems()
+    project = _read_main_file(root, found)
+    if project is not None:
+        project = _Includes(root, found).merged_into(project)
+    problems.extend(found)
+    is_rejected = any(problem.severity is Severity.PROJECT for problem in found)
+    return None if is_rejected else project
 
 
 def include_patterns(root: Path) -> tuple[str, ...]:
-    """Return the patterns of `include_paths` in meltano.yml, or none where it cannot be read."""
-    project, _ = _main_file(root)
+    """Return the patterns of `include_paths` in meltano.yml; none if it cannot be read."""
+    project = _read_main_file(root, Problems())
     patterns = project.get("include_paths") if project else None
     return tuple(map(str, patterns)) if isinstance(patterns, YamlList) else ()
 
 
-def _main_file(root: Path) -> tuple[YamlMap | None, tuple[Problem, ...]]:
+def _read_main_file(root: Path, problems: Problems) -> YamlMap | None:
     file = root / "meltano.yml"
+    place = Location(file)
     if not os.path.lexists(file):
-        message, hint = (
-            f"there is no meltano.yml in {root}",
-            "set MELTANO_PROJECT_ROOT to its folder",
-        )
-        return None, (Problem(Code.UNREADABLE_FILE, Location(file), message, hint),)
+        message = f"there is no meltano.yml in {root}"
+        hint = "set MELTANO_PROJECT_ROOT to the folder of the project"
+        problems.add(Code.UNREADABLE_FILE, place, message, hint)
+        return None
     if not _is_inside(file, root):
-        what, hint = "the file leads out of the project", "put the file itself there"
-        return None, (Problem(Code.UNREADABLE_FILE, Location(file), what, hint),)
-    value, problems = read_yaml_file(file)
-    if isinstance(value, YamlMap) or problems:
-        return value, problems
-    what = "the file is empty" if value is None else _NO_MAPPING
+        message = "the file is a link that leads to no file in the project"
+        problems.add(Code.UNREADABLE_FILE, place, message, "replace the link with the file itself")
+        return None
     hint = "start it with `meltano init`, or write the keys of a project into it"
-    return None, (Problem(Code.UNREADABLE_FILE, Location(file), what, hint),)
+    return _read_mapping(file, hint, problems)
 
 
 def _is_inside(file: Path, root: Path) -> bool:
@@ -94,127 +77,158 @@ def _is_inside(file: Path, root: Path) -> bool:
         return False
 
 
-def _included_files(root: Path, main: YamlMap) -> tuple[list[Path], list[Problem]]:
-    patterns = main.get("include_paths", YamlList(main.location))
-    if not isinstance(patterns, YamlList):
-        hint = "write a list, such as `- ./extract/*.meltano.yml`"
-        place = main.at("include_paths")
-        return [], [Problem(Code.INVALID_INCLUDE, place, "include_paths is no list", hint)]
-    main_file = (root / "meltano.yml").resolve()
-    files: dict[Path, None] = {}
-    problems = []
-    for pattern, place in zip(patterns, patterns.places, strict=True):
+def _read_mapping(file: Path, hint: str, problems: Problems) -> YamlMap | None:
+    """Return the mapping in a file; the hint is for a file that has something else."""
+    unreadable = Problems()
+    value = read_yaml_file(file, unreadable)
+    problems.extend(unreadable)
+    if isinstance(value, YamlMap):
+        return value
+    if not unreadable:
+        message = "the file is empty" if value is None else "the file must be a mapping"
+        problems.add(Code.UNREADABLE_FILE, Location(file), message, hint)
+    return None
+
+
+class _Includes:
+    """Merges the files that a project includes."""
+
+    def __init__(self, root: Path, problems: Problems) -> None:
+        self.root = root
+        self.problems = problems
+        self.names: dict[tuple[Any, ...], Location] = {}
+
+    def merged_into(self, project: YamlMap) -> YamlMap:
+        for file in self.files(project):
+            hint = "write the keys of a project into it, or remove it from include_paths"
+            included = _read_mapping(file, hint, self.problems)
+            if included is None:
+                continue
+            if "include_paths" in included:
+                message = "only some commands of Meltano read include_paths of an included file"
+                hint = "list the files in include_paths of meltano.yml itself"
+                place = included.at("include_paths")
+                self.problems.add(Code.NESTED_INCLUDE, place, message, hint)
+            if self.can_be_indexed(included):
+                project = self.merged(project, included)
+        return project
+
+    def files(self, main: YamlMap) -> Iterator[Path]:
+        """Yield each included file once."""
+        patterns = main.get("include_paths", YamlList(main.location))
+        if not isinstance(patterns, YamlList):
+            hint = "write a list, such as `- ./extract/*.meltano.yml`"
+            place = main.at("include_paths")
+            message = "include_paths must be a list"
+            self.problems.add(Code.INVALID_INCLUDE, place, message, hint)
+            return
+        files: dict[Path, None] = {}
+        for pattern, place in zip(patterns, patterns.places, strict=True):
+            files |= dict.fromkeys(self.matches(pattern, place))
+        root = self.root.resolve()
+        main_file = (self.root / "meltano.yml").resolve()
+        for file in files:
+            if root / file.relative_to(self.root) != main_file:
+                yield file
+
+    def matches(self, pattern: Any, place: Location) -> list[Path]:
+        """Return the files that match a pattern; none if one match cannot be included."""
         try:
-            matches = sorted(root.glob(pattern))
-            wrong = [file for file in matches if not (file.is_file() and _is_inside(file, root))]
-        except NO_PATTERN:
+            matches = sorted(self.root.glob(pattern))
+            wrong = [
+                file for file in matches if not (file.is_file() and _is_inside(file, self.root))
+            ]
+        except PATTERN_ERRORS:
+            message = f"{pattern!r} is not a file pattern within the project"
             hint = "write a pattern relative to the project, such as `./extract/*.meltano.yml`"
-            message = f"{pattern!r} is no pattern of files in this project"
-            problems.append(Problem(Code.INVALID_INCLUDE, place, message, hint))
-            continue
-        if wrong:
-            problems.append(_no_file(root, pattern, wrong[0], place))
+            self.problems.add(Code.INVALID_INCLUDE, place, message, hint)
+            return []
+        if wrong and wrong[0].is_dir():
+            message = f"{pattern!r} matches a folder"
+            hint = f"write {str(Path(pattern) / '*.yml')!r} for the files in it"
+            self.problems.add(Code.INVALID_INCLUDE, place, message, hint)
+        elif wrong:
+            outside = os.path.relpath(wrong[0], self.root)
+            message = f"{pattern!r} matches a file outside the project: {outside}"
+            hint = "copy the file into the project, or narrow the pattern"
+            self.problems.add(Code.INVALID_INCLUDE, place, message, hint)
         elif not matches and not _WILDCARD.search(pattern):
             message = f"{pattern!r} matches no file"
             hint = "correct the path, or remove it"
-            problems.append(Problem(Code.UNMATCHED_INCLUDE, place, message, hint))
-        files |= dict.fromkeys(matches if not wrong else ())
-    included = [file for file in files if root.resolve() / file.relative_to(root) != main_file]
-    return included, problems
+            self.problems.add(Code.UNMATCHED_INCLUDE, place, message, hint)
+        return [] if wrong else matches
 
+    def can_be_indexed(self, included: YamlMap) -> bool:
+        """Return whether Meltano can tell which entries an included file defines."""
+        found = Problems()
+        lists: list[tuple[tuple[Any, ...], Any, Location]] = [
+            ((key,), included[key], included.at(key))
+            for key in _LISTS_OF_NAMED_ENTRIES
+            if key in included
+        ]
+        plugins = included.get("plugins", {})
+        if isinstance(plugins, YamlMap):
+            lists += [(("plugins", kind), plugins[kind], plugins.at(kind)) for kind in plugins]
+        elif plugins != {}:
+            hint = "write `plugins:` with types of plugins below it, or remove the key"
+            place = included.at("plugins")
+            found.add(Code.WRONG_SHAPE, place, "plugins must be a mapping", hint)
+        for path, entries, place in lists:
+            what = " ".join(map(str, path))
+            if isinstance(entries, YamlList):
+                for entry, entry_place in zip(entries, entries.places, strict=True):
+                    self.index(path, entry, entry_place, found)
+            elif entries is None:
+                found.add(Code.WRONG_SHAPE, place, f"{what} is empty", "remove the key")
+            elif entries not in ({}, ""):
+                hint = "write a list of entries, or remove the key"
+                found.add(Code.WRONG_SHAPE, place, f"{what} must be a list", hint)
+        self.problems.extend(found)
+        return not found
 
-def _no_file(root: Path, pattern: str, match: Path, place: Location) -> Problem:
-    if match.is_dir():
-        hint = f"write {str(Path(pattern) / '*.yml')!r} for the files in it"
-        message = f"{pattern!r} matches a folder"
-    else:
-        hint = "copy the file into the project, or narrow the pattern"
-        message = f"{pattern!r} matches a file outside the project: {os.path.relpath(match, root)}"
-    return Problem(Code.INVALID_INCLUDE, place, message, hint)
-
-
-def _nested(included: YamlMap) -> Iterator[Problem]:
-    if "include_paths" in included:
-        message = "include_paths of an included file is read by some commands of Meltano only"
-        hint = "list the files in include_paths of meltano.yml itself"
-        yield Problem(Code.NESTED_INCLUDE, included.at("include_paths"), message, hint)
-
-
-def _unindexable(
-    root: Path, included: YamlMap, names: dict[tuple[Any, ...], Location]
-) -> Iterator[Problem]:
-    """Yield what keeps Meltano from telling which included file defines what."""
-    lists: list[tuple[tuple[Any, ...], Any, Location]] = [
-        ((key,), included[key], included.at(key)) for key in _NAMED if key in included
-    ]
-    plugins = included.get("plugins", {})
-    if isinstance(plugins, YamlMap):
-        lists += [(("plugins", kind), plugins[kind], plugins.at(kind)) for kind in plugins]
-    elif plugins != {}:
-        hint = "write `plugins:` with types of plugins below it, or remove the key"
-        yield Problem(Code.WRONG_SHAPE, included.at("plugins"), "plugins is no mapping", hint)
-    for path, entries, place in lists:
+    def index(self, path: tuple[Any, ...], entry: Any, place: Location, problems: Problems) -> None:
+        """Remember the name of an entry, which must be unique among the included files."""
         what = " ".join(map(str, path))
-        if isinstance(entries, YamlList):
-            for entry, entry_place in zip(entries, entries.places, strict=True):
-                yield from _unnamed(root, path, entry, entry_place, names)
-        elif entries is None:
-            yield Problem(Code.WRONG_SHAPE, place, f"{what} is empty", "remove the key")
-        elif entries not in ({}, ""):
-            hint = "write a list of entries, or remove the key"
-            yield Problem(Code.WRONG_SHAPE, place, f"{what} is no list", hint)
+        if not isinstance(entry, YamlMap) or "name" not in entry:
+            message = f"an entry of {what} has no name"
+            problems.add(Code.WRONG_SHAPE, place, message, "write a mapping with a name")
+            return
+        name, place = entry["name"], entry.at("name")
+        if isinstance(name, (YamlList, YamlMap)):
+            message = f"the name of an entry of {what} is a list or mapping"
+            problems.add(Code.WRONG_SHAPE, place, message, "write a string")
+            return
+        first = self.names.setdefault((*path, name), place)
+        if first is not place:
+            message = f"{name!r} is also in {what} of {first.text(self.root)}"
+            problems.add(Code.WRONG_SHAPE, place, message, "rename or remove one")
 
-
-def _unnamed(
-    root: Path,
-    path: tuple[Any, ...],
-    entry: Any,
-    place: Location,
-    names: dict[tuple[Any, ...], Location],
-) -> Iterator[Problem]:
-    """Yield why one entry of an included file has no name of its own."""
-    what = " ".join(map(str, path))
-    if not isinstance(entry, YamlMap) or "name" not in entry:
-        hint = "write a mapping with a name"
-        yield Problem(Code.WRONG_SHAPE, place, f"an entry of {what} has no name", hint)
-        return
-    name, place = entry["name"], entry.at("name")
-    if isinstance(name, (YamlList, YamlMap)):
-        message = f"the name of an entry of {what} is a list or mapping"
-        yield Problem(Code.WRONG_SHAPE, place, message, "write a text")
-        return
-    first = names.setdefault((*path, name), place)
-    if first is not place:
-        message = f"{name!r} stands in {what} of {first.text(root)} too"
-        yield Problem(Code.WRONG_SHAPE, place, message, "rename or remove one")
-
-
-def _merged(root: Path, base: YamlMap, other: YamlMap, problems: list[Problem]) -> YamlMap:
-    """Merge as Meltano does: mappings by key, lists one after the other, the last scalar wins."""
-    result = YamlMap(base.location)
-    result.update(base)
-    result.places.update(base.places)
-    for key, value in other.items():
-        place = result.places.setdefault(key, other.at(key))
-        if isinstance(value, YamlMap):
-            mine = result.setdefault(key, YamlMap(value.location))
-            if isinstance(mine, YamlMap):
-                result[key] = _merged(root, mine, value, problems)
-            elif value:
-                problems.append(_conflict(root, key, place, other.at(key)))
-        elif isinstance(value, YamlList):
-            mine = result.setdefault(key, YamlList(value.location))
-            if isinstance(mine, YamlList):
-                mine.extend(value)
-                mine.places.extend(value.places)
+    def merged(self, base: YamlMap, other: YamlMap) -> YamlMap:
+        """Merge as Meltano does: mappings by key, lists are joined, the last scalar wins."""
+        result = YamlMap(base.location)
+        result.update(base)
+        result.places.update(base.places)
+        for key, value in other.items():
+            place = result.places.setdefault(key, other.at(key))
+            if isinstance(value, YamlMap):
+                mine = result.setdefault(key, YamlMap(value.location))
+                if isinstance(mine, YamlMap):
+                    result[key] = self.merged(mine, value)
+                elif value:
+                    self.report_conflict(key, place, other.at(key))
+            elif isinstance(value, YamlList):
+                mine = result.setdefault(key, YamlList(value.location))
+                if isinstance(mine, YamlList):
+                    mine.extend(value)
+                    mine.places.extend(value.places)
+                else:
+                    self.report_conflict(key, place, other.at(key))
             else:
-                problems.append(_conflict(root, key, place, other.at(key)))
-        else:
-            result[key] = value
-            result.places[key] = other.at(key)
-    return result
+                result[key] = value
+                result.places[key] = other.at(key)
+        return result
 
-
-def _conflict(root: Path, key: Any, place: Location, there: Location) -> Problem:
-    message = f"{key} cannot be merged with the {key} of {there.text(root)}"
-    return Problem(Code.WRONG_SHAPE, place, message, "write the same kind of value, or remove one")
+    def report_conflict(self, key: Any, place: Location, other: Location) -> None:
+        message = f"{key} cannot be merged with the {key} of {other.text(self.root)}"
+        hint = "write both as the same kind of value, or remove one"
+        self.problems.add(Code.WRONG_SHAPE, place, message, hint)

@@ -1,6 +1,6 @@
 """The scalars and tags of YAML 1.2, as the resolver and constructors of ruamel.yaml read them.
 
-Events are those of PyYAML's parsers.
+The events come from PyYAML's parsers.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 import yaml
 
+from dag_factory.errors import InvalidValueError
+
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _STRING = _TAG + "str"
-# Not a number to itself, yet one object: a mapping holds it once, as in ruamel.yaml.
+# One object for every NaN, so that a mapping holds the key once, as in ruamel.yaml.
 _NAN = float("nan")
-# Far below the length at which Python refuses to write an integer out.
+# Far below the length at which Python refuses to print an integer.
 _MAX_DIGITS = 1000
 _DIGITS = "0123456789"
 _BOOLEANS = {
@@ -39,14 +41,14 @@ _TIMESTAMP = re.compile(
 _RESOLVERS: dict[str, list[tuple[str, Callable[[str], Any]]]] = {}
 
 
-def _resolve(kind: str, first_characters: str, pattern: str) -> None:
+def _add_resolver(kind: str, first_characters: str, pattern: str) -> None:
     matches = re.compile(f"(?:{pattern})$").match
     for first in first_characters or [""]:
         _RESOLVERS.setdefault(first, []).append((_TAG + kind, matches))
 
 
-_resolve("bool", "tTfF", "true|True|TRUE|false|False|FALSE")
-_resolve(
+_add_resolver("bool", "tTfF", "true|True|TRUE|false|False|FALSE")
+_add_resolver(
     "float",
     "-+." + _DIGITS,
     r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?"
@@ -54,11 +56,13 @@ _resolve(
     r"|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?"
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
 )
-_resolve("int", "-+" + _DIGITS, r"[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+")
-_resolve("merge", "<", "<<")
-_resolve("null", "~nN", "~|null|Null|NULL")
-_resolve("null", "", "")
-_resolve(
+_add_resolver(
+    "int", "-+" + _DIGITS, r"[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+"
+)
+_add_resolver("merge", "<", "<<")
+_add_resolver("null", "~nN", "~|null|Null|NULL")
+_add_resolver("null", "", "")
+_add_resolver(
     "timestamp",
     _DIGITS,
     r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]"
@@ -71,26 +75,26 @@ def value(event: yaml.ScalarEvent) -> Any:
     """Return the value of a scalar.
 
     Raises:
-        ValueError: It is none of its kind.
+        InvalidValueError: The text is not valid for its tag.
     """
     tag = _tag(event)
     if tag == _STRING:
         return event.value
     if not fits(tag, "scalar"):
-        raise ValueError(f"cannot have the tag {tag}")
+        raise InvalidValueError(f"cannot have the tag {tag}")
     try:
         return _READERS.get(tag, str)(event.value)
     except (LookupError, OverflowError, ValueError) as error:
-        raise ValueError(f"is no {tag.removeprefix(_TAG)}") from error
+        raise InvalidValueError(f"is not a valid {tag.removeprefix(_TAG)}") from error
 
 
 def is_merge(event: yaml.Event) -> bool:
-    """Tell whether a key is the merge key, `<<` without quotes."""
+    """Return whether a key is the merge key, `<<` without quotes."""
     return isinstance(event, yaml.ScalarEvent) and _tag(event) == _MERGE
 
 
 def fits(tag: str | None, kind: str) -> bool:
-    """Tell whether a tag may stand before a `scalar`, a `seq` or a `map`; unknown tags may."""
+    """Return whether a tag fits a `scalar`, a `seq` or a `map`. An unknown tag fits each."""
     if tag in _READERS:
         return kind == "scalar"
     return tag not in _COLLECTIONS or tag == _TAG + kind

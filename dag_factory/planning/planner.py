@@ -19,10 +19,10 @@ from dag_factory.planning.dependencies import resolve_after
 from dag_factory.planning.plan import DagPlan, SchedulePlan, TaskPlan, legal_id
 from dag_factory.planning.schedules import elt_plugins, plan_schedule, plan_schedules, runs_in
 from dag_factory.planning.tasks import TaskPlanner
+from dag_factory.project.entry_shapes import STATE_ID_DELIMITER
 from dag_factory.project.model import Environment, Job, Project, Schedule
-from dag_factory.project.option_precedence import OptionLevels, unknown_parts
+from dag_factory.project.option_precedence import OptionLevels, report_unknown_parts
 from dag_factory.project.task_grammar import Blocks, Grammar, pairs
-from dag_factory.project.validation import STATE_ID_DELIMITER
 from dag_factory.settings import Settings
 
 _Named = TypeVar("_Named", Job, Schedule)
@@ -118,16 +118,15 @@ class Planner:
 
     def _job_tasks(self, job: Job) -> tuple[TaskPlan, ...]:
         """Return the tasks of a job; none if it cannot run, or not in this environment."""
-        sequences, wrong = self.grammar.sequences(job)
-        self.problems.extend(wrong)
+        sequences = self.grammar.sequences(job, self.problems)
         if not sequences or not self._has_state_ids(sequences) or not self.levels.are_right(job):
             return ()
         if not runs_in(self.environment.name, job.options):
             return ()
         tasks = self.tasks.of_job(job, sequences)
         task_ids = [each.task_id for each in tasks]
-        unknown = [*unknown_parts(f"job {job.name!r}", job.options, task_ids, "task")]
-        self.problems.extend(unknown)
+        what = f"job {job.name!r}"
+        unknown = report_unknown_parts(what, job.options, task_ids, "task", self.problems)
         return () if unknown or job.name in self.tasks.unrunnable else tasks
 
     def _is_refused(self, name: Any) -> bool:
@@ -139,7 +138,7 @@ class Planner:
         known = [*names, *self.project.refused]
         for environment in self.project.environments:
             what = f"environment {environment.name!r}"
-            self.problems.extend(unknown_parts(what, environment.options, known, "job"))
+            report_unknown_parts(what, environment.options, known, "job", self.problems)
 
     def _dag(
         self,

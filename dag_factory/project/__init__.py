@@ -3,7 +3,9 @@
 Modules:
     model              jobs, schedules, environments; `read_project`
     plugins            plugins, their settings and commands, inheritance, lock files
-    validation         the entries for which Meltano rejects the whole project
+    validation         the shapes for which Meltano rejects the whole project
+    entry_shapes       the shape of one entry, such as a job or a schedule
+    plugin_shapes      the shape of one plugin
     task_grammar       what each word of a job's `tasks` means, and which words belong together
     option_precedence  which annotations apply to a job or to a task
     digests            a digest of what a task needs, to compare an image with a DAG

@@ -1,7 +1,7 @@
 """A Meltano project as frozen data: its jobs, schedules, environments and plugins.
 
-Names and rules are Meltano's: https://docs.meltano.com/concepts/project. It holds what Meltano
-loads, also what could not run; `planner` says what can.
+The names and rules are Meltano's: https://docs.meltano.com/concepts/project. The project contains
+whatever Meltano loads, including jobs that cannot run. `planner` decides which can.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dag_factory.cron import cron_interval
-from dag_factory.errors import Code, Location, Problem, guess, in_order, shown
+from dag_factory.errors import Code, Location, Problem, Problems, guess, in_order, shown
 from dag_factory.meltano_yaml.includes import YamlList, YamlMap, read_project_files
 from dag_factory.options.annotations import Annotations, read_annotations
 from dag_factory.options.catalog import Level
@@ -26,10 +26,10 @@ class Environment:
     """A Meltano environment, such as `dev`.
 
     Attributes:
-        name: As in `--environment`.
-        state_id_suffix: As written: Meltano puts variables into it when it runs.
-        options: Those that its annotations set.
-        entry: What is written.
+        name: The name, as in `--environment`.
+        state_id_suffix: The suffix as written. Meltano replaces variables in it when it runs.
+        options: The options that its annotations set.
+        entry: The entry of `environments`.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Environment:
     entry: YamlMap = field(compare=False)
 
     def configured(self, plugin: Plugin) -> Iterator[YamlMap]:
-        """Yield what the environment sets for a plugin."""
+        """Yield the entries of the environment's `config` for a plugin."""
         config = self.entry.get("config")
         types = config.get("plugins") if isinstance(config, YamlMap) else None
         entries = types.get(plugin.type) if isinstance(types, YamlMap) else None
@@ -52,11 +52,11 @@ class Job:
     """A named list of tasks.
 
     Attributes:
-        name: As in `meltano run NAME`; text, or Meltano cannot run it.
-        tasks: As written.
-        options: Those that its annotations set.
-        entry: What is written.
-        location: Where the job stands.
+        name: The name, as in `meltano run NAME`. Unless it is a string, Meltano cannot run the job.
+        tasks: The value of `tasks` as written.
+        options: The options that its annotations set.
+        entry: The entry of `jobs`.
+        location: The place of the entry.
     """
 
     name: Any
@@ -68,17 +68,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a job runs, or (the older form) an extractor and a loader.
+    """A schedule of a job or, in its older form, of an extractor and a loader.
 
     Attributes:
-        name: The schedule's name.
-        interval: As written.
-        cron_interval: The same with Meltano's words replaced; `None` for "only by hand".
-        env: Variables that its runs get, as written.
+        name: The name of the schedule.
+        interval: The interval as written.
+        cron_interval: The cron expression of the interval; `None` if it only runs manually.
+        env: The environment variables of its runs, as written.
         job: The job that it runs; `None` in the older form.
-        options: Those that its annotations set.
-        entry: What is written; the older form has `extractor`, `loader` and `transform`.
-        location: Where the schedule stands.
+        options: The options that its annotations set.
+        entry: The entry of `schedules`. The older form has `extractor`, `loader` and `transform`.
+        location: The place of the entry.
     """
 
     name: Any
@@ -92,7 +92,7 @@ class Schedule:
 
     @property
     def elt_args(self) -> tuple[Any, Any, str, str]:
-        """What the older form hands to `meltano elt`."""
+        """The arguments of `meltano elt` for the older form."""
         transform = f"--transform={self.entry['transform']}"
         return self.entry["extractor"], self.entry["loader"], transform, f"--state-id={self.name}"
 
@@ -101,8 +101,17 @@ class Schedule:
 class Project:
     """Everything of a Meltano project that decides what Airflow runs.
 
-    Jobs and schedules stand in their order, also those whose name stands twice. `refused` are the
-    names in what Meltano refuses: who names them need not hear that there is no such thing.
+    Attributes:
+        root: The folder of the project.
+        data: The merged project files.
+        default_environment: The name of the default environment.
+        environments: The environments.
+        plugins: The plugins, in the order in which Meltano looks for a name.
+        jobs: The jobs as written, including those with equal names.
+        schedules: The schedules as written, including those with equal names.
+        options: The options that the annotations of the project set.
+        refused: The names in a project that Meltano rejects. An unknown name that is among them
+            needs no report of its own.
     """
 
     root: Path
@@ -120,32 +129,36 @@ def read_project(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
     """Read the project below `root`.
 
     Returns:
-        What of it can be read (`None` where nothing can), and the problems that Meltano would have
-        with loading it, or we with its options.
+        The parts of the project that can be read (`None` if there are none), and the problems:
+        why Meltano would not load it, and which options are wrong.
     """
     root = root.resolve()
-    data, problems = read_project_files(root)
+    problems = Problems()
+    data = read_project_files(root, problems)
     if data is None:
         return None, in_order(problems)
-    reader = _ProjectReader(data)
+    rejected = Problems()
+    validation.check_shapes(data, rejected)
+    problems.extend(rejected)
+    _check_meltano_version(data, problems)
+    reader = _ProjectReader(data, problems)
     plugins = tuple(
         replace(plugin, options=reader.options(plugin.entry, Level.PLUGIN))
         for plugin in read_plugins(root, data)
     )
-    wrong = tuple(validation.wrong_shapes(data))
-    named = [data.get(key) for key in ("plugins", "jobs", "environments") if wrong]
+    parts = [data.get(key) for key in ("plugins", "jobs", "environments") if rejected]
     project = Project(
         root=root,
         data=data,
-        default_environment=_text(data.get("default_environment")),
+        default_environment=_nonempty_string(data.get("default_environment")),
         environments=tuple(reader.environments()),
         plugins=plugins,
         jobs=tuple(reader.jobs()),
         schedules=tuple(reader.schedules()),
         options=reader.options(data, Level.PROJECT),
-        refused=frozenset(name for part in named for name in _names(part)),
+        refused=frozenset(name for part in parts for name in _names(part)),
     )
-    return project, in_order((*problems, *wrong, *_incompatible(data), *reader.problems))
+    return project, in_order(problems)
 
 
 def _names(values: Any) -> Iterator[str]:
@@ -159,12 +172,12 @@ def _names(values: Any) -> Iterator[str]:
             yield from _names(value)
 
 
-def _text(value: Any) -> str | None:
+def _nonempty_string(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _incompatible(data: YamlMap) -> Iterator[Problem]:
-    """Yield a problem where the Meltano that is installed beside us is not the one required."""
+def _check_meltano_version(data: YamlMap, problems: Problems) -> None:
+    """Report if the installed Meltano, if any, is not a version that the project requires."""
     required = data.get("requires_meltano")
     if not required:
         return
@@ -177,68 +190,68 @@ def _incompatible(data: YamlMap) -> Iterator[Problem]:
         accepted = SpecifierSet(str(required))
         installed = version("meltano")
     except InvalidSpecifier:
-        message = f"requires_meltano: {shown(required)} is no version specifier"
-        yield Problem(Code.WRONG_SHAPE, place, message, 'write one such as ">=4.4,<5"')
+        message = f"requires_meltano: {shown(required)} is not a version specifier"
+        problems.add(Code.WRONG_SHAPE, place, message, 'write one such as ">=4.4,<5"')
     except PackageNotFoundError:
         return
     else:
         if not accepted.contains(installed):
-            message = f"the project requires Meltano {required}, and {installed} is installed"
-            hint = "install the one it requires, or change requires_meltano"
-            yield Problem(Code.INCOMPATIBLE_MELTANO, place, message, hint)
+            message = f"the project requires Meltano {required}, but {installed} is installed"
+            hint = "install the required version, or change requires_meltano"
+            problems.add(Code.INCOMPATIBLE_MELTANO, place, message, hint)
 
 
 class _ProjectReader:
-    """Walks the plain data of one project; passes over what Meltano would refuse."""
+    """Reads the parts of one project, except entries that Meltano would reject."""
 
-    def __init__(self, data: YamlMap) -> None:
+    def __init__(self, data: YamlMap, problems: Problems) -> None:
         self.data = data
-        self.problems: list[Problem] = []
+        self.problems = problems
 
     def options(self, holder: YamlMap, level: Level) -> Annotations:
         options, found = read_annotations(holder, level)
-        unknown = [*self.unknown_environments(options)]
-        self.problems += (*found, *unknown)
+        self.problems.extend(found)
+        unknown = [
+            name
+            for name in options.values.get("environments", ())
+            if name not in self.known_environments
+        ]
+        for name in unknown:
+            some = f"write any of {', '.join(self.known_environments)}"
+            hint = guess(name, self.known_environments, some)
+            place = options.places["environments"]
+            message = f"environments: no environment is named {name!r}"
+            self.problems.add(Code.INVALID_OPTION, place, message, hint)
         return replace(options, wrong=True) if unknown else options
-
-    def unknown_environments(self, options: Annotations) -> Iterator[Problem]:
-        for name in options.values.get("environments", ()):
-            if name not in self.known_environments:
-                some = f"write some of {', '.join(self.known_environments)}"
-                hint = guess(name, self.known_environments, some)
-                place = options.places["environments"]
-                message = f"environments: there is no environment {name!r}"
-                yield Problem(Code.INVALID_OPTION, place, message, hint)
 
     @cached_property
     def known_environments(self) -> list[str]:
-        entries = self.entries("environments", validation.environment)
+        entries = self.entries("environments", validation.check_environment)
         return [each["name"] for each in entries if isinstance(each["name"], str)]
 
-    def entries(self, key: str, check: Callable[[YamlMap], Iterator[Problem]]) -> Iterator[YamlMap]:
+    def entries(self, key: str, check: Callable[[YamlMap, Problems], None]) -> Iterator[YamlMap]:
         values = self.data.get(key)
         for value in values if isinstance(values, YamlList) else ():
-            if not validation.is_wrong(value, check):
+            if validation.is_accepted(value, check):
                 yield value
 
     def environments(self) -> Iterator[Environment]:
-        for entry in self.entries("environments", validation.environment):
+        for entry in self.entries("environments", validation.check_environment):
             if not isinstance(entry["name"], str):
-                message = f"an environment has the name {shown(entry['name'])}, which is no text"
-                place = entry.at("name")
-                self.problems.append(Problem(Code.INVALID_NAME, place, message, "quote it"))
+                message = f"the name {shown(entry['name'])} of an environment must be a string"
+                self.problems.add(Code.INVALID_NAME, entry.at("name"), message, "quote it")
                 continue
-            suffix = _text(entry.get("state_id_suffix"))
+            suffix = _nonempty_string(entry.get("state_id_suffix"))
             options = self.options(entry, Level.ENVIRONMENT)
             yield Environment(entry["name"], suffix, options, entry)
 
     def jobs(self) -> Iterator[Job]:
-        for entry in self.entries("jobs", validation.job):
+        for entry in self.entries("jobs", validation.check_job):
             options = self.options(entry, Level.JOB)
             yield Job(entry["name"], entry["tasks"], options, entry, entry.location)
 
     def schedules(self) -> Iterator[Schedule]:
-        for entry in self.entries("schedules", validation.schedule):
+        for entry in self.entries("schedules", validation.check_schedule):
             interval = entry["interval"]
             yield Schedule(
                 name=entry["name"],

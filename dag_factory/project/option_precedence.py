@@ -1,17 +1,17 @@
-"""Which annotations count for a job or a task, in the order in which the later wins."""
+"""The annotations that apply to a job or a task, each overriding those before it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from dag_factory.errors import Code, Location, Problem, guess
+from dag_factory.errors import Code, Location, Problems, guess
 from dag_factory.options.annotations import Annotations, dag_options, sources, task_options
 from dag_factory.options.catalog import DagOptions, TaskOptions
 from dag_factory.project.model import Environment, Job, Project, Schedule
 from dag_factory.project.plugins import Plugin
 
 Sources = dict[str, tuple[Location, ...]]
-"""Where each effective option that is set stands, and what is in a mapping: `dag.fail_fast`."""
+"""The places that set each effective option, and each key of a mapping, as `dag.fail_fast`."""
 
 
 class OptionLevels:
@@ -28,25 +28,25 @@ class OptionLevels:
     def of_task(
         self, source: Job | Schedule, task_id: str, plugins: Iterable[Plugin]
     ) -> TaskOptions:
-        """Return the effective options of one of its tasks, which runs these plugins."""
+        """Return the effective options of a task of a job. The task runs these plugins."""
         return task_options(self._task_levels(source, task_id, plugins))
 
     def of_no_job(self) -> TaskOptions:
-        """Return the effective options of a task of the environment that belongs to no job."""
+        """Return the effective options of a task that belongs to the environment, not to a job."""
         return task_options([self._project, self._environment])
 
     def are_right(self, source: Job | Schedule) -> bool:
-        """Return whether everything that is said of a job can be read."""
-        return not any(each.wrong for each in (source.options, *self._own(source)))
+        """Return whether every option of a job is valid."""
+        return not any(each.wrong for each in (source.options, *self._of_environment_for(source)))
 
     def dag_sources(self, source: Job | Schedule) -> Sources:
-        """Return where the options of a job come from."""
+        """Return the places that set the options of a job."""
         return sources(self._dag_levels(source), DagOptions)
 
     def task_sources(
         self, source: Job | Schedule, task_id: str, plugins: Iterable[Plugin]
     ) -> Sources:
-        """Return where the options of one of its tasks come from."""
+        """Return the places that set the options of a task of a job."""
         return sources(self._task_levels(source, task_id, plugins), TaskOptions)
 
     def _dag_levels(self, source: Job | Schedule) -> Iterator[Annotations]:
@@ -54,7 +54,7 @@ class OptionLevels:
         if isinstance(source, Job):
             yield source.options
         yield self._environment
-        yield from self._own(source)
+        yield from self._of_environment_for(source)
 
     def _task_levels(
         self, source: Job | Schedule, task_id: str, plugins: Iterable[Plugin]
@@ -66,21 +66,26 @@ class OptionLevels:
             yield source.options
             yield from filter(None, [source.options.parts.get(task_id)])
         yield self._environment
-        yield from self._own(source)
+        yield from self._of_environment_for(source)
 
-    def _own(self, source: Job | Schedule) -> Iterator[Annotations]:
-        """Yield what the environment says of this job alone."""
+    def _of_environment_for(self, source: Job | Schedule) -> Iterator[Annotations]:
+        """Yield the options that the environment sets for this job only."""
         if source.name in self._environment.parts:
             yield self._environment.parts[source.name]
 
 
-def unknown_parts(
-    what: str, holder: Annotations, known: Iterable[str], noun: str
-) -> Iterator[Problem]:
-    """Yield a problem for each name below `tasks` or `jobs` that there is not."""
+def report_unknown_parts(
+    what: str, holder: Annotations, known: Iterable[str], noun: str, problems: Problems
+) -> bool:
+    """Report each name below `tasks` or `jobs` that is not known; return whether there is one."""
     names = [*known]
-    for name, part in holder.parts.items():
-        if name not in names and part.location is not None:
-            some = f"the {noun}s are {', '.join(names)}" if names else "remove it"
-            message = f"{what}: there is no {noun} {name!r}"
-            yield Problem(Code.INVALID_OPTION, part.location, message, guess(name, names, some))
+    unknown = [
+        (name, part.location)
+        for name, part in holder.parts.items()
+        if name not in names and part.location is not None
+    ]
+    for name, place in unknown:
+        some = f"the {noun}s are {', '.join(names)}" if names else "remove it"
+        message = f"{what}: no {noun} is named {name!r}"
+        problems.add(Code.INVALID_OPTION, place, message, guess(name, names, some))
+    return bool(unknown)

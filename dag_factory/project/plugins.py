@@ -1,6 +1,6 @@
-"""The plugins of a project, and what is known of their settings and commands.
+"""The plugins of a project, with their settings and commands.
 
-What a plugin does not say itself comes from the plugin that it inherits from, or from its lock
+What the entry of a plugin leaves out comes from the plugin that it inherits from, or from its lock
 file below `plugins/`: https://docs.meltano.com/concepts/plugins#plugin-inheritance and
 find_parent in meltano/core/project_plugins_service.py.
 """
@@ -22,7 +22,7 @@ from dag_factory.project.validation import PLUGIN_TYPES
 
 _SENSITIVE_KINDS = ("password", "oauth")
 _FILE_NAME = re.compile(r"[^/\\\0]+")
-_NO_ENV_CHARACTER = re.compile(r"[^A-Za-z0-9]")
+_NOT_IN_VARIABLE_NAMES = re.compile(r"[^A-Za-z0-9]")
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ class Setting:
     """A setting that a plugin declares.
 
     Attributes:
-        name: As in its `config`.
-        aliases: Other names for it.
-        sensitive: Whether its value is a secret: its kind is `password` or `oauth`, or it says so.
-        env_vars: The variables that Meltano reads it from; the first is the one to use.
+        name: The name, as in the `config` of the plugin.
+        aliases: The other names of the setting.
+        sensitive: Whether the value is a secret: the kind is `password` or `oauth`, or the setting
+            has `sensitive: true`.
+        env_vars: The environment variables from which Meltano reads it. The first is preferred.
     """
 
     name: str
@@ -47,19 +48,19 @@ class Plugin:
     """A plugin of the project.
 
     Attributes:
-        type: Meltano's plural word, such as `extractors`.
-        name: As jobs call it.
-        location: Where it stands.
-        mappings: The names of a mapper's mappings, which jobs call instead of the mapper.
-        commands: The names of its commands; `None` where its definition is not in the project.
-        settings: Those that it declares or inherits.
+        type: The type in Meltano's plural, such as `extractors`.
+        name: The name that jobs use.
+        location: The place of the entry.
+        mappings: The names of a mapper's mappings, which jobs use instead of the mapper's name.
+        commands: The names of its commands; `None` if its definition is not in the project.
+        settings: The settings that it declares or inherits.
         inherits_itself: Whether its `inherit_from` leads back to it.
-        loaded_twice: Whether `meltano run` has it twice: Meltano 4.4 adds what a file includes to
-            the list of an earlier file each time that it loads the project.
-        broken_lock: Its lock file, where that is no JSON object.
-        options: Those that its own annotations set; they are not inherited.
-        entry: What is written.
-        definition: The same, with the entries that it inherits from and the lock file behind it.
+        loaded_twice: Whether `meltano run` has it twice. Each time that Meltano 4.4 loads a
+            project, it adds the plugins of included files to the list in meltano.yml again.
+        broken_lock: Its lock file, if that is not a JSON object.
+        options: The options that its own annotations set. They are not inherited.
+        entry: The entry below `plugins`.
+        definition: The entry, then the entries that it inherits from, then the lock file.
     """
 
     type: str
@@ -77,17 +78,22 @@ class Plugin:
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """Its name, and those of the plugins of the project that it inherits from."""
+        """The name of the plugin, then the names of the project's plugins that it inherits from."""
         return tuple(each["name"] for each in self.definition if isinstance(each, YamlMap))
 
 
 def env_var(prefix: str, setting: str) -> str:
-    """Return the variable of a setting, by to_env_var of meltano/core/utils."""
-    return "_".join(_NO_ENV_CHARACTER.sub("_", part).upper() for part in (prefix, setting) if part)
+    """Return the environment variable of a setting, as to_env_var of meltano/core/utils does."""
+    return "_".join(
+        _NOT_IN_VARIABLE_NAMES.sub("_", part).upper() for part in (prefix, setting) if part
+    )
 
 
 def flat_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Location]]:
-    """Yield settings by their dotted names: Meltano takes `a: {b: 1}` for `a.b: 1`."""
+    """Yield the dotted name, value and place of each setting.
+
+    Meltano reads `a: {b: 1}` as `a.b: 1`.
+    """
     for key, value in config.items() if isinstance(config, YamlMap) else ():
         name = f"{prefix}{key}"
         yield name, value, config.at(key)
@@ -99,7 +105,7 @@ def read_plugins(root: Path, data: YamlMap) -> Iterator[Plugin]:
 
     Args:
         root: The folder of the project, with its lock files.
-        data: The merged project; of its plugins, those that Meltano would refuse are passed over.
+        data: The merged project. Plugins that Meltano would reject are left out.
     """
     definitions = _Definitions(root, data)
     for kind in PLUGIN_TYPES:
@@ -107,8 +113,23 @@ def read_plugins(root: Path, data: YamlMap) -> Iterator[Plugin]:
             yield definitions.plugin(kind, entry)
 
 
+@dataclass(frozen=True)
+class _Lineage:
+    """The entries that define a plugin.
+
+    Attributes:
+        entries: The plugin's entry, then the entries that it inherits from, then the lock file.
+        is_loop: Whether the plugin inherits from itself.
+        is_complete: Whether the last entry is a full definition.
+    """
+
+    entries: list[Mapping[str, Any]]
+    is_loop: bool = False
+    is_complete: bool = False
+
+
 class _Definitions:
-    """Finds what plugins inherit."""
+    """Finds the definitions of plugins, which they may inherit."""
 
     def __init__(self, root: Path, data: YamlMap) -> None:
         self.root = root
@@ -118,59 +139,58 @@ class _Definitions:
         self.broken: dict[int, Path] = {}
 
     def entries(self, kind: str) -> list[YamlMap]:
-        return [each for each in _mappings(self.types.get(kind)) if _is_text(each.get("name"))]
+        return [each for each in _dicts(self.types.get(kind)) if _is_string(each.get("name"))]
 
     def parent(self, kind: str, name: Any) -> YamlMap | None:
-        """Return the first plugin of a type by its name."""
+        """Return the first plugin of a type that has a name."""
         if kind not in self.by_name:
             entries = self.entries(kind)
             self.by_name[kind] = {each["name"]: each for each in reversed(entries)}
         return self.by_name[kind].get(name)
 
     def plugin(self, kind: str, entry: YamlMap) -> Plugin:
-        chain, inherits_itself, defined = self.chain(kind, entry)
-        prefixes = dict.fromkeys([entry["name"], _namespace(chain)])
+        lineage = self.lineage(kind, entry)
+        prefixes = dict.fromkeys([entry["name"], _namespace(lineage.entries)])
         settings: dict[str, Setting] = {}
-        for definition in reversed(chain):
-            for setting in _mappings(definition.get("settings")):
+        for definition in reversed(lineage.entries):
+            for setting in _dicts(definition.get("settings")):
                 found = _setting(setting, tuple(prefixes))
                 settings.pop(found.name, None)
                 settings[found.name] = found
-        commands = [definition.get("commands") for definition in chain]
+        commands = [definition.get("commands") for definition in lineage.entries]
         names = [each for known in commands if isinstance(known, dict) for each in known]
-        mappings = (each.get("name") for each in _mappings(entry.get("mappings")))
+        mappings = (each.get("name") for each in _dicts(entry.get("mappings")))
         return Plugin(
             type=kind,
             name=entry["name"],
             location=entry.location,
-            mappings=tuple(filter(_is_text, mappings)),
-            commands=frozenset(filter(_is_text, names)) if defined else None,
+            mappings=tuple(filter(_is_string, mappings)),
+            commands=frozenset(filter(_is_string, names)) if lineage.is_complete else None,
             settings=tuple(settings.values()),
-            inherits_itself=inherits_itself,
+            inherits_itself=lineage.is_loop,
             loaded_twice=self.is_loaded_twice(kind, entry),
             broken_lock=self.broken.get(id(entry)),
             entry=entry,
-            definition=tuple(chain),
+            definition=tuple(lineage.entries),
         )
 
-    def chain(self, kind: str, entry: YamlMap) -> tuple[list[Mapping[str, Any]], bool, bool]:
-        """Return a plugin and its ancestors, whether that is a loop, and whether it is complete."""
-        chain: list[Mapping[str, Any]] = [entry]
+    def lineage(self, kind: str, entry: YamlMap) -> _Lineage:
+        entries: list[Mapping[str, Any]] = [entry]
         seen = {id(entry)}
         while True:
-            child = chain[-1]
+            child = entries[-1]
             name = child.get("inherit_from")
             inherits = isinstance(name, str) and name not in ("", child["name"])
             if not inherits and child.get("namespace"):
-                return chain, False, True
+                return _Lineage(entries, is_complete=True)
             parent = self.parent(kind, name) if inherits and not child.get("variant") else None
             if parent is None:
                 locked = self.locked(kind, str(name if inherits else child["name"]), entry, child)
-                return [*chain, *locked], False, bool(locked)
+                return _Lineage([*entries, *locked], is_complete=bool(locked))
             if id(parent) in seen:
-                return chain, True, False
+                return _Lineage(entries, is_loop=True)
             seen.add(id(parent))
-            chain.append(parent)
+            entries.append(parent)
 
     def is_loaded_twice(self, kind: str, entry: YamlMap) -> bool:
         """Return whether an included plugin extends a list of meltano.yml itself."""
@@ -180,7 +200,7 @@ class _Definitions:
     def locked(
         self, kind: str, name: str, entry: YamlMap, heir: Mapping[str, Any]
     ) -> list[Mapping[str, Any]]:
-        """Return the definition in the lock file of a plugin, if there is one."""
+        """Return the definition in the lock file of a plugin, as a list of at most one."""
         variant = heir.get("variant")
         if not all(_FILE_NAME.fullmatch(str(part)) for part in (name, variant)):
             return []
@@ -196,19 +216,19 @@ class _Definitions:
         return []
 
 
-def _is_text(value: Any) -> TypeGuard[str]:
+def _is_string(value: Any) -> TypeGuard[str]:
     return isinstance(value, str)
 
 
-def _namespace(chain: list[Mapping[str, Any]]) -> str:
-    """Return what Meltano falls back to where a plugin has no namespace of its own."""
-    entry = chain[0]
+def _namespace(entries: list[Mapping[str, Any]]) -> str:
+    """Return the namespace of a plugin, or what Meltano uses instead if its entry has none."""
+    entry = entries[0]
     inherits = entry.get("inherit_from") not in (None, "", entry["name"])
     own = entry.get("namespace") or (entry["name"].replace("-", "_") if inherits else None)
-    return str(own or chain[-1].get("namespace") or entry["name"])
+    return str(own or entries[-1].get("namespace") or entry["name"])
 
 
-def _mappings(values: Any) -> Iterator[Any]:
+def _dicts(values: Any) -> Iterator[Any]:
     for value in values if isinstance(values, list) else ():
         if isinstance(value, dict):
             yield value

@@ -1,4 +1,4 @@
-"""What the words of a job's tasks mean, and which of them make a complete sequence.
+"""The grammar of a job's tasks: the plugin that each word names, and where a sequence is complete.
 
 Meltano's rule: an extractor, any number of mappings and a loader; or one other plugin, with or
 without a `:command`. Source: https://docs.meltano.com/reference/command-line-interface#run and
@@ -13,15 +13,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dag_factory.errors import Code, Location, Problem, guess, shown
+from dag_factory.errors import Code, Location, Problems, guess, shown
 from dag_factory.meltano_yaml.includes import YamlList, YamlMap
 from dag_factory.project.model import Job, Project
 from dag_factory.project.plugins import Plugin
 
 _WRITE_TASKS = "write `tasks: [tap-x target-y, other:command]`"
+_WRITE_SEQUENCE = "write `extractor [mapping ...] loader`, or a plugin by itself"
 _PLUGIN_NAME = re.compile(r"\w[\w-]*")
-_Fault = tuple[Code, str, str]
-_NO_TASKS = (Code.INVALID_TASKS, "it has no tasks", _WRITE_TASKS)
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Block:
     """One word of a task.
 
     Attributes:
-        text: As written, with its `:command`.
-        plugin: The plugin that it names; of a mapping, the mapper.
-        location: The item of `tasks` that it stands in.
+        text: The word as written, with its `:command`.
+        plugin: The plugin that the word names. If it names a mapping, the mapper.
+        location: The place of the word.
     """
 
     text: str
@@ -40,10 +39,11 @@ class Block:
 
 
 Blocks = tuple[Block, ...]
+_Words = list[tuple[str, Location]]
 
 
 def pairs(blocks: Iterable[Block]) -> Iterator[tuple[Block, Block]]:
-    """Yield each extractor with the loader after it."""
+    """Yield each extractor with the loader that follows it."""
     extractor: Block | None = None
     for block in blocks:
         if block.plugin.type == "extractors":
@@ -53,153 +53,207 @@ def pairs(blocks: Iterable[Block]) -> Iterator[tuple[Block, Block]]:
 
 
 class Grammar:
-    """Reads the tasks of one project's jobs."""
+    """Reads the tasks of one project's jobs.
+
+    Attributes:
+        jobs: The names of the project's jobs.
+        plugins: The plugins by their names.
+        mappers: The mappers that have a mapping, by its name.
+        rejected_names: The names in the parts of the project that Meltano rejects.
+    """
 
     def __init__(self, project: Project) -> None:
-        self._jobs = frozenset(job.name for job in project.jobs if isinstance(job.name, str))
-        self._refused = project.refused
-        self._plugins: dict[str, Plugin] = {}
-        self._mappings: dict[str, list[Plugin]] = {}
+        self.jobs = frozenset(job.name for job in project.jobs if isinstance(job.name, str))
+        self.rejected_names = project.refused
+        self.plugins: dict[str, Plugin] = {}
+        self.mappers: dict[str, list[Plugin]] = {}
         for plugin in project.plugins:
-            self._plugins.setdefault(plugin.name, plugin)
+            self.plugins.setdefault(plugin.name, plugin)
             for mapping in plugin.mappings if plugin.type == "mappers" else ():
-                self._mappings.setdefault(mapping, []).append(plugin)
+                self.mappers.setdefault(mapping, []).append(plugin)
 
-    def sequences(self, job: Job) -> tuple[tuple[Blocks, ...], tuple[Problem, ...]]:
-        """Join the items of a job's tasks until each is complete by itself.
+    def sequences(self, job: Job, problems: Problems) -> tuple[Blocks, ...]:
+        """Return the complete sequences of a job's tasks; none if the job cannot run.
 
-        Returns:
-            The sequences in their order, none where the job cannot run; and the problems. Of a
-            plugin that Meltano refuses itself, the problem has been reported already.
+        Items of `tasks` are joined until they are complete. A plugin that Meltano rejects has been
+        reported where the project was read, and is not reported again.
         """
-        items, problems = _items(job)
-        blocks: list[Block] = []
-        ends: list[int] = []
-        runs = bool(items)
-        for words in items:
-            for word, location in words:
-                plugin = self.plugin_of(word)
-                fault = self._fault(word, plugin)
-                if plugin and not fault:
-                    blocks.append(Block(word, plugin, location))
-                    continue
-                runs = False
-                if fault and fault[0] is Code.CYCLIC_INHERITANCE and plugin:
-                    location = plugin.entry.at("inherit_from")  # noqa: PLW2901
-                problems += [_problem(job, location, fault)] if fault else []
-            ends.append(len(blocks))
-        sequences, broken = _joined(job, blocks, ends) if runs else ((), ())
-        return sequences, (*problems, *broken)
+        return _JobReader(self, job, problems).sequences()
 
     def plugin_of(self, word: str) -> Plugin | None:
-        """Return the plugin that a word of a task names; of a mapping, the mapper."""
+        """Return the plugin that a word of a task names. If it names a mapping, the mapper."""
         name, _, command = word.partition(":")
         if ":" in command:
             return None
-        return self._plugins.get(name) or next(iter(self._mappings.get(name, ())), None)
+        return self.plugins.get(name) or next(iter(self.mappers.get(name, ())), None)
 
-    def _fault(self, word: str, plugin: Plugin | None) -> _Fault | None:
+
+class _JobReader:
+    """Reads the tasks of one job."""
+
+    def __init__(self, grammar: Grammar, job: Job, problems: Problems) -> None:
+        self.grammar = grammar
+        self.job = job
+        self.problems = problems
+
+    def report(self, code: Code, place: Location, message: str, hint: str) -> None:
+        self.problems.add(code, place, f"job {self.job.name!r}: {message}", hint)
+
+    def sequences(self) -> tuple[Blocks, ...]:
+        items = self.items()
+        blocks: list[Block] = []
+        ends: list[int] = []
+        for words in items:
+            blocks += filter(None, (self.block(word, place) for word, place in words))
+            ends.append(len(blocks))
+        is_whole = len(blocks) == sum(map(len, items))
+        return self.cut(blocks, ends) if is_whole else ()
+
+    def items(self) -> list[_Words]:
+        """Return the words of each item of `tasks`, split at spaces as Meltano does."""
+        tasks, place = self.job.tasks, self.job.entry.at("tasks")
+        written: list[tuple[Any, Location]] = []
+        if isinstance(tasks, YamlMap):
+            written = [(task, tasks.at(task)) for task in tasks]
+        elif isinstance(tasks, YamlList):
+            written = list(zip(tasks, tasks.places, strict=True))
+        elif tasks:
+            line = " ".join(str(tasks).split())
+            hint = f"write `tasks: [{line}]`"
+            self.report(Code.INVALID_TASKS, place, "`tasks` must be a list", hint)
+            return []
+        items = [[*_words(task, at)] for task, at in written]
+        for (task, at), words in zip(written, items, strict=True):
+            if not self.are_words([word for word, _ in words], task, at):
+                return []
+        if not any(items):
+            self.report(Code.INVALID_TASKS, place, "`tasks` must not be empty", _WRITE_TASKS)
+            return []
+        for task, at in written:
+            if isinstance(task, YamlMap) and task:
+                self.report_mapping(task, at)
+        return items
+
+    def are_words(self, words: list[Any], task: Any, place: Location) -> bool:
+        if not all(isinstance(word, str) for word in words):
+            message = f"the task {shown(task)} must be a string"
+            self.report(Code.INVALID_TASKS, place, message, _WRITE_TASKS)
+            return False
+        if not all(words):
+            message = f"the task {shown(task)} has an extra space"
+            self.report(Code.INVALID_TASKS, place, message, "put one space between blocks")
+            return False
+        return True
+
+    def report_mapping(self, task: YamlMap, place: Location) -> None:
+        names = ", ".join(map(str, task))
+        message = f"the task {shown(dict(task))} is a mapping, of which Meltano runs only {names!r}"
+        key, value = next(iter(task.items()))
+        hint = f"write `{key}:{value}`, without a space" if isinstance(value, str) else _WRITE_TASKS
+        self.report(Code.MAPPING_AS_TASK, place, message, hint)
+
+    def block(self, word: str, place: Location) -> Block | None:
+        """Return the block of a word; none if Meltano would reject the word."""
         name, _, command = word.partition(":")
+        plugin = self.grammar.plugin_of(word)
         if plugin is None:
-            return None if name in self._refused else self._unknown(word, name)
+            if name not in self.grammar.rejected_names:
+                self.report_unknown(word, place)
+            return None
         if plugin.inherits_itself:
+            message = f"the plugin {plugin.name!r} inherits from itself"
             hint = f"correct `inherit_from` of {plugin.name!r}"
-            return Code.CYCLIC_INHERITANCE, f"the plugin {plugin.name!r} inherits from itself", hint
-        if command and plugin.type not in ("extractors", "loaders", "mappers"):
-            return self._ambiguity(word, plugin) or _unknown_command(name, command, plugin)
-        return self._ambiguity(word, plugin)
+            origin = plugin.entry.at("inherit_from")
+            self.report(Code.CYCLIC_INHERITANCE, origin, message, hint)
+            return None
+        if self.is_ambiguous(word, plugin, place):
+            return None
+        ignores_command = plugin.type in ("extractors", "loaders", "mappers")
+        commands = None if ignores_command else plugin.commands
+        if command and commands is not None and command not in commands:
+            self.report_unknown_command(name, command, commands, place)
+            return None
+        return Block(word, plugin, place)
 
-    def _unknown(self, word: str, name: str) -> _Fault:
-        known = {each.lower(): each for each in [*self._plugins, *self._mappings]}
-        near = difflib.get_close_matches(name.lower(), known, n=1)
-        message = f"there is no plugin or mapping {word!r}"
-        if word in self._jobs:
-            message, hint = f"{word!r} is a job, and jobs do not run jobs", "list its tasks"
+    def report_unknown(self, word: str, place: Location) -> None:
+        message = f"no plugin or mapping is named {word!r}"
+        if word in self.grammar.jobs:
+            message, hint = f"{word!r} is a job, and a job cannot run a job", "list its tasks"
         elif word in ("meltano", "run"):
             hint = "write the blocks only, without `meltano run`"
         elif word.startswith("-"):
-            message, hint = f"{word!r} is an option, and tasks have none", "remove it"
+            message, hint = f"{word!r} is an option, and a task cannot have options", "remove it"
         elif any(map(str.isspace, word)):
-            hint = "put plain spaces between blocks, and no line break or tab"
+            hint = "separate blocks by plain spaces, not by line breaks or tabs"
         else:
-            add = f"add it to the project: `meltano add {name}`"
-            hint = add if _PLUGIN_NAME.fullmatch(name) else _WRITE_TASKS
-            hint = f"did you mean {known[near[0]]!r}?" if near else hint
-        return Code.UNKNOWN_PLUGIN, message, hint
+            hint = self.near_or_new(word.partition(":")[0])
+        self.report(Code.UNKNOWN_PLUGIN, place, message, hint)
 
-    def _ambiguity(self, word: str, plugin: Plugin) -> _Fault | None:
-        """Return what else a word could mean, which Meltano refuses."""
+    def near_or_new(self, name: str) -> str:
+        """Return the hint that suggests a similar name in any case, or to add the plugin."""
+        known = {each.lower(): each for each in [*self.grammar.plugins, *self.grammar.mappers]}
+        if near := difflib.get_close_matches(name.lower(), known, n=1):
+            return f"did you mean {known[near[0]]!r}?"
+        is_name = _PLUGIN_NAME.fullmatch(name)
+        return f"add it to the project: `meltano add {name}`" if is_name else _WRITE_TASKS
+
+    def is_ambiguous(self, word: str, plugin: Plugin, place: Location) -> bool:
+        """Return whether a word could also mean something else, for which Meltano rejects it."""
         name = word.partition(":")[0]
-        if word in self._jobs:
-            return Code.UNKNOWN_PLUGIN, f"{word!r} is a plugin and a job", "rename the job"
-        if name not in self._plugins and len(self._mappings[name]) > 1:
-            message = f"the mapping {word!r} stands in more than one mapper"
-            return Code.UNKNOWN_PLUGIN, message, "rename one of them"
-        if name not in self._plugins and plugin.loaded_twice:
-            message = f"Meltano loads the mapping {word!r} twice, and refuses it"
-            return Code.UNKNOWN_PLUGIN, message, "write all mappers into one file"
-        if name in self._plugins and plugin.type == "mappers":
-            hint = f"name one of its mappings: {', '.join(plugin.mappings) or 'it has none'}"
-            return Code.UNKNOWN_PLUGIN, f"{word!r} is a mapper, not a mapping", hint
-        return None
+        is_mapping = name not in self.grammar.plugins
+        if word in self.grammar.jobs:
+            message, hint = f"{word!r} is a plugin and a job", "rename the job"
+        elif is_mapping and len(self.grammar.mappers[name]) > 1:
+            message, hint = f"more than one mapper has the mapping {word!r}", "rename one of them"
+        elif is_mapping and plugin.loaded_twice:
+            message = f"Meltano loads the mapping {word!r} twice, and rejects it"
+            hint = "write all mappers into one file"
+        elif not is_mapping and plugin.type == "mappers":
+            message = f"{word!r} is a mapper, not a mapping"
+            names = ", ".join(plugin.mappings)
+            hint = f"name one of its mappings: {names}" if names else "add a mapping to it"
+        else:
+            return False
+        self.report(Code.UNKNOWN_PLUGIN, place, message, hint)
+        return True
 
+    def report_unknown_command(
+        self, name: str, command: str, known: Iterable[str], place: Location
+    ) -> None:
+        names = ", ".join(sorted(known))
+        some = f"write one of {names}, or add it to `commands` of the plugin"
+        hint = guess(command, known, some if names else "add it to `commands` of the plugin")
+        message = f"the plugin {name!r} has no command {command!r}"
+        self.report(Code.UNKNOWN_COMMAND, place, message, hint)
 
-def _unknown_command(name: str, command: str, plugin: Plugin) -> _Fault | None:
-    if plugin.commands is None or command in plugin.commands:
-        return None
-    known = f"it has {', '.join(sorted(plugin.commands)) or 'none'}; or add it to its `commands`"
-    hint = guess(command, plugin.commands, known)
-    return Code.UNKNOWN_COMMAND, f"the plugin {name!r} has no command {command!r}", hint
-
-
-def _problem(job: Job, location: Location, fault: _Fault) -> Problem:
-    code, message, hint = fault
-    return Problem(code, location, f"job {job.name!r}: {message}", hint)
-
-
-def _items(job: Job) -> tuple[list[list[tuple[str, Location]]], list[Problem]]:
-    """Return the words of each item of `tasks`, split at spaces as Meltano does."""
-    tasks = job.tasks
-    problems: list[Problem] = []
-    if not tasks:
-        return [], [_problem(job, job.entry.at("tasks"), _NO_TASKS)]
-    if not isinstance(tasks, YamlList | YamlMap):
-        line = " ".join(str(tasks).split())
-        no_list = (Code.INVALID_TASKS, "its `tasks` are no list", f"write `tasks: [{line}]`")
-        return [], [_problem(job, job.entry.at("tasks"), no_list)]
-    items: list[list[tuple[str, Location]]] = []
-    for index, task in enumerate(tasks):
-        place = tasks.at(task) if isinstance(tasks, YamlMap) else tasks.places[index]
-        words = list(_words(task, place))
-        fault = _wrong_words(task, [word for word, _ in words])
-        if fault:
-            return [], [_problem(job, place, fault)]
-        if isinstance(task, YamlMap) and task:
-            problems.append(_problem(job, place, _mapping(task)))
-        items.append(words)
-    if not any(items):
-        return [], [_problem(job, job.entry.at("tasks"), _NO_TASKS)]
-    return items, problems
-
-
-def _wrong_words(task: Any, words: list[Any]) -> _Fault | None:
-    if not all(isinstance(word, str) for word in words):
-        return Code.INVALID_TASKS, f"the task {shown(task)} is no text", _WRITE_TASKS
-    if not all(words):
-        message = f"the task {shown(task)} has a space too many"
-        return Code.INVALID_TASKS, message, "put one space between blocks"
-    return None
-
-
-def _mapping(task: YamlMap) -> _Fault:
-    names = ", ".join(map(str, task))
-    message = f"the task {shown(dict(task))} is a mapping, of which Meltano runs {names!r} only"
-    key, value = next(iter(task.items()))
-    hint = f"write `{key}:{value}`, without a space" if isinstance(value, str) else _WRITE_TASKS
-    return Code.MAPPING_AS_TASK, message, hint
+    def cut(self, blocks: list[Block], ends: list[int]) -> tuple[Blocks, ...]:
+        """Cut the blocks at the ends of items where a sequence is complete."""
+        sequences: list[Blocks] = []
+        start = 0
+        waits_for_loader: Block | None = None
+        for end, block in enumerate(blocks, start=1):
+            kind = block.plugin.type
+            continues = kind in ("mappers", "loaders")
+            if waits_for_loader and not continues:
+                break
+            if continues and not waits_for_loader:
+                message = f"{block.text!r} has no extractor before it"
+                self.report(Code.NOT_A_BLOCK_SEQUENCE, block.location, message, _WRITE_SEQUENCE)
+                return ()
+            waits_for_loader = block if kind in ("extractors", "mappers") else None
+            if not waits_for_loader and end in ends:
+                sequences.append(tuple(blocks[start:end]))
+                start = end
+        if waits_for_loader:
+            message = f"no loader follows {waits_for_loader.text!r}"
+            place = waits_for_loader.location
+            self.report(Code.NOT_A_BLOCK_SEQUENCE, place, message, _WRITE_SEQUENCE)
+            return ()
+        return tuple(sequences)
 
 
 def _words(task: Any, place: Location) -> Iterator[tuple[Any, Location]]:
+    """Yield the words of a task, at any depth, each with its place."""
     if isinstance(task, str):
         column = place.column
         for word in task.split(" "):
@@ -213,32 +267,3 @@ def _words(task: Any, place: Location) -> Iterator[tuple[Any, Location]]:
             yield from _words(each, task.at(each))
     else:
         yield task, place
-
-
-def _joined(
-    job: Job, blocks: list[Block], ends: list[int]
-) -> tuple[tuple[Blocks, ...], tuple[Problem, ...]]:
-    """Cut the blocks at the ends of items, where a sequence is complete."""
-    hint = "write `extractor [mapping ...] loader`, or a plugin by itself"
-    parts: list[Blocks] = []
-    start, inside = 0, False
-    for place, block in enumerate(blocks, start=1):
-        kind = block.plugin.type
-        if inside != (kind in ("mappers", "loaders")):
-            before = blocks[place - 2].text if inside else ""
-            message = (
-                f"no loader follows {before!r}"
-                if inside
-                else f"{block.text!r} has no extractor before it"
-            )
-            at = blocks[place - 2].location if inside else block.location
-            return (), (_problem(job, at, (Code.NOT_A_BLOCK_SEQUENCE, message, hint)),)
-        inside = kind in ("extractors", "mappers")
-        if not inside and place in ends:
-            parts.append(tuple(blocks[start:place]))
-            start = place
-    if inside:
-        message = f"no loader follows {blocks[-1].text!r}"
-        fault = (Code.NOT_A_BLOCK_SEQUENCE, message, hint)
-        return (), (_problem(job, blocks[-1].location, fault),)
-    return tuple(parts), ()

@@ -22,7 +22,7 @@ from dag_factory.planning.plan import (
     meltano_command,
 )
 from dag_factory.planning.secret_names import SecretPlan
-from dag_factory.project.validation import STATE_ID_DELIMITER
+from dag_factory.project.entry_shapes import STATE_ID_DELIMITER
 from dag_factory.runners.trigger_form import (
     DRY_RUN,
     SCHEDULE,

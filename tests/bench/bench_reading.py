@@ -15,7 +15,8 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from ruamel.yaml import YAML
 
 from dag_factory.airflow.plan_cache import recall_plans
-from dag_factory.meltano_yaml.includes import read_yaml_file
+from dag_factory.errors import Problems
+from dag_factory.meltano_yaml.reader import read_yaml_file
 from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
 
@@ -82,7 +83,7 @@ def main() -> None:
         recall_plans(kept, keep=True)
         whats: dict[str, Callable[[], object]] = {
             "recall the kept plan": lambda: recall_plans(kept, keep=True),
-            "read meltano.yml": lambda: read_yaml_file(root / "meltano.yml"),
+            "read meltano.yml": lambda: read_yaml_file(root / "meltano.yml", Problems()),
             "read and plan the project": lambda: check_project(Settings(root)),
             "meltano-dags list": command(root, "meltano-dags", "list"),
             "ruamel.yaml, as Meltano": lambda: YAML().load(root / "meltano.yml"),

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from dag_factory.cli.secrets.needs import SecretNeed, SecretReport
-from dag_factory.errors import UsageError, guess
+from dag_factory.errors import Problems, UsageError, guess
 from dag_factory.meltano_yaml.reader import as_json_value, read_yaml_file
 from dag_factory.planning.secret_names import SecretName
 from dag_factory.secrets.aws import INSTALL_EXTRA
@@ -66,7 +66,8 @@ def _read_json(file: Path, text: str) -> dict[str, Any]:
 
 
 def _read_yaml(file: Path, text: str) -> dict[str, Any]:
-    values, problems = read_yaml_file(file)
+    problems = Problems()
+    values = read_yaml_file(file, problems)
     for problem in problems:
         place = f"{file}:{problem.location.line}"
         raise UsageError(f"{place} is not YAML as Meltano reads it: quote the value")

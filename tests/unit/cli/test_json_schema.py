@@ -6,6 +6,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from dag_factory.cli.json_schema import MELTANO_SCHEMA, project_schema
+from dag_factory.errors import Problems
 from dag_factory.meltano_yaml.includes import read_project_files
 from dag_factory.options.catalog import OPTIONS, Level, option_schema
 from tests.support.running import CHECKOUT
@@ -20,7 +21,7 @@ def validator():
 
 
 def test_the_project_of_this_repository_fits(validator):
-    data, _ = read_project_files(CHECKOUT / "meltano")
+    data = read_project_files(CHECKOUT / "meltano", Problems())
     assert [each.message for each in validator.iter_errors(data)] == []
 
 

@@ -35,7 +35,7 @@ def test_check_tells_file_line_and_what_to_do(write_project, capsys):
     root = write_project("jobs:\n- {name: j, tasks: [dbtt]}\n")
     assert main(["check", "--project", str(root)]) == 1
     assert capsys.readouterr().out == (
-        "meltano.yml:2: MDF013 job 'j': there is no plugin or mapping 'dbtt'; did you mean 'dbt'?\n"
+        "meltano.yml:2: MDF013 job 'j': no plugin or mapping is named 'dbtt'; did you mean 'dbt'?\n"
         "    2 | - {name: j, tasks: [dbtt]}\n"
         "                            ^\n"
         "no DAGs, 1 problem, no warnings\n"
@@ -63,7 +63,7 @@ def test_check_for_github_names_files_from_where_it_runs(write_project, capsys, 
     assert main(["check", "--format", "github", "--project", str(root)]) == 1
     error, warning = capsys.readouterr().out.splitlines()
     place = f"file={root.name}/meltano.yml,line=2,col=25,title=MDF013"
-    assert error.startswith(f"::error {place}::job 'a,b': there is no plugin")
+    assert error.startswith(f"::error {place}::job 'a,b': no plugin or mapping is named")
     assert warning.startswith("::warning file=")
 
 

@@ -6,7 +6,7 @@ import pytest
 from meltano.core import yaml as meltano_yaml
 from meltano.core.project_files import ProjectFiles
 
-from dag_factory.errors import Code, Severity
+from dag_factory.errors import Code, Problems, Severity
 from dag_factory.meltano_yaml.includes import read_project_files
 from tests.support.ruamel_values import plain
 
@@ -30,8 +30,13 @@ PATTERNS = """null [] [3] [0] [true] [null] [''] ['..'] ['../*'] ['/etc/*'] ['**
 [2026-01-01]"""
 
 
+def loaded(root):
+    problems = Problems()
+    return read_project_files(root, problems), tuple(problems)
+
+
 def both(root):
-    """Return what Meltano makes of a project, None where it refuses, and our value and problems."""
+    """Return the value that Meltano reads (None if it rejects it), then our value and problems."""
     meltano_yaml.cache.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -39,7 +44,7 @@ def both(root):
             theirs = plain(ProjectFiles(root, root / "meltano.yml").load())
         except Exception:  # noqa: BLE001
             theirs = None
-    return theirs, *read_project_files(root)
+    return theirs, *loaded(root)
 
 
 @pytest.mark.parametrize("mine", ["", *MINE])
@@ -97,7 +102,7 @@ def test_included_values_keep_their_places(write_project):
         plugins="",
         more="jobs: [{name: b}]\nversion: 2\nplugins: {extractors: [{name: tap}]}\n",
     )
-    data, problems = read_project_files(root)
+    data, problems = loaded(root)
     assert not problems
     assert [job["name"] for job in data["jobs"]] == ["a", "b"]
     assert data["version"] == 2
@@ -107,14 +112,14 @@ def test_included_values_keep_their_places(write_project):
 
 
 def test_a_file_that_is_named_and_not_there_is_a_warning(write_project):
-    data, (problem,) = read_project_files(write_project("include_paths: [no.yml, 'no/*.yml']\n"))
+    data, (problem,) = loaded(write_project("include_paths: [no.yml, 'no/*.yml']\n"))
     assert data
     assert (problem.code, problem.severity) == (Code.UNMATCHED_INCLUDE, Severity.WARNING)
 
 
 def test_include_paths_of_an_included_file_are_a_warning(write_project):
     root = write_project(ALL, plugins="", a="include_paths: ['sub/*.yml']\njobs: [{name: j}]\n")
-    data, (problem,) = read_project_files(root)
+    data, (problem,) = loaded(root)
     assert data["jobs"][0]["name"] == "j"
     assert problem.code is Code.NESTED_INCLUDE
     assert problem.location.file.name == "a.yml"
@@ -122,11 +127,16 @@ def test_include_paths_of_an_included_file_are_a_warning(write_project):
 
 @pytest.mark.parametrize(
     ("pattern", "says"),
-    [("'x.yml'", "no list"), ("['/etc/*.conf']", "/etc"), ("['sub']", "a folder"), ("[3]", "3 is")],
+    [
+        ("'x.yml'", "must be a list"),
+        ("['/etc/*.conf']", "/etc"),
+        ("['sub']", "a folder"),
+        ("[3]", "3 is"),
+    ],
 )
 def test_an_impossible_include_is_a_problem(write_project, tmp_path, pattern, says):
     (tmp_path / "sub").mkdir()
-    data, (problem,) = read_project_files(write_project(f"include_paths: {pattern}\n"))
+    data, (problem,) = loaded(write_project(f"include_paths: {pattern}\n"))
     assert data is None
     assert problem.code is Code.INVALID_INCLUDE
     assert says in problem.text(tmp_path)
@@ -137,16 +147,16 @@ def test_an_impossible_include_is_a_problem(write_project, tmp_path, pattern, sa
     [
         ("jobs: [{name: j}, {nam: k}]", "an entry of jobs has no name"),
         ("jobs: [{name: j}, {name: [k]}]", "is a list or mapping"),
-        ("jobs: [{name: j}, {name: j}]", "'j' stands in jobs of a.yml:1 too"),
+        ("jobs: [{name: j}, {name: j}]", "'j' is also in jobs of a.yml:1"),
         ("jobs:", "jobs is empty"),
-        ("plugins: [x]", "plugins is no mapping"),
+        ("plugins: [x]", "plugins must be a mapping"),
         ("plugins: {loaders: }", "plugins loaders is empty"),
         ("version: {x: 1}", "version cannot be merged with the version of a.yml:1"),
     ],
 )
 def test_what_keeps_meltano_from_merging_is_a_problem_with_a_place(write_project, text, says):
     root = write_project(ALL + "version: 1\n", plugins="", a=text)
-    data, (problem,) = read_project_files(root)
+    data, (problem,) = loaded(root)
     assert data is None
     assert problem.code is Code.WRONG_SHAPE
     assert says in problem.text(root)
@@ -154,10 +164,10 @@ def test_what_keeps_meltano_from_merging_is_a_problem_with_a_place(write_project
 
 def test_several_broken_files_are_named_at_once(write_project):
     root = write_project("include_paths: ['?.yml']\n", a="x: [", b="y: @z\n")
-    _, problems = read_project_files(root)
+    _, problems = loaded(root)
     assert [problem.location.file.name for problem in problems] == ["a.yml", "b.yml"]
 
 
 def test_an_empty_project_file_is_a_problem(tmp_path):
     (tmp_path / "meltano.yml").write_text("# nothing\n")
-    assert "is empty" in read_project_files(tmp_path)[1][0].message
+    assert "is empty" in loaded(tmp_path)[1][0].message

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML, ScalarNode
 
-from dag_factory.errors import Code
+from dag_factory.errors import Code, Problems
 from dag_factory.meltano_yaml import scalars
 from dag_factory.meltano_yaml.reader import read_yaml_file
 from tests.support.ruamel_values import plain
@@ -62,7 +62,7 @@ DOCUMENTS = [
     "\ufeffa: 1\n", "a: 1\r\nb: x\r\n", "a: 1\rb: 2\r", 'a: "x\ry"\r\n', "a: |\r\n  x\r\n  y\r\n",
     'a: "x\x85y\u2028z"\n', "a: x\x85b: 1\n", "a: 1 # c\x85b: 1\n", "a: |\n  x\u2028  y\n", "",
 ]  # fmt: skip
-"""What ruamel.yaml reads, this package reads as the same; what it refuses, this package refuses."""
+"""This package reads each the same as ruamel.yaml, and rejects each that ruamel.yaml rejects."""
 
 STRICTER = {
     "a: &a [*a]\n": "the anchor a contains itself; remove the loop",
@@ -74,10 +74,10 @@ STRICTER = {
     "a: {{ b }}\n": "quote {{ }}",
     "a: !!set {x}\n": "remove the tag",
     "a: !!omap [{x: 1}]\n": "remove the tag",
-    "%YAML 1.1\n---\na: yes\n": "asks for YAML 1.1; remove the line that begins with %YAML",
+    "%YAML 1.1\n---\na: yes\n": "requires YAML 1.1; remove the line that begins with %YAML",
     "%FOO\n---\na: 1\n": "remove the line that begins with %",
-    "a: # c\x85b: 1\n": r"has '\x85' where Meltano does not take it",
-    "a: 1\n\ufeffb: 2\n": "holds the control character U+FEFF; remove it",
+    "a: # c\x85b: 1\n": r"has '\x85' where Meltano does not accept it",
+    "a: 1\n\ufeffb: 2\n": "contains the control character U+FEFF; remove it",
     r'a: "\ud800"': "is not valid YAML",
     "a: [:x]\n": "quote values with special characters",
 }
@@ -98,9 +98,14 @@ def theirs(file: Path):
     return plain(value), readable
 
 
+def read_file(file: Path):
+    problems = Problems()
+    return read_yaml_file(file, problems), tuple(problems)
+
+
 def read(file: Path, text: str):
     file.write_bytes(text.encode())
-    return read_yaml_file(file)
+    return read_file(file)
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +256,7 @@ schedules:
 @given(st.binary(max_size=60))
 def test_no_bytes_break_the_reader(file, content):
     file.write_bytes(content)
-    value, problems = read_yaml_file(file)
+    value, problems = read_file(file)
     assert value is None or not problems
 
 
@@ -262,7 +267,7 @@ def test_no_damage_to_a_project_breaks_the_reader(file, damage):
     for place, replacement in damage:
         content[place : place + len(replacement)] = replacement
     file.write_bytes(content)
-    value, problems = read_yaml_file(file)
+    value, problems = read_file(file)
     assert value is None or not problems
 
 
@@ -299,10 +304,13 @@ STRANGE_BUT_FINE = {
 READ_ALL = """
 import json, sys
 from pathlib import Path
+from dag_factory.errors import Problems
 from dag_factory.meltano_yaml.reader import read_yaml_file
 for name in json.loads(sys.argv[2]):
-    value, problems = read_yaml_file(Path(sys.argv[1]) / name)
-    print(json.dumps([name, problems[0].message if problems else None]), flush=True)
+    problems = Problems()
+    read_yaml_file(Path(sys.argv[1]) / name, problems)
+    messages = [problem.message for problem in problems]
+    print(json.dumps([name, messages[0] if messages else None]), flush=True)
 """
 
 
@@ -344,13 +352,13 @@ def test_what_is_no_readable_file_is_a_problem_and_never_waited_for(tmp_path):
         (b"a: 1\r\nb: 'x\x00'\r\n", 2, "U+0000"),
         (b"a: 1\nb: @daily\n", 2, 'quote it, such as "@daily"'),
         (b"a: 1\nb: * * * * *\n", 2, 'quote it, such as "* * * * *"'),
-        (b"a: 1\nb: *b\n", 2, "write the anchor before"),
+        (b"a: 1\nb: *b\n", 2, "write &b before the value"),
         (b"a: 1\nb: c: d\n", 2, "quote the value that contains a colon"),
         (b"a: 1\nb: 2\na: 3\n", 3, "merge it with line 1"),
-        (b"a: [1\n", 1, "close what is open"),
+        (b"a: [1\n", 1, "close brackets and quotes"),
         (b"a: 1\n---\nb: 2\n", 2, "has a second document"),
-        (b"a: 1\nb: {<<: *x}\n", 2, "stands for nothing"),
-        (b"a:\n  <<: 3\n", 2, "no mapping"),
+        (b"a: 1\nb: {<<: *x}\n", 2, "the alias *x has no anchor above it"),
+        (b"a:\n  <<: 3\n", 2, "<< must merge mappings"),
         (b"a: 2026-13-45\n", 1, "quote it"),
         (b"a: -_\n", 1, "quote it"),
         (b"a: 1\nb: 2\t# c\n", 2, r"has '\t'"),
@@ -358,7 +366,7 @@ def test_what_is_no_readable_file_is_a_problem_and_never_waited_for(tmp_path):
 )
 def test_a_problem_has_a_line_and_says_what_to_do(file, content, line, says):
     file.write_bytes(content)
-    value, (problem,) = read_yaml_file(file)
+    value, (problem,) = read_file(file)
     assert value is None
     assert (problem.code, problem.location.line) == (Code.UNREADABLE_FILE, line)
     assert says in problem.text(file.parent)
