@@ -13,13 +13,14 @@ report names every mistake and one bad job never hides a good one.
 from __future__ import annotations
 
 import difflib
-import os
 import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from dag_factory.exit_codes import ExitCode
 
 
 class Severity(StrEnum):
@@ -265,14 +266,13 @@ class SecretsError(DagFactoryError):
     The message is one line that says what to do; never what they hold.
 
     Attributes:
-        may_pass: Whether a later try may succeed.
+        may_pass: Whether a retry may succeed.
         lacks: The right that was refused for a call as a whole, such as `secretsmanager:...`.
-        exit_code: What a task ends with that has not started therefore: `os.EX_CONFIG` (78), as no
-            retry would help, or `os.EX_UNAVAILABLE` (69), as one may.
+        exit_code: The exit code of a task that could not start for this reason.
     """
 
     def __init__(self, message: str, *, may_pass: bool = False, lacks: str = "") -> None:
         self.may_pass = may_pass
         self.lacks = lacks
-        self.exit_code = os.EX_UNAVAILABLE if may_pass else os.EX_CONFIG
+        self.exit_code = ExitCode.UNAVAILABLE if may_pass else ExitCode.CONFIG_ERROR
         super().__init__(message)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from dag_factory.exit_codes import ExitCode, from_returncode
 from dag_factory.meltano_process.log import LastError, LogEntry, RowCounts, read_log_line
 from dag_factory.meltano_process.result import RunSummary, newest_bookmarks
 
@@ -80,9 +81,9 @@ class MeltanoProcess:
                 is_held = is_held or _is_held(entry)
                 note(entry)
             process.wait()
-        code = os.EX_TEMPFAIL if is_held and process.returncode else process.returncode
+        code = ExitCode.LOCKED if is_held and process.returncode else process.returncode
         if self._cut_short and code >= 0:
-            code = 128 + signal.SIGTERM
+            code = from_returncode(-signal.SIGTERM)
         summary = RunSummary(code, last_error.text, counts.rows, counts.heard)
         return summary if code else self._with_bookmarks(summary)
 
@@ -96,7 +97,7 @@ class MeltanoProcess:
                     answer, log = process.communicate(timeout=_ANSWER_SECONDS)
                 except subprocess.TimeoutExpired:
                     error = f"{what} gave no answer in {_ANSWER_SECONDS} seconds"
-                    return replace(summary, exit_code=os.EX_UNAVAILABLE, error=error)
+                    return replace(summary, exit_code=ExitCode.UNAVAILABLE, error=error)
             if process.returncode:
                 last_error = LastError()
                 for line in log.splitlines():

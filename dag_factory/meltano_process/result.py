@@ -19,10 +19,8 @@ class RunSummary:
     """What a run of Meltano tells when it is over.
 
     Attributes:
-        exit_code: That of the process; negative for the signal that killed it. `os.EX_TEMPFAIL`
-            (75): another run holds the state ID. `os.EX_CONFIG` (78): it was not started, as
-            no retry would help. `os.EX_UNAVAILABLE` (69): AWS was not reached, so that it was not
-            started; or it succeeded, and its bookmarks could not be read in time.
+        exit_code: The return code of the process, which is negative if a signal killed it; or an
+            `ExitCode`.
         error: The last error that it logged.
         rows: The rows of each stream, or `None` where nobody counted.
         counted: Whether the log was as fine as to hold counts at all.

@@ -23,6 +23,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from dag_factory.exit_codes import ExitCode, from_returncode
 from dag_factory.meltano_process.log import read_log_line
 from dag_factory.meltano_process.process import ask_meltano, find_command
 from dag_factory.pod import release_lock
@@ -94,15 +95,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says.
 
     Returns:
-        The exit code: `os.EX_CONFIG` (78) where it must be asked for otherwise, or that of Meltano.
+        The exit code of Meltano, or `ExitCode.CONFIG_ERROR` (78) if the request is wrong.
     """
     try:
         _act(**_read_fields(argv))
     except RefusedError as error:
         _say(str(error), logging.ERROR)
-        return os.EX_CONFIG
+        return ExitCode.CONFIG_ERROR
     except subprocess.CalledProcessError as error:
-        return error.returncode if error.returncode >= 0 else 128 - error.returncode
+        return from_returncode(error.returncode)
     return 0
 
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dag_factory.errors import SecretsError
+from dag_factory.exit_codes import ExitCode, from_returncode
 from dag_factory.meltano_process.log import LogEntry
 from dag_factory.meltano_process.process import MeltanoProcess, find_command
 from dag_factory.meltano_process.result import RunSummary
@@ -40,10 +41,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one task, and return its exit code.
 
-    Meltano's own, or `os.EX_TEMPFAIL` (75) where another run holds the state ID, or `os.EX_CONFIG`
-    (78) where it was not started because no retry would help, or `os.EX_UNAVAILABLE` (69) where AWS
-    was not reached, or bookmarks not in time, or `os.EX_OSERR` (71) where the system does not start
-    it. 128 and its number stands for a signal.
+    It is Meltano's own or an `ExitCode`; 128 + N if signal N killed Meltano.
     """
     # The first process of a container gets only those signals that it handles.
     asked: list[int] = []
@@ -56,12 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         summary = _run(options, asked)
     except OSError as error:
-        summary = RunSummary(os.EX_OSERR, f"{options.command[0]} cannot be run: {error}")
+        summary = RunSummary(ExitCode.OS_ERROR, f"{options.command[0]} cannot be run: {error}")
         _show(LogEntry(logging.ERROR, None, summary.error or ""))
     with suppress(OSError):
         options.termination_log.write_bytes(summary.to_json())
-    code = summary.exit_code
-    return code if code >= 0 else 128 - code
+    return from_returncode(summary.exit_code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +112,7 @@ def _run(options: argparse.Namespace, asked: Sequence[int]) -> RunSummary:
     reason = reason or _difference(root, options.digest, options.command)
     if reason:
         _show(LogEntry(logging.ERROR, None, reason))
-        return RunSummary(os.EX_CONFIG, reason)
+        return RunSummary(ExitCode.CONFIG_ERROR, reason)
     try:
         values = read_secrets(_secrets(options))
     except SecretsError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +16,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
+from dag_factory.exit_codes import ExitCode, from_returncode
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.runners.prepare import PreparedRun
 
@@ -45,13 +45,13 @@ def finish_run(
             or its bookmarks not read, for want of an answer.
         AirflowSkipException: It was a dry run, so that no other task or job runs after it.
     """
-    if summary.exit_code == os.EX_TEMPFAIL:
+    if summary.exit_code == ExitCode.LOCKED:
         at = datetime.now(UTC) + _WAIT
         _log.info("Waiting, without spending a try, until %s: %s", f"{at:%T %Z}", summary.error)
         raise AirflowRescheduleException(at)  # type: ignore[no-untyped-call]
-    if summary.exit_code == os.EX_CONFIG:
+    if summary.exit_code == ExitCode.CONFIG_ERROR:
         raise AirflowFailException(summary.error or "see the log above")
-    if summary.exit_code == os.EX_UNAVAILABLE and summary.error:
+    if summary.exit_code == ExitCode.UNAVAILABLE and summary.error:
         raise AirflowException(summary.error)
     if summary.exit_code:
         reason = summary.error or "it wrote no error; see the log above"
@@ -84,7 +84,7 @@ def _unmet(run: PreparedRun, summary: RunSummary) -> Iterator[str]:
 
 
 def _outcome(exit_code: int) -> str:
-    if exit_code in (-signal.SIGTERM, 128 + signal.SIGTERM):
+    if exit_code in (-signal.SIGTERM, from_returncode(-signal.SIGTERM)):
         return STOPPED
     if exit_code < 0:
         return f"Meltano was killed by {signal.Signals(-exit_code).name}"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
 import shlex
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,6 +17,7 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
+from dag_factory.exit_codes import ExitCode, to_returncode
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.planning.plan import DagPlan, TaskPlan
 from dag_factory.runners.kubernetes.pod_spec import pod_name, pod_of_run, pod_template
@@ -33,8 +32,6 @@ _NO_SUMMARY = (
     "has of this package?"
 )
 _UNKNOWN = "Kubernetes could not be asked; if the pod runs, the next try finds it"
-# 128 and the number of a signal is the exit code of what the signal has ended.
-_SIGNALLED = 128
 # What a program ends with that does not know its arguments, such as an older meltano-task.
 _MISUSED = 2
 # What Airflow resumes a task with whose trigger has failed.
@@ -178,13 +175,13 @@ class MeltanoPodOperator(BaseOperator):
             said = f"; the last error in its log: {last}" if last else ""
             raise AirflowException(f"{pod.failure}{said}")
         if summary is None and pod.exit_code:
-            number = pod.exit_code - _SIGNALLED
-            if number in {*signal.Signals}:
-                summary = RunSummary(-number)
-            elif pod.exit_code == _MISUSED:
-                summary = RunSummary(os.EX_CONFIG, f"Meltano was not started: {_NO_SUMMARY}")
+            returncode = to_returncode(pod.exit_code)
+            if pod.exit_code == _MISUSED:
+                summary = RunSummary(
+                    ExitCode.CONFIG_ERROR, f"Meltano was not started: {_NO_SUMMARY}"
+                )
             else:
-                summary = RunSummary(pod.exit_code, _NO_SUMMARY)
+                summary = RunSummary(returncode, None if returncode < 0 else _NO_SUMMARY)
         if summary is not None and summary.exit_code:
             finish_run(run, summary, self.outlets, context)
 

@@ -6,7 +6,6 @@ https://airflow.apache.org/docs/apache-airflow-providers-cncf-kubernetes/stable/
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -22,6 +21,7 @@ from kubernetes.client import CoreV1Event, V1ObjectMeta, V1Pod
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.options.pod_values import WHOSE
 from dag_factory.runners.kubernetes.old_pods import remove_old_pods
@@ -38,7 +38,7 @@ _DEFERRED = "meltano_deferred"
 _OVER = (PodPhase.SUCCEEDED, PodPhase.FAILED)
 _GONE = 404
 # It succeeded, or it waits for another run.
-_NOTHING_TO_SEE = (0, os.EX_TEMPFAIL)
+_NOTHING_TO_SEE = (0, ExitCode.LOCKED)
 
 
 class MeltanoPod(KubernetesPodOperator):

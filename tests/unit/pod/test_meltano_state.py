@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.pod.meltano_state import RefusedError, command, main, wrong_fields
 from dag_factory.runners.outcome import finish_run
@@ -75,7 +76,7 @@ def test_what_a_pod_refuses_is_the_message_of_the_task_which_is_not_tried_again(
     argv = command({"action": "copy", "state_id": "--all", "target": "--"})
     code, log, summary = start_as_a_pod(project, tmp_path, *argv)
     reason = "Nothing is copied: '--' has state; write it into confirm too"
-    assert (code, log) == (os.EX_CONFIG, f"ERROR: {reason}\n")
+    assert (code, log) == (ExitCode.CONFIG_ERROR, f"ERROR: {reason}\n")
     with pytest.raises(AirflowFailException) as failed:
         finish_run(PreparedRun(argv, {}), summary, (), {})
     assert str(failed.value) == reason
@@ -88,7 +89,7 @@ def test_a_person_reads_plain_lines(call):
 
 def test_a_state_id_of_two_dashes_is_one(call):
     code, said = call("clear", "--", "--", "none")
-    assert (code, said.split(":")[0]) == (os.EX_CONFIG, "Nothing is cleared")
+    assert (code, said.split(":")[0]) == (ExitCode.CONFIG_ERROR, "Nothing is cleared")
     code, said = call("copy", "--", "--", "new", "--")
     assert (code, said) == (0, "new has the state of --\n")
     code, said = call("clear", "--", "new", "new")
@@ -106,7 +107,7 @@ def test_without_meltano_there_is_one_clear_line(call, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     monkeypatch.setenv("PATH", "/no/such/folder")
     code, said = call("list")
-    assert (code, len(said.splitlines())) == (os.EX_CONFIG, 1)
+    assert (code, len(said.splitlines())) == (ExitCode.CONFIG_ERROR, 1)
     assert "`meltano` is not installed here: not beside /no/such/python" in said
 
 
@@ -125,7 +126,7 @@ def test_a_state_id_is_never_a_path_to_another_folder(call, tmp_path, monkeypatc
     ):
         code, said = call(*argv)
         assert (code, said) == (
-            os.EX_CONFIG,
+            ExitCode.CONFIG_ERROR,
             f"{state_id!r} is no state ID; `list` names those that have state\n",
         )
     assert (tmp_path / "x").exists()

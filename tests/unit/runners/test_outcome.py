@@ -1,7 +1,6 @@
 """How a task ends, by how its run ended."""
 
 import logging
-import os
 import signal
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
+from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.options.expectations import Bounds, Expectation
 from dag_factory.runners.outcome import finish_run
@@ -49,7 +49,7 @@ def test_a_run_that_succeeded_tells_its_assets_the_rows():
         (-signal.SIGKILL, "x", "Meltano was killed by SIGKILL: x"),
         (-signal.SIGTERM, None, "Meltano was stopped (Airflow shut down, or somebody ended"),
         (128 + signal.SIGTERM, "The process was terminated", "Meltano was stopped"),
-        (os.EX_UNAVAILABLE, None, "exit code 69: it wrote no error"),
+        (ExitCode.UNAVAILABLE, None, "exit code 69: it wrote no error"),
     ],
 )
 def test_a_failure_is_tried_again_and_says_why(code, error, said):
@@ -61,22 +61,22 @@ def test_a_failure_is_tried_again_and_says_why(code, error, said):
 
 def test_a_run_that_was_not_started_as_aws_was_not_reached_is_tried_again():
     with pytest.raises(AirflowException, match=r"^AWS cannot be reached$") as failed:
-        finish(RunSummary(os.EX_UNAVAILABLE, "AWS cannot be reached"))
+        finish(RunSummary(ExitCode.UNAVAILABLE, "AWS cannot be reached"))
     assert type(failed.value) is AirflowException
 
 
 def test_a_run_that_was_not_started_is_not_tried_again():
     with pytest.raises(AirflowFailException, match="another version"):
-        finish(RunSummary(os.EX_CONFIG, "another version"))
+        finish(RunSummary(ExitCode.CONFIG_ERROR, "another version"))
     with pytest.raises(AirflowFailException, match="see the log above"):
-        finish(RunSummary(os.EX_CONFIG))
+        finish(RunSummary(ExitCode.CONFIG_ERROR))
 
 
 def test_a_state_id_that_is_held_is_waited_for_a_minute_and_the_log_says_so(caplog):
     caplog.set_level(logging.INFO)
     before = datetime.now(UTC)
     with pytest.raises(AirflowRescheduleException) as waiting:
-        finish(RunSummary(os.EX_TEMPFAIL, "Another 'x' pipeline is already running"))
+        finish(RunSummary(ExitCode.LOCKED, "Another 'x' pipeline is already running"))
     wait = waiting.value.reschedule_date - before
     assert timedelta(minutes=1) <= wait < timedelta(minutes=2)
     [record] = caplog.records
