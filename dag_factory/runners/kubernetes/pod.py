@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 import pendulum
@@ -24,7 +25,7 @@ from urllib3.exceptions import HTTPError
 from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.options.pod_values import WHOSE
-from dag_factory.runners.kubernetes.old_pods import remove_old_pods
+from dag_factory.runners.kubernetes.old_pods import delete_old_pods
 from dag_factory.runners.kubernetes.pod_failures import (
     container_end,
     is_final,
@@ -36,7 +37,6 @@ from dag_factory.runners.kubernetes.pod_failures import (
 # Airflow's state of a task, across its tries: whether its pod was handed to the triggerer.
 _DEFERRED = "meltano_deferred"
 _OVER = (PodPhase.SUCCEEDED, PodPhase.FAILED)
-_GONE = 404
 # It succeeded, or it waits for another run.
 _NOTHING_TO_SEE = (0, ExitCode.LOCKED)
 
@@ -97,9 +97,11 @@ class MeltanoPod(KubernetesPodOperator):
         if self._killed:
             self.on_kill()
         try:
-            remove_old_pods(self.client, pod.metadata.namespace, self.POD_CHECKED_KEY)
+            delete_old_pods(
+                self.client, self.pod_manager, pod.metadata.namespace, self.POD_CHECKED_KEY
+            )
         except (ApiException, HTTPError) as error:
-            self.log.warning("Old pods are not removed: %s", error)
+            self.log.warning("Old pods could not be deleted: %s", error)
         return pod
 
     def _is_left(self, pod: V1Pod, context: Any) -> bool:
@@ -142,7 +144,7 @@ class MeltanoPod(KubernetesPodOperator):
         try:
             return self.pod_manager.read_pod(pod)
         except ApiException as error:
-            if error.status != _GONE:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
             return None
 
