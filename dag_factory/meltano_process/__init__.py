@@ -1,1 +1,1 @@
-"""Meltano as a child process: start it, read its log, stop it, and sum up its result."""
+"""Meltano as a child process: starts it, reads its log, stops it, and sums up its result."""

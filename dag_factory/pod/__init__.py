@@ -1,1 +1,1 @@
-"""The programs that run in a task's pod."""
+"""The programs that run in the pod of a task."""

@@ -1,1 +1,1 @@
-"""Runs a task: in an Airflow worker, or in a pod that the worker starts."""
+"""Operators: a task runs as a process of an Airflow worker, or in a pod that it starts."""

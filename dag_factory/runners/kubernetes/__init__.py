@@ -1,1 +1,1 @@
-"""Runs a task as a Kubernetes pod."""
+"""Runs a task in a Kubernetes pod."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FAILED_POD_LIFETIME = timedelta(hours=1)
 """How long a failed pod is kept, so that people can look at it."""
 LOST_POD_LIFETIME = timedelta(days=1)
-"""How long a finished pod is kept if no task has seen its end: its worker died and no retry came."""
+"""How long a finished pod is kept if its worker died and no retry has seen its end."""
 _OUR_PODS = ",".join(f"{name}={value}" for name, value in MANAGED_BY.items())
 _FINISHED = "status.phase!=Pending,status.phase!=Running,status.phase!=Unknown"
 

@@ -192,7 +192,7 @@ def test_a_task_that_is_stopped_before_it_has_found_its_pod_deletes_it(
         prepare=lambda _: PreparedRun(("meltano", "run"), {}),
         template=lambda: TEMPLATE,
         pod_name="a-pod",
-        launching=connection,
+        pod_operator_arguments=connection,
     )
     task.on_kill()
     with pytest.raises(AirflowException, match="Meltano was stopped"):

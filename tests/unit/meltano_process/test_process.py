@@ -111,11 +111,11 @@ def mute(tmp_path):
 
 
 def test_a_state_that_is_not_told_in_time_is_said(tmp_path, mute, monkeypatch):
-    monkeypatch.setattr(processes, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(processes, "_STATE_GET_SECONDS", 0.5)
     summary, _ = run(tmp_path, (mute, "run"), bookmarked=[STATE_ID])
     assert summary.exit_code == ExitCode.UNAVAILABLE
     asked = f"`meltano state get {STATE_ID}`"
-    assert summary.error == f"the run succeeded, but {asked} gave no answer in 0.5 seconds"
+    assert summary.error == f"the run succeeded, but {asked} did not answer within 0.5 seconds"
 
 
 def test_a_stop_ends_the_question_for_the_state_too(tmp_path, mute):

@@ -12,7 +12,7 @@ import pytest
 
 from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.process import find_command
-from dag_factory.meltano_process.result import LONGEST, RunSummary
+from dag_factory.meltano_process.result import MAX_BYTES, RunSummary
 from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 from tests.support.running import free_port, wait_until
@@ -80,7 +80,7 @@ def run(root, *options, command=COMMAND, **variables):
 
 def summary_of(root):
     written = (root / "termination-log").read_bytes()
-    assert len(written) <= LONGEST
+    assert len(written) <= MAX_BYTES
     return RunSummary.from_json(written.decode())
 
 
@@ -118,9 +118,9 @@ def test_an_image_of_another_version_is_one_line_and_nothing_is_run(project, old
     done, summary = run(project, f"--digest={wanted}")
     assert done.returncode == summary.exit_code == ExitCode.CONFIG_ERROR
     assert done.stdout == f"ERROR: {summary.error}\n"
-    what = f"the image and the DAG are of different versions of {project / 'meltano.yml'}"
-    assert summary.error.startswith(f"{what}: tap-a, target-x, or the env of the project or of")
-    assert "build the image anew and set MELTANO_IMAGE" in summary.error
+    what = f"the image and the DAG have different versions of {project / 'meltano.yml'}"
+    assert summary.error.startswith(f"{what}: tap-a, target-x, or the `env` of the project or of")
+    assert "build a new image and set MELTANO_IMAGE" in summary.error
     assert not (project / "received").exists()
 
 
@@ -139,8 +139,8 @@ def test_without_a_digest_nothing_is_compared(project):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (PROJECT.replace("tap-a", "tap-b"), "the image has no 'tap-a'; build the image anew"),
-        (PROJECT.replace("dev", "prod"), "the image has no environment 'dev'; build the image"),
+        (PROJECT.replace("tap-a", "tap-b"), "the image has no 'tap-a'; build a new image"),
+        (PROJECT.replace("dev", "prod"), "the image has no environment 'dev'; build a new image"),
         ("plugins: [", "meltano.yml:"),
         (None, "meltano.yml:1:1: MDF001"),
     ],
@@ -159,7 +159,7 @@ def test_an_image_that_lacks_what_the_task_needs_says_what(project, text, said):
 def test_an_image_without_meltano_says_so(project):
     done, summary = run(project, command=("melt", "run"))
     assert done.returncode == ExitCode.CONFIG_ERROR
-    assert summary.error == "`melt` is not in the image: install it there"
+    assert summary.error == "`melt` is not in the image; install it there"
 
 
 def test_a_command_that_the_system_does_not_start_leaves_a_summary(project):
