@@ -102,9 +102,7 @@ def test_show_writes_the_state_for_people(project, said, state_id):
 @pytest.mark.parametrize("action", ["show", "copy", "clear"])
 def test_a_state_id_without_state_is_told(project, action):
     fields = {"state_id": "dev:other", "target": "dev:copied", "confirm": "dev:other"}
-    with pytest.raises(
-        AirflowFailException, match="Meltano holds no state for 'dev:other'; `list`"
-    ):
+    with pytest.raises(AirflowFailException, match="Meltano has no state for 'dev:other'; `list`"):
         act(project, action, **fields)
 
 
