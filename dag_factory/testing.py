@@ -20,7 +20,7 @@ from dag_factory.cron import wrong_cron
 from dag_factory.errors import SECRETS, Problem
 from dag_factory.options.pod_values import is_pinned
 from dag_factory.planning.plan import is_legal_id
-from dag_factory.planning.planner import read_plans
+from dag_factory.planning.planned_project import check_project
 from dag_factory.runners.kubernetes.pod_spec import pod_template
 from dag_factory.settings import Settings, read_settings
 
@@ -128,8 +128,8 @@ def get_dag_test_class(
         SettingsError: What is said of the deployment cannot be used.
     """
     settings = read_settings(project_root, **deployment)
-    plans, problems = read_plans(settings)
-    members = {"settings": settings, "plans": plans, "problems": problems}
+    planned = check_project(settings)
+    members = {"settings": settings, "plans": planned.plans, "problems": planned.problems}
     return type("DagTests", (DagTests,), members)
 
 

@@ -7,9 +7,9 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Variable
 from airflow.sdk.configuration import clear_secrets_backends_cache
 
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
 from dag_factory.testing import get_dag_test_class
+from tests.support.plans import plans_and_problems
 from tests.support.running import CHECKOUT
 
 
@@ -30,7 +30,7 @@ def test_every_file_loads(dagbag):
 
 
 def test_every_job_has_its_dag(dagbag):
-    plans, problems = read_plans(Settings(CHECKOUT / "meltano"))
+    plans, problems = plans_and_problems(Settings(CHECKOUT / "meltano"))
     assert not problems
     assert set(dagbag.dags) == {"meltano_state", *(plan.dag_id for plan in plans)}
     assert {"reference_data", "airflow_history"} <= set(dagbag.dags)

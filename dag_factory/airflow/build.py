@@ -22,7 +22,7 @@ from dag_factory.airflow.arguments import (
 from dag_factory.airflow.schedules import job_asset
 from dag_factory.errors import Code, Location, Problem, Severity
 from dag_factory.planning.plan import DagPlan, TaskPlan
-from dag_factory.planning.planner import option_sources
+from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.runners.factory import make_task
 from dag_factory.runners.unreadable_project import StandInOperator
 from dag_factory.settings import Settings
@@ -84,11 +84,11 @@ def _wrong_arguments(
     wrong: Iterable[tuple[DagPlan, WrongArgumentError]], settings: Settings
 ) -> Iterator[Problem]:
     """Yield a problem for each, where the argument stands; the job's own place where it is gone."""
-    sources = option_sources(settings)
+    planned = read_and_plan(settings)
     for plan, error in wrong:
-        of_dag, of_tasks = sources(plan)
+        sources = planned.option_sources(plan)
         task_id = error.holder.task_id
-        places = of_dag if task_id is None else of_tasks.get(task_id, {})
+        places = sources.of_dag if task_id is None else sources.of_tasks.get(task_id, {})
         job = Location(settings.project_root / plan.file, plan.line)
         place = places.get(f"{error.holder.option}.{error.argument}", (job,))[-1]
         yield Problem(Code.WRONG_ARGUMENT, place, f"job {plan.job!r}: {error}", error.hint)

@@ -23,7 +23,7 @@ import msgspec
 from dag_factory.errors import Problem, Severity
 from dag_factory.meltano_yaml.includes import NO_PATTERN, include_patterns
 from dag_factory.planning.plan import DagPlan, legal_id
-from dag_factory.planning.planner import read_all_plans
+from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -70,15 +70,16 @@ class Recalled:
 
 
 def recall_plans(settings: Settings, *, keep: bool) -> Recalled:
-    """Plan a deployment's project as `read_all_plans` does, with what is known from before.
+    """Plan a deployment's project as `read_and_plan` does, with what is known from before.
 
     Args:
-        settings: Those of the deployment; without a `state_dir` this is `read_all_plans`.
+        settings: Those of the deployment; without a `state_dir` this is `read_and_plan`.
         keep: Whether to write down what is new. The DAG processor does; a worker may see an older
             version of the project.
     """
     if settings.state_dir is None:
-        return Recalled(*read_all_plans(settings))
+        planned = read_and_plan(settings)
+        return Recalled(planned.plans, planned.state_plan, planned.problems)
     name = _file_name(settings)
     last, good = (settings.state_dir / f"{name}.{kind}.json" for kind in ("last", "good"))
     snapshot = _read(last)
@@ -119,12 +120,14 @@ def _take(settings: Settings) -> Snapshot:
     root = settings.project_root
     include_paths = include_patterns(root)
     files = _digest(root, _project_files(root, include_paths))
-    plans, state, problems = read_all_plans(settings)
+    planned = read_and_plan(settings)
     relative = (
         replace(each, location=replace(each.location, file=_relative(each.location.file, root)))
-        for each in problems
+        for each in planned.problems
     )
-    return Snapshot(_made_by(settings), include_paths, files, plans, tuple(relative), state)
+    return Snapshot(
+        _made_by(settings), include_paths, files, planned.plans, tuple(relative), planned.state_plan
+    )
 
 
 def _is_current(snapshot: Snapshot, settings: Settings) -> bool:

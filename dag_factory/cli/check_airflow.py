@@ -5,45 +5,43 @@ It is run where a component of Airflow runs, with that component's configuration
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
 from dag_factory.airflow.build import build_dags
 from dag_factory.errors import Code, Location, Problem, UsageError
 from dag_factory.planning.plan import DagPlan
-from dag_factory.planning.planner import PlanSources, option_sources
+from dag_factory.planning.planned_project import PlannedProject
 from dag_factory.settings import Settings
 
 _CONNECTION = "smtp_default"
 
 
-def airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[Problem, ...]:
+def airflow_problems(planned: PlannedProject, settings: Settings) -> tuple[Problem, ...]:
     """Return what of a deployment's plans this Airflow cannot run.
 
     Raises:
         UsageError: Airflow's database cannot be asked.
     """
-    _, unbuilt = build_dags(plans, settings)
-    checker = _Checker(settings)
-    found = [problem for plan in plans for problem in checker.problems(plan)]
-    return (*unbuilt, *found, *_pod_problems(plans, checker.sources))
+    _, unbuilt = build_dags(planned.plans, settings)
+    checker = _Checker(planned, settings)
+    found = [problem for plan in planned.plans for problem in checker.problems(plan)]
+    return (*unbuilt, *found, *_pod_problems(planned))
 
 
-def _pod_problems(
-    plans: tuple[DagPlan, ...], sources: Callable[[DagPlan], PlanSources]
-) -> Iterator[Problem]:
-    if any(task.options.pod_override for plan in plans for task in plan.tasks):
+def _pod_problems(planned: PlannedProject) -> Iterator[Problem]:
+    if any(task.options.pod_override for plan in planned.plans for task in plan.tasks):
         from dag_factory.cli.check_pod_keys import pod_problems  # noqa: PLC0415 - 1 s, and seldom needed
 
-        yield from pod_problems(plans, sources)
+        yield from pod_problems(planned)
 
 
 class _Checker:
     """Checks one plan after another; asks Airflow once."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.sources = option_sources(settings)
+    def __init__(self, planned: PlannedProject, settings: Settings) -> None:
+        self.option_sources = planned.option_sources
         self.root = settings.project_root
         self.has_timetable = _has_timetable()
         with _database():
@@ -56,23 +54,23 @@ class _Checker:
             message = f"job {plan.job!r} needs this package's timetable, which Airflow has not"
             hint = "install the package where the scheduler and every other component runs"
             yield Problem(Code.MISSING_TIMETABLE, here, message, hint)
-        of_dag, of_tasks = self.sources(plan)
+        sources = self.option_sources(plan)
         for task in plan.tasks:
             pool = task.options.pool
             if pool is not None and pool not in self.pools:
-                place = of_tasks[task.task_id]["pool"][-1]
+                place = sources.of_tasks[task.task_id]["pool"][-1]
                 message = f"job {plan.job!r}: there is no pool {pool!r} in Airflow"
                 hint = f"make it: airflow pools set {pool} SLOTS DESCRIPTION; tasks wait until then"
                 yield Problem(Code.UNKNOWN_POOL, place, message, hint)
         for notifier in plan.options.notify:
             reason = _unimportable(notifier.class_path)
             if reason:
-                place = of_dag["notify"][-1]
+                place = sources.of_dag["notify"][-1]
                 message = f"job {plan.job!r}: the notifier {notifier.class_path} is not there"
                 hint = f"install its package, or correct the path: {reason}"
                 yield Problem(Code.UNKNOWN_NOTIFIER, place, message, hint)
         if plan.options.email and not self.has_connection:
-            place = of_dag["email"][-1]
+            place = sources.of_dag["email"][-1]
             message = f"there is no connection {_CONNECTION!r} in Airflow, so no mail is sent"
             hint = "add it: type smtp, with a host, a port and the address to send from"
             yield Problem(Code.MISSING_CONNECTION, place, message, hint)

@@ -6,32 +6,24 @@ Source: the models of its Python client, which are made from the API's own descr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubernetes.client import models
 
 from dag_factory.errors import Code, Location, Problem, guess
 from dag_factory.options.pod_merge import item_name
-from dag_factory.planning.plan import DagPlan
-from dag_factory.planning.planner import PlanSources
+from dag_factory.planning.planned_project import PlannedProject
 
 _OPTION = "pod_override"
 _OF_MANY = re.compile(r"(?:list\[|dict\(str, |dict\[str, )(.+)[\])]")
 
 
-def pod_problems(
-    plans: Iterable[DagPlan], sources: Callable[[DagPlan], PlanSources]
-) -> Iterator[Problem]:
-    """Yield a problem for each key of a pod that Kubernetes does not know.
-
-    Args:
-        plans: The plans.
-        sources: Returns where the options of a plan come from.
-    """
-    for plan in plans:
+def pod_problems(planned: PlannedProject) -> Iterator[Problem]:
+    """Yield a problem for each key of a `pod_override` that Kubernetes does not know."""
+    for plan in planned.plans:
         pods = {task.task_id: task.options.pod_override for task in plan.tasks}
-        _, places = sources(plan) if any(pods.values()) else ({}, {})
+        places = planned.option_sources(plan).of_tasks if any(pods.values()) else {}
         for task_id, pod in pods.items():
             for path, known in _unknown(pod, "V1Pod", ()):
                 place = _place(places[task_id], path)

@@ -84,7 +84,7 @@ def _title(plan: DagPlan) -> str:
 
 
 def _label(task: TaskPlan) -> str:
-    return " ".join(each for each in task.argv[2:] if each != "--no-install")
+    return " ".join((*task.blocks, *task.arguments))
 
 
 def _quoted(text: str) -> str:

@@ -15,7 +15,7 @@ from dag_factory.errors import shown
 from dag_factory.options.catalog import DagOptions, TaskOptions
 from dag_factory.options.values import written_duration
 from dag_factory.planning.plan import DagPlan
-from dag_factory.planning.planner import PlanSources
+from dag_factory.planning.planned_project import OptionSources
 from dag_factory.project.model import Job, Project, Schedule
 from dag_factory.project.option_precedence import Sources
 
@@ -118,7 +118,7 @@ def dag_table(plans: Iterable[DagPlan]) -> str:
 def describe_dag(
     plan: DagPlan,
     now: datetime,
-    why: PlanSources | None = None,
+    why: OptionSources | None = None,
     root: Path = _NOWHERE,
     image: str | None = None,
 ) -> str:
@@ -132,13 +132,12 @@ def describe_dag(
         root: The folder of the project, which places leave out.
         image: That of `MELTANO_IMAGE`, which goes before the option of pods.
     """
-    of_dag, of_tasks = why or (None, {})
     lines = [
         f"{plan.job}  ({plan.file}:{plan.line})",
         f"  DAG            {plan.dag_id}",
         f"  environment    {plan.environment}",
     ]
-    lines += _options(plan.options, of_dag, "  ", root)
+    lines += _options(plan.options, why.of_dag if why else None, "  ", root)
     for schedule in plan.schedules:
         when = f"{schedule.cron} ({schedule.timezone})" if schedule.cron else "by hand"
         names = f"  env: {', '.join(schedule.env)}" if schedule.env else ""
@@ -152,7 +151,7 @@ def describe_dag(
         lines += [f"    sensitive    ${each}" for each in task.sensitive]
         lines += [f"    digest       {task.digest}"] if task.digest else []
         by_variable = {"image": "MELTANO_IMAGE"} if image and task.options.in_pod else {}
-        of_task = of_tasks.get(task.task_id)
+        of_task = why.of_tasks.get(task.task_id) if why else None
         lines += _options(task.options, of_task, "    ", root, by_variable)
     return "\n".join(lines)
 

@@ -28,8 +28,7 @@ from dag_factory.errors import (
     in_order,
 )
 from dag_factory.planning.plan import DagPlan
-from dag_factory.planning.planner import option_sources, read_plans
-from dag_factory.project.model import read_project
+from dag_factory.planning.planned_project import PlannedProject, check_project
 from dag_factory.settings import Settings, read_settings
 
 _FAILED = 1
@@ -142,9 +141,10 @@ def _no_project(root: Path, given: Path | None) -> str:
 
 def _check(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    plans, problems = read_plans(settings)
+    planned = check_project(settings)
+    problems = planned.problems
     if arguments.airflow:
-        problems = in_order((*problems, *_airflow_problems(plans, settings)))
+        problems = in_order((*problems, *_airflow_problems(planned, settings)))
     text = arguments.format == "text"
     for each in [[problem] for problem in problems] if text else [problems]:
         shown = FORMATS[arguments.format](each, settings.project_root)
@@ -154,19 +154,19 @@ def _check(arguments: argparse.Namespace) -> int:
     if text:
         fatal = any(problem.severity is Severity.PROJECT for problem in problems)
         unbuilt = [each for each in problems if each.code in _UNBUILT]
-        dags = 0 if fatal else len(plans) - len(unbuilt)
+        dags = 0 if fatal else len(planned.plans) - len(unbuilt)
         counts = {"DAG": dags, "problem": failing, "warning": len(problems) - failing}
         print(", ".join(counted(number, noun) for noun, number in counts.items()))
     return _FAILED if failing else 0
 
 
-def _airflow_problems(plans: tuple[DagPlan, ...], settings: Settings) -> tuple[Problem, ...]:
+def _airflow_problems(planned: PlannedProject, settings: Settings) -> tuple[Problem, ...]:
     try:
         from dag_factory.cli.check_airflow import airflow_problems  # noqa: PLC0415 - imports Airflow
     except ImportError:
         msg = "--airflow needs Airflow: pip install 'meltano-dag-factory[airflow]'"
         raise UsageError(msg) from None
-    return airflow_problems(plans, settings)
+    return airflow_problems(planned, settings)
 
 
 def _in_color(shown: str, problem: Problem) -> str:
@@ -176,42 +176,46 @@ def _in_color(shown: str, problem: Problem) -> str:
     return "\n".join([painted, *rest])
 
 
-def _planned(settings: Settings) -> tuple[tuple[DagPlan, ...], bool]:
-    """Return the plans, and whether all is well; name beside the output what cannot run."""
-    plans, problems = read_plans(settings)
-    return plans, not tell_wrong(problems, settings.project_root)
+def _planned(settings: Settings) -> PlannedProject:
+    """Return the planned project; name on stderr what cannot run."""
+    planned = check_project(settings)
+    tell_wrong(planned.problems, settings.project_root)
+    return planned
+
+
+def _exit_code(planned: PlannedProject) -> int:
+    return _FAILED if any(not each.is_warning for each in planned.problems) else 0
 
 
 def _list(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    plans, good = _planned(settings)
+    planned = _planned(settings)
     if arguments.format == "text":
-        print(dag_table(plans))
+        print(dag_table(planned.plans))
     elif arguments.format == "json":
-        print(json.dumps(dag_rows(plans), indent=2))
+        print(json.dumps(dag_rows(planned.plans), indent=2))
     else:
-        project, _ = read_project(settings.project_root)
-        print(json.dumps(meltano_listing(project), indent=2))
-    return 0 if good else _FAILED
+        print(json.dumps(meltano_listing(planned.project), indent=2))
+    return _exit_code(planned)
 
 
-def _chosen(plans: Sequence[DagPlan], name: str, settings: Settings) -> DagPlan:
-    found = [plan for plan in plans if name in (plan.job, plan.dag_id)]
+def _chosen(planned: PlannedProject, name: str) -> DagPlan:
+    found = [plan for plan in planned.plans if name in (plan.job, plan.dag_id)]
     if found:
         return found[0]
-    project, _ = read_project(settings.project_root)
+    project = planned.project
     if project and name in [job.name for job in project.jobs]:
         msg = f"the job {name!r} is for other environments, or cannot run (`meltano-dags check`)"
         raise UsageError(msg)
-    hint = guess(name, [plan.job for plan in plans], "`meltano-dags list` has all")
+    hint = guess(name, [plan.job for plan in planned.plans], "`meltano-dags list` has all")
     raise UsageError(f"there is no job {name!r}; {hint}")
 
 
 def _show(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    plans, _ = _planned(settings)
-    plan = _chosen(plans, arguments.job, settings)
-    why = option_sources(settings)(plan) if arguments.why else None
+    planned = _planned(settings)
+    plan = _chosen(planned, arguments.job)
+    why = planned.option_sources(plan) if arguments.why else None
     now, root = datetime.now(UTC), settings.project_root
     print(describe_dag(plan, now, why, root, settings.image))
     return 0
@@ -232,9 +236,8 @@ def _graph(arguments: argparse.Namespace) -> int:
     from dag_factory.cli.graph import as_mermaid, as_picture  # noqa: PLC0415 - as above
 
     settings = _settings(arguments)
-    plans, good = _planned(settings)
-    if arguments.job:
-        plans = (_chosen(plans, arguments.job, settings),)
+    planned = _planned(settings)
+    plans = (_chosen(planned, arguments.job),) if arguments.job else planned.plans
     suffix = arguments.output.suffix[1:] if arguments.output else ""
     kind = arguments.format or (suffix if suffix in ("svg", "png") else "mermaid")
     if kind == "mermaid":
@@ -252,7 +255,7 @@ def _graph(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.buffer.write(drawn)
         sys.stdout.flush()
-    return 0 if good else _FAILED
+    return _exit_code(planned)
 
 
 if __name__ == "__main__":

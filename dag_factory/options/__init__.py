@@ -1,1 +1,10 @@
-"""`annotations: {airflow: ...}`: every option, how its value is read, and where it may be set."""
+"""The options in `annotations: {airflow: ...}`: names, values and precedence.
+
+Modules:
+    catalog       every option: its default, the places where it is allowed, its JSON Schema
+    annotations   the options of each place, and which place wins
+    values        how the value of an option is read
+    pod_values    the same for the options of pods
+    pod_merge     how two parts of a pod are merged, as Kubernetes does
+    expectations  the option `expect`: what a run must have loaded
+"""

@@ -1,4 +1,4 @@
-"""Which jobs run after which: the option `after`."""
+"""Resolves the option `after`: which jobs run after which."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from dag_factory.errors import Code, Location, Problem, guess
+from dag_factory.errors import Code, Location, Problems, guess
 from dag_factory.planning.plan import DagPlan
 
 
@@ -15,44 +15,44 @@ def resolve_after(
     ids: Mapping[str, str],
     here: Collection[str],
     place: Callable[[DagPlan], Location],
-) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
-    """Put the ids of DAGs in the place of the names of jobs.
+    problems: Problems,
+) -> tuple[DagPlan, ...]:
+    """Replace the names of jobs in `after` by the IDs of their DAGs.
 
-    A job that is not for this environment is left out of the condition. One that cannot run stays
-    there: who runs after it waits until it is mended.
+    A job that does not run in this environment is left out of the condition. A job that cannot run
+    stays in it: whatever runs after that job waits until it is fixed.
 
     Args:
-        plans: The plans; what they run after is still in their options.
-        ids: The id of each job that is written in the project, also of those that cannot run.
-        here: The names of those that are for this environment.
-        place: Where the option of a plan stands.
+        plans: The plans, whose options name the jobs that they run after.
+        ids: The DAG ID of each job in the project, including the jobs that cannot run.
+        here: The names of the jobs that run in this environment.
+        place: Returns the place of the option `after` of a plan.
+        problems: Where names that do not exist and circles are reported.
 
     Returns:
-        The plans that can run, and a problem for each other.
+        The plans that can run.
     """
     good: dict[str, DagPlan] = {}
-    problems = []
     for plan in plans:
         wanted = plan.options.after
         unknown = [name for name in wanted.jobs if name not in ids] if wanted else []
         for name in unknown:
             hint = guess(name, ids, "name jobs of this project")
-            message = f"job {plan.job!r}: after: there is no job {name!r}"
-            problems.append(Problem(Code.INVALID_OPTION, place(plan), message, hint))
+            message = f"job {plan.job!r}: after: no job is named {name!r}"
+            problems.add(Code.INVALID_OPTION, place(plan), message, hint)
         if not unknown:
             good[plan.job] = plan
     for circle in _circles(good):
         plan = good[circle[0]]
         message = f"jobs run after each other in a circle: {' after '.join([*circle, circle[0]])}"
-        hint = "take one `after` away"
-        problems.append(Problem(Code.INVALID_OPTION, place(plan), message, hint))
+        problems.add(Code.INVALID_OPTION, place(plan), message, "remove `after` from one of them")
         for name in circle:
             del good[name]
-    return tuple(_resolved(each, here, ids) for each in good.values()), tuple(problems)
+    return tuple(_resolved(each, here, ids) for each in good.values())
 
 
 def _circles(plans: Mapping[str, DagPlan]) -> list[list[str]]:
-    """Return the circles of jobs, each job in one of them at most."""
+    """Return the circles of jobs; each job is in one of them at most."""
     graph = {
         name: [each for each in plan.options.after.jobs if each in plans]
         for name, plan in plans.items()

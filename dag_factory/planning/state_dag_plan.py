@@ -1,40 +1,40 @@
-"""The DAG that looks after a project's state, which is of no job."""
+"""Plans the DAG that looks after a project's state; it belongs to no job."""
 
 from __future__ import annotations
 
 from dag_factory.options.catalog import DagOptions, TaskOptions
 from dag_factory.options.pod_values import LAUNCHING, is_pinned
-from dag_factory.planning.plan import DagPlan, TaskPlan, legal_id
+from dag_factory.planning.plan import DagPlan, TaskKind, TaskPlan, legal_id
 from dag_factory.planning.secret_names import SecretNames
 from dag_factory.project.model import Environment, Project
 from dag_factory.project.option_precedence import OptionLevels
 from dag_factory.settings import Settings
 
 _JOB = "meltano_state"
-_WHERE = (
+_PLACE_OPTIONS = (
     *("queue", "runner", "deferrable", "image", "resources", "service_account"),
     *("node_selector", "tolerations", "secrets", "pod_override"),
 )
-_WHERE_OF_OPERATOR = ("executor", *LAUNCHING)
+_PLACE_ARGUMENTS = ("executor", *LAUNCHING)
 
 
 def plan_state(project: Project, environment: Environment, settings: Settings) -> DagPlan | None:
     """Plan the DAG that looks after a project's state.
 
-    Its one task runs where the top level and the environment say. Their other options are for jobs:
-    it waits in no pool and is never tried again, as somebody waits for it.
+    Its only task runs where the options of the top level and of the environment say. Their other
+    options are for jobs: this task waits in no pool and is never retried, as a person waits for it.
 
     Returns:
-        The plan, or `None` where pods have no pinned image: the jobs report that.
+        The plan; `None` if pods have no pinned image, which the jobs report.
     """
-    known = OptionLevels(project, environment).of_no_job()
-    where = {name: getattr(known, name) for name in _WHERE}
-    where["image"] = image = settings.image or known.image
-    if known.in_pod and not (image and is_pinned(image)):
+    common = OptionLevels(project, environment).of_no_job()
+    place = {name: getattr(common, name) for name in _PLACE_OPTIONS}
+    place["image"] = image = settings.image or common.image
+    if common.in_pod and not (image and is_pinned(image)):
         return None
-    operator = {name: each for name, each in known.operator.items() if name in _WHERE_OF_OPERATOR}
-    secrets = SecretNames(project, environment, settings).of_task((), known.secrets.names)
-    options = TaskOptions(retries=0, operator=operator, **where)
+    operator = {name: each for name, each in common.operator.items() if name in _PLACE_ARGUMENTS}
+    secrets = SecretNames(project, environment, settings).of_task((), common.secrets.names)
+    options = TaskOptions(retries=0, operator=operator, **place)
     return DagPlan(
         dag_id=legal_id(settings.state_dag_id),
         job=_JOB,
@@ -46,5 +46,5 @@ def plan_state(project: Project, environment: Environment, settings: Settings) -
         schedules=(),
         after=None,
         options=DagOptions(),
-        tasks=(TaskPlan("state", ("meltano-state",), secrets=secrets, options=options),),
+        tasks=(TaskPlan("state", TaskKind.STATE, secrets=secrets, options=options),),
     )

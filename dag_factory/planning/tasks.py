@@ -1,4 +1,4 @@
-"""The tasks of a job: one per item of its `tasks`, and what runs before what."""
+"""Plans the tasks of a job: one per item of its `tasks`, and what each of them waits for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dag_factory.checks.ineffective_options import (
     no_shared_database,
     without_keys,
 )
-from dag_factory.errors import Code, Location, Problem, guess
+from dag_factory.errors import Code, Location, Problems, guess
 from dag_factory.options.catalog import TaskOptions
 from dag_factory.options.pod_values import AN_IMAGE, LESS, above_limits, image_version, is_pinned
-from dag_factory.planning.plan import ExtractorPlan, TaskPlan, legal_id
+from dag_factory.planning.plan import ExtractorPlan, TaskKind, TaskPlan, legal_id
 from dag_factory.planning.secret_names import SecretNames
 from dag_factory.project.digests import task_digest
 from dag_factory.project.model import Environment, Job, Project, Schedule
@@ -24,8 +24,6 @@ from dag_factory.project.plugins import Plugin, env_var
 from dag_factory.project.task_grammar import Blocks, pairs
 from dag_factory.settings import Settings
 
-_RUN = ("meltano", "run", "--no-install")
-_ELT = ("meltano", "elt", "--no-install")
 _SUCH_AS = f"such as {AN_IMAGE}"
 _WINDOW = ("start_date", "end_date")
 
@@ -34,20 +32,24 @@ class TaskPlanner:
     """Plans the tasks of one environment's jobs.
 
     Attributes:
-        problems: What was found to be wrong with them.
-        plugins: Those of each task, by the name of its job and its id.
+        plugins: The plugins of each task, by the name of its job and its task ID.
         unrunnable: The names of the jobs that no pod can run.
     """
 
     def __init__(
-        self, project: Project, environment: Environment, levels: OptionLevels, settings: Settings
+        self,
+        project: Project,
+        environment: Environment,
+        levels: OptionLevels,
+        settings: Settings,
+        problems: Problems,
     ) -> None:
         self._project = project
         self._environment = environment
         self._levels = levels
         self._settings = settings
         self._secrets = SecretNames(project, environment, settings)
-        self.problems: list[Problem] = []
+        self._problems = problems
         self._states: dict[str, tuple[str, Location]] = {}
         self._undefined: set[str] = set()
         self.plugins: dict[tuple[str, str], tuple[Plugin, ...]] = {}
@@ -64,9 +66,9 @@ class TaskPlanner:
             task_id = next(each for each in map(legal_id, names) if each not in used)
             used.add(task_id)
             states = tuple(dict.fromkeys(self._state_ids(job.name, blocks)))
-            argv = (*_RUN, *(each.text for each in blocks))
             plugins = tuple(each.plugin for each in blocks)
-            tasks.append(self._task(job, task_id, argv, states, plugins))
+            task = self._task(job, task_id, states, plugins)
+            tasks.append(replace(task, blocks=tuple(each.text for each in blocks)))
             loaders = (each for each in plugins if each.options.values.get("exclusive"))
             exclusive.append(frozenset(each.name for each in loaders))
         if self._levels.of_dag(job).order == "parallel":
@@ -75,19 +77,23 @@ class TaskPlanner:
             upstream = iter([(), *((each.task_id,) for each in tasks[:-1])])
         return tuple(replace(each, upstream=next(upstream)) for each in tasks)
 
-    def of_older_schedule(self, schedule: Schedule, plugins: tuple[Plugin, ...]) -> TaskPlan:
+    def of_elt_schedule(self, schedule: Schedule, plugins: tuple[Plugin, ...]) -> TaskPlan:
         """Plan the task of a schedule that has an extractor and a loader."""
         task_id = legal_id("-to-".join(plugin.name for plugin in plugins))
-        argv = (*_ELT, *schedule.elt_args)
-        task = self._task(schedule, task_id, argv, (schedule.name,), plugins)
-        # Its state ID is its name, which is the name of the DAG's own asset.
-        return replace(task, assets=())
+        task = self._task(schedule, task_id, (schedule.name,), plugins)
+        extractor, loader, *arguments = schedule.elt_args
+        return replace(
+            task,
+            kind=TaskKind.ELT,
+            blocks=(extractor, loader),
+            arguments=tuple(arguments),
+            assets=(),  # Its state ID is its name, which is the name of the DAG's own asset.
+        )
 
     def _task(
         self,
         source: Job | Schedule,
         task_id: str,
-        argv: tuple[str, ...],
         state_ids: tuple[str, ...],
         plugins: tuple[Plugin, ...],
     ) -> TaskPlan:
@@ -98,7 +104,6 @@ class TaskPlanner:
         digest = task_digest(self._project, self._environment, plugins)
         return TaskPlan(
             task_id=task_id,
-            argv=argv,
             state_ids=state_ids,
             assets=tuple(f"{prefix}{each}" for each in state_ids),
             extractors=tuple(dict.fromkeys(map(_extractor, extractors))),
@@ -111,50 +116,49 @@ class TaskPlanner:
     def _options(
         self, source: Job | Schedule, task_id: str, plugins: tuple[Plugin, ...]
     ) -> TaskOptions:
-        """Return the options of a task; report what its rows and its pod lack."""
+        """Return the options of a task; report what its rows and its pod need and do not have."""
         options = self._levels.of_task(source, task_id, plugins)
         if options.retries:
-            self.problems += without_keys(plugins, self._environment)
+            self._problems.extend(without_keys(plugins, self._environment))
         if not options.in_pod:
             return options
         places = self._levels.task_sources(source, task_id, plugins)
         [runner] = places["runner"]
-        self.problems += no_shared_database(self._project, self._environment, options, runner)
-        self.problems += lasting_containers(options, places)
-        self.problems += no_secrets_prefix(options, self._settings.secrets_prefix, places)
+        self._problems.extend(no_shared_database(self._project, self._environment, options, runner))
+        self._problems.extend(lasting_containers(options, places))
+        self._problems.extend(no_secrets_prefix(options, self._settings.secrets_prefix, places))
         for name in above_limits(options.resources):
             *_, place = places[f"resources.requests.{name}"]
-            self._report(Code.INVALID_OPTION, place, *self._above(source, options, name, places))
+            message = self._above(source, options, name, places)
+            self._problems.add(Code.INVALID_OPTION, place, message, LESS)
             self.unrunnable.add(source.name)
         image = self._settings.image or options.image
         if image and is_pinned(image):
             return replace(options, image=image)
         [place] = (runner,) if self._settings.image or not image else places["image"]
-        self._report(Code.UNPINNED_IMAGE, place, *self._unpinned(image))
+        self._problems.add(Code.UNPINNED_IMAGE, place, *self._unpinned(image))
         self.unrunnable.add(source.name)
         return options
 
     def _above(
         self, source: Job | Schedule, options: TaskOptions, name: str, places: Sources
-    ) -> tuple[str, str]:
-        """Return what is requested beyond a limit that stands elsewhere, and what to do."""
+    ) -> str:
+        """Return the message for a request above a limit, which is set elsewhere."""
         *_, place = places[f"resources.limits.{name}"]
         at = place.text(self._project.root)
         request, limit = (options.resources[kind][name] for kind in ("requests", "limits"))
         message = f"resources: `requests: {name}: {request}` is above the limit {limit} ({at})"
-        return f"job {source.name!r}: {message}", LESS
+        return f"job {source.name!r}: {message}"
 
     def _unpinned(self, image: str | None) -> tuple[str, str]:
-        """Return what is wrong with the image of pods, and what to do."""
+        """Return the message and the hint for an image that is missing or not pinned."""
         if image is None:
-            message = f"pods of {self._environment.name!r} have no image"
+            message = f"the pods of {self._environment.name!r} have no image"
             return message, f"set MELTANO_IMAGE, or the option `image`, to a version {_SUCH_AS}"
         origin = " of MELTANO_IMAGE" if self._settings.image else ""
-        moves = "`latest` moves" if image_version(image) else "without a tag it is `latest`"
-        message = (
-            f"the image {image!r}{origin} is no version: {moves}, so that two tries can differ"
-        )
-        return message, f"give it the tag, or the digest, of a release, {_SUCH_AS}"
+        moves = "`latest` moves" if image_version(image) else "no tag means `latest`"
+        message = f"the image {image!r}{origin} is not pinned: {moves}, so two attempts can differ"
+        return message, f"add the tag or the digest of a release, {_SUCH_AS}"
 
     def _state_ids(self, job: str, blocks: Blocks) -> Iterator[str]:
         for extractor, loader in pairs(blocks):
@@ -164,11 +168,10 @@ class TaskPlanner:
             other, place = self._states.setdefault(state_id, (job, extractor.location))
             if other != job:
                 at = place.text(self._project.root)
-                message = (
-                    f"job {job!r} shares the state and lock {state_id!r} with {other!r} ({at})"
-                )
-                hint = "give it an extractor of its own, with inherit_from"
-                self._report(Code.SHARED_STATE, extractor.location, message, hint)
+                shared = f"the state ID {state_id!r} and its lock"
+                message = f"job {job!r} shares {shared} with {other!r} ({at})"
+                hint = "give it an extractor of its own, with `inherit_from`"
+                self._problems.add(Code.SHARED_STATE, extractor.location, message, hint)
             yield state_id
 
     def _sensitive(self, plugins: Iterable[Plugin]) -> tuple[str, ...]:
@@ -176,33 +179,30 @@ class TaskPlanner:
         for plugin in plugins:
             if plugin.commands is None and plugin.name not in self._undefined:
                 self._undefined.add(plugin.name)
-                self._report(Code.NO_DEFINITION, *self._undefined_plugin(plugin))
+                self._problems.add(Code.NO_DEFINITION, *self._undefined_plugin(plugin))
             settings = [setting.name for setting in plugin.settings if setting.sensitive]
             found += [env_var(name, each) for each in settings for name in plugin.lineage]
         return tuple(dict.fromkeys(found))
 
-    def _report(self, code: Code, location: Location, message: str, hint: str) -> None:
-        self.problems.append(Problem(code, location, message, hint))
-
     def _undefined_plugin(self, plugin: Plugin) -> tuple[Location, str, str]:
-        """Return where, what and what to do of a plugin that the project does not define."""
+        """Return the place, message and hint for a plugin that the project does not define."""
         if plugin.broken_lock:
             file = plugin.broken_lock.relative_to(self._project.root)
-            message = f"the lock file {file} of the plugin {plugin.name!r} is no JSON object"
-            return plugin.location, message, "write it anew with `meltano lock --update`"
+            message = f"{file}, the lock file of the plugin {plugin.name!r}, must be a JSON object"
+            return plugin.location, message, "write it again with `meltano lock --update`"
         parent = plugin.entry.get("inherit_from")
         known = [each.name for each in self._project.plugins if each.type == plugin.type]
         known.remove(plugin.name)
-        hint = "write its lock file with `meltano lock`, or Meltano asks its Hub each time"
+        hint = "write its lock file with `meltano lock`; without it Meltano asks its Hub each time"
         if not isinstance(parent, str) or parent in ("", *known):
-            message = f"no definition of the plugin {plugin.name!r} is in the project"
+            message = f"the project has no definition of the plugin {plugin.name!r}"
             return plugin.location, message, hint
         message = f"{plugin.name!r} inherits from {parent!r}, which the project does not define"
         return plugin.entry.at("inherit_from"), message, guess(parent, known, hint)
 
 
 def _extractor(plugin: Plugin) -> ExtractorPlan:
-    """Return what a run may set of an extractor.
+    """Return the variables by which a run may configure an extractor.
 
     The variable of an extra such as `select_filter` has two underscores:
     https://docs.meltano.com/concepts/plugins#select_filter-extra
@@ -220,10 +220,10 @@ def _extractor(plugin: Plugin) -> ExtractorPlan:
 def _side_by_side(
     tasks: list[TaskPlan], exclusive: list[frozenset[str]]
 ) -> Iterator[tuple[str, ...]]:
-    """Yield what each task must wait for: those before it that it cannot run beside.
+    """Yield the tasks that each task must wait for, as it cannot run at the same time as they do.
 
-    A task without state IDs, such as a command of a transformer, waits for all before it, and all
-    after it wait for it. What a task waits for through another is left out.
+    A task without state IDs, such as a command of a transformer, waits for all tasks before it, and
+    all tasks after it wait for it. A task that is waited for through another one is left out.
     """
     before: list[set[int]] = []
     for number, task in enumerate(tasks):

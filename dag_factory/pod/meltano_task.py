@@ -29,7 +29,7 @@ from dag_factory.meltano_process.process import (
     find_project_root,
 )
 from dag_factory.meltano_process.result import RunSummary
-from dag_factory.planning.plan import SecretPlan
+from dag_factory.planning.plan import SecretPlan, TaskKind, command_blocks
 from dag_factory.project.digests import task_digest
 from dag_factory.project.model import Project, read_project
 from dag_factory.project.plugins import Plugin
@@ -38,7 +38,6 @@ from dag_factory.secrets.masking import make_mask
 from dag_factory.secrets.task_variables import read_task_variables
 
 _OWNER_ONLY_UMASK = 0o077
-_ELT = "elt"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -190,10 +189,10 @@ def _difference(root: Path, wanted: str, command: Sequence[str]) -> str | None:
 
 def _plugins(project: Project, command: Sequence[str]) -> Iterator[tuple[str, Plugin | None]]:
     """Yield each word of a command with the plugin that it names, if the project has the plugin."""
-    words = [each for each in command[2:] if not each.startswith("-")]
-    if command[1:2] == [_ELT]:
-        for kind, word in zip(("extractors", "loaders"), words, strict=True):
-            known = (each for each in project.plugins if (each.type, each.name) == (kind, word))
+    kind, words = command_blocks(command)
+    if kind is TaskKind.ELT:
+        for type_, word in zip(("extractors", "loaders"), words, strict=True):
+            known = (each for each in project.plugins if (each.type, each.name) == (type_, word))
             yield word, next(known, None)
     else:
         grammar = Grammar(project)

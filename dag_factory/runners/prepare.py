@@ -8,13 +8,20 @@ can use them as `$VAR`. A *tick* is a moment at which the cron expression of a s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dag_factory.cron import interval_of, previous_tick, served
 from dag_factory.options.expectations import Expectation
-from dag_factory.planning.plan import DagPlan, SchedulePlan, SecretPlan, TaskPlan
+from dag_factory.planning.plan import (
+    DagPlan,
+    SchedulePlan,
+    SecretPlan,
+    TaskKind,
+    TaskPlan,
+    meltano_command,
+)
 from dag_factory.project.validation import STATE_ID_DELIMITER
 from dag_factory.runners.trigger_form import (
     DRY_RUN,
@@ -32,7 +39,6 @@ _BACKFILL = "backfill"
 _SCHEDULED_RUN_TYPES = ("scheduled", _BACKFILL)
 _INTERVAL_VARIABLE = "AIRFLOW_CTX_DATA_INTERVAL"
 _STATE_ID_OPTION = "--state-id="
-_COMMAND_LENGTH = len(("meltano", "run", "--no-install"))
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def _written_state_ids(task: TaskPlan, variables: Mapping[str, str]) -> tuple[st
     if NO_STATE_UPDATE_VARIABLE in variables:
         return ()
     suffix = variables.get(STATE_ID_SUFFIX_VARIABLE)
-    if not suffix or task.is_elt:
+    if not suffix or task.kind is TaskKind.ELT:
         return task.state_ids
     parts = (each.split(STATE_ID_DELIMITER) for each in task.state_ids)
     return tuple(STATE_ID_DELIMITER.join([*each[:2], suffix]) for each in parts)
@@ -171,19 +177,20 @@ def _backfill_command(task: TaskPlan, variables: dict[str, str]) -> tuple[str, .
     `meltano elt` does not read the variables for state. So its state ID is changed in the command,
     and `variables` gets a full refresh.
     """
-    if not task.is_elt:
+    if task.kind is not TaskKind.ELT:
         return task.argv
     variables[FULL_REFRESH_VARIABLE] = "true"
-    return tuple(
-        f"{each}.{_BACKFILL}" if each.startswith(_STATE_ID_OPTION) else each for each in task.argv
+    arguments = (
+        f"{each}.{_BACKFILL}" if each.startswith(_STATE_ID_OPTION) else each
+        for each in task.arguments
     )
+    return replace(task, arguments=tuple(arguments)).argv
 
 
 def _dry_run_command(plan: DagPlan) -> tuple[str, ...]:
     """Return the command that shows what the whole job would run; all its tasks are skipped."""
-    command = plan.tasks[0].argv[:_COMMAND_LENGTH]
-    blocks = (block for task in plan.tasks for block in task.argv[_COMMAND_LENGTH:])
-    return (*command, "--dry-run", *blocks)
+    blocks = (block for task in plan.tasks for block in task.blocks)
+    return meltano_command(TaskKind.RUN, "--dry-run", *blocks)
 
 
 def _served_schedules(

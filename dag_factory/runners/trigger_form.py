@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dag_factory.errors import guess
-from dag_factory.planning.plan import DagPlan, ExtractorPlan, TaskPlan
+from dag_factory.planning.plan import DagPlan, ExtractorPlan, TaskKind, TaskPlan
 from dag_factory.project.plugins import env_var
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def form(plan: DagPlan) -> dict[str, Param]:
         )
     for each in _fields(plan):
         fields[each.name] = _param(each.default, each.schema, each.title, each.description)
-    if _runs_pairs(plan) and not plan.tasks[0].is_elt:
+    if _runs_pairs(plan) and plan.tasks[0].kind is TaskKind.RUN:
         fields[DRY_RUN] = _param(
             False, _OPTIONAL_BOOLEAN, "Dry run", "Only show what would run, and skip the tasks."
         )
@@ -153,7 +153,7 @@ def _nullable(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 def _fields(plan: DagPlan) -> Iterator[_Field]:
     if _runs_pairs(plan):
         yield _FULL_REFRESH
-        if not plan.tasks[0].is_elt:
+        if plan.tasks[0].kind is TaskKind.RUN:
             yield from _MELTANO_RUN_FIELDS
         for extractor in _extractors(plan):
             yield _Field(

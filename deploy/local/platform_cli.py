@@ -19,7 +19,7 @@ from warehouse_rows import counted
 
 from dag_factory.errors import SettingsError
 from dag_factory.planning.plan import DagPlan
-from dag_factory.planning.planner import read_plans
+from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -126,12 +126,12 @@ def planned_dags(settings: Settings) -> tuple[DagPlan, ...]:
     Raises:
         LocalError: No job of it can run.
     """
-    plans, problems = read_plans(settings)
-    for problem in problems:
+    planned = check_project(settings)
+    for problem in planned.problems:
         say(f"    {problem.text(settings.project_root)}")
-    if not plans:
+    if not planned.plans:
         raise LocalError("no job of meltano/meltano.yml can run")
-    return plans
+    return planned.plans
 
 
 def show_dags(api: httpx.Client, plans: Sequence[DagPlan]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench_reading import JOBS, cpu, project
 
-from dag_factory.planning.planner import read_plans
+from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
 
 
@@ -25,7 +25,7 @@ def main() -> None:
 
         root = project(Path(folder))
         settings = Settings(root)
-        plans, _ = read_plans(settings)
+        plans = check_project(settings).plans
         mailed = [
             replace(plan, options=replace(plan.options, email=("a@example.com",))) for plan in plans
         ]

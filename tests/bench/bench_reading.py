@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from dag_factory.airflow.plan_cache import recall_plans
 from dag_factory.meltano_yaml.includes import read_yaml_file
-from dag_factory.planning.planner import read_plans
+from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
 
 JOBS = 300
@@ -83,7 +83,7 @@ def main() -> None:
         whats: dict[str, Callable[[], object]] = {
             "recall the kept plan": lambda: recall_plans(kept, keep=True),
             "read meltano.yml": lambda: read_yaml_file(root / "meltano.yml"),
-            "read and plan the project": lambda: read_plans(Settings(root)),
+            "read and plan the project": lambda: check_project(Settings(root)),
             "meltano-dags list": command(root, "meltano-dags", "list"),
             "ruamel.yaml, as Meltano": lambda: YAML().load(root / "meltano.yml"),
             "meltano schedule list": command(root, "meltano", "schedule", "list", "--format=json"),

@@ -1,5 +1,6 @@
 """What the docs claim about the code."""
 
+import ast
 import json
 import re
 import shutil
@@ -11,9 +12,9 @@ import yaml
 from dag_factory.errors import Code
 from dag_factory.options.catalog import OPTIONS, DagOptions, Level, PluginOptions, TaskOptions
 from dag_factory.options.values import Secrets
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings, read_settings
 from dag_factory.testing import DagTests
+from tests.support.plans import plans_and_problems
 from tests.support.running import CHECKOUT
 
 NOT_IN_GIT = shutil.ignore_patterns(".*", "output", "__pycache__")
@@ -40,14 +41,31 @@ def test_every_problem_code_is_documented_with_its_reach():
     assert len(sections) == PROBLEMS.count("\n## ")
 
 
-def test_every_module_has_its_place_in_how_it_works():
-    table = re.findall(
-        r"^\| (`.+?) \|", (CHECKOUT / "docs/how-it-works.md").read_text(), re.MULTILINE
+PACKAGE = CHECKOUT / "dag_factory"
+PACKAGES = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
+def test_the_docstring_of_a_package_lists_what_is_in_it(folder):
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    listed = re.findall(r"^    (\w+) {2,}\S", docstring, re.MULTILINE)
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert sorted(listed) == sorted(
+        modules | {each.name for each in PACKAGES if each.parent == folder}
     )
-    told = {name for row in table for name in re.findall(r"`(\w+)`", row)}
-    package = CHECKOUT / "dag_factory"
-    modules = {file.stem for file in package.glob("*.py")} | {"runners"}
-    assert modules - told == {"__init__"}
+
+
+def test_the_map_names_only_modules_that_exist():
+    docstring = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text()))
+    compound = set(re.findall(r"\b[a-z]+_[a-z_]+\b", docstring)) - {"dag_factory"}
+    assert compound <= {path.stem for path in PACKAGE.rglob("*")}
+
+
+def test_the_picture_in_how_it_works_names_every_package():
+    page = (CHECKOUT / "docs/how-it-works.md").read_text()
+    (picture,) = re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL)
+    named = set(re.findall(r"\b[a-z_]+\b", picture))
+    assert {each.name for each in PACKAGES if each.parent == PACKAGE} <= named
 
 
 def examples():
@@ -68,7 +86,7 @@ def test_an_example_of_a_problem_is_wrong_or_right_as_it_says(code, text, tmp_pa
     (tmp_path / "common.meltano.yml").write_text("\n".join(common))
     environ = dict(re.findall(r"\A# (?:wrong|right), with (\w+)=(.+)", text))
 
-    _, problems = read_plans(read_settings(tmp_path, environ=environ))
+    _, problems = plans_and_problems(read_settings(tmp_path, environ=environ))
     assert {each.code for each in problems} == ({code} if text.startswith("# wrong") else set())
 
 
@@ -118,7 +136,7 @@ def test_an_example_of_options_has_no_problem(text, tmp_path):
         own += [each for each in common if each["name"] not in [plugin["name"] for plugin in own]]
     (tmp_path / "meltano.yml").write_text(json.dumps(project, default=str))
     for environment in ("dev", "prod"):
-        _, problems = read_plans(Settings(tmp_path, environment, secrets_prefix="acme"))
+        _, problems = plans_and_problems(Settings(tmp_path, environment, secrets_prefix="acme"))
         assert {each.code for each in problems} <= {Code.SHARED_STATE}
 
 
@@ -141,7 +159,7 @@ def test_the_pipeline_of_the_readme_fits_into_the_project(tmp_path):
     including = project.replace("include_paths:\n", "include_paths:\n  - ./example.yml\n")
     (tmp_path / "meltano.yml").write_text(including)
 
-    plans, problems = read_plans(Settings(tmp_path))
+    plans, problems = plans_and_problems(Settings(tmp_path))
     assert problems == ()
     (rivers,) = [plan for plan in plans if plan.job == "rivers"]
     assert (rivers.crons, rivers.tasks[0].options.retries) == (("0 3 * * *",), 3)
@@ -159,7 +177,11 @@ def test_three_lines_are_the_integrity_tests(page, monkeypatch):
     assert {plan.environment for plan in names["TestDags"].plans} == {"prod"}
 
 
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+PAGES = [
+    *sorted(CHECKOUT.glob("*.md")),
+    *sorted((CHECKOUT / "docs").rglob("*.md")),
+    *(CHECKOUT / "tests").glob("README.md"),
+]
 
 
 def anchors(page):
@@ -168,7 +190,7 @@ def anchors(page):
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_every_link_leads_somewhere(page):
     for link in re.findall(r"\]\((?!http)([^)\s]+)\)", page.read_text()):
         name, _, anchor = link.partition("#")

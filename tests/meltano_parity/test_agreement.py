@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from dag_factory.cli.listing import meltano_listing
 from dag_factory.errors import Code, Severity
-from dag_factory.planning.planner import plan_project
+from dag_factory.planning.planned_project import plan_project
 from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
 from tests.support.meltano_oracle import Meltano, RefusedError, Run
@@ -106,9 +106,9 @@ def test_our_tasks_put_end_to_end_are_what_meltano_runs(files):
 
 def plans_and_problems(root):
     project, problems = read_project(root)
-    plans, _, more = plan_project(project, Settings(root))
-    assert len({plan.dag_id for plan in plans}) == len(plans)
-    return {plan.job: plan.tasks for plan in plans}, (*problems, *more)
+    planned = plan_project(project, Settings(root))
+    assert len({plan.dag_id for plan in planned.plans}) == len(planned.plans)
+    return {plan.job: plan.tasks for plan in planned.plans}, (*problems, *planned.problems)
 
 
 def joined(parts):

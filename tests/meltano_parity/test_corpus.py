@@ -13,7 +13,7 @@ import pytest
 from dag_factory.checks.plaintext_secrets import wrong_secrets
 from dag_factory.cli.listing import meltano_listing
 from dag_factory.errors import Code, Severity
-from dag_factory.planning.planner import plan_project
+from dag_factory.planning.planned_project import plan_project
 from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
 from tests.support.running import CHECKOUT
@@ -80,7 +80,7 @@ def test_a_public_project_is_listed_as_meltano_lists_it(root, said, compared):
     if None in theirs.values():
         (code,) = [code for words, code in FAILURES.items() if words in said[root.name]]
         if project is not None:
-            problems += plan_project(project, Settings(root, anything(project)))[2]
+            problems += plan_project(project, Settings(root, anything(project))).problems
         assert code in [each.code for each in problems]
         assert bool(fatal) == (theirs["jobs"] is None)
     else:

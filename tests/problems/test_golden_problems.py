@@ -17,7 +17,7 @@ import pytest
 
 from dag_factory.checks.reporting import as_text
 from dag_factory.errors import Code, in_order
-from dag_factory.planning.planner import option_sources, read_plans
+from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
 
 FOLDERS = sorted(path for path in Path(__file__).parent.glob("bad_projects/*") if path.is_dir())
@@ -31,10 +31,10 @@ def said_of(folder):
     first_line = (folder / "meltano.yml").read_bytes().partition(b"\n")[0].decode()
     chosen = re.fullmatch(r"# MELTANO_ENVIRONMENT=(\w+)", first_line)
     settings = Settings(folder, chosen and chosen[1])
-    plans, problems = read_plans(settings)
-    _, unbuilt = build_dags(plans, settings)
-    of_pods = pod_problems(plans, option_sources(settings))
-    text = as_text(in_order((*problems, *unbuilt, *of_pods)), folder) + "\n"
+    planned = check_project(settings)
+    _, unbuilt = build_dags(planned.plans, settings)
+    of_pods = pod_problems(planned)
+    text = as_text(in_order((*planned.problems, *unbuilt, *of_pods)), folder) + "\n"
     return text.replace(version("meltano"), "<installed>").replace(str(folder), "<project>")
 
 

@@ -10,9 +10,9 @@ import yaml
 from dag_factory.checks.reporting import FORMATS
 from dag_factory.cli.graph import as_mermaid
 from dag_factory.cli.listing import dag_rows, dag_table, describe_dag, meltano_listing
-from dag_factory.planning.planner import read_plans
 from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 
 PROJECT = yaml.safe_load("""
 default_environment: dev
@@ -118,7 +118,7 @@ def replaced(value, path, odd):
 
 
 def look_at_everything(root):
-    plans, problems = read_plans(Settings(root, "dev"))
+    plans, problems = plans_and_problems(Settings(root, "dev"))
     for form in FORMATS.values():
         form(problems, root)
     json.dumps(dag_rows(plans))

@@ -1,9 +1,10 @@
-"""A plan to vary."""
+"""A plan to vary, and the plans of a project."""
 
+from dag_factory.errors import Problem
 from dag_factory.options.catalog import DagOptions
 from dag_factory.planning.plan import DagPlan, ExtractorPlan, SchedulePlan, TaskPlan
-
-_COMMAND = ("meltano", "run", "--no-install")
+from dag_factory.planning.planned_project import check_project
+from dag_factory.settings import Settings
 
 PLAN = DagPlan(
     dag_id="load",
@@ -19,7 +20,7 @@ PLAN = DagPlan(
     tasks=(
         TaskPlan(
             "tap-a-to-target-x",
-            (*_COMMAND, "tap-a", "target-x"),
+            blocks=("tap-a", "target-x"),
             state_ids=("dev:tap-a-to-target-x",),
             assets=("dev:tap-a-to-target-x",),
             extractors=(
@@ -28,7 +29,7 @@ PLAN = DagPlan(
                 ),
             ),
         ),
-        TaskPlan("dbt.run", (*_COMMAND, "dbt:run"), ("tap-a-to-target-x",)),
+        TaskPlan("dbt.run", blocks=("dbt:run",), upstream=("tap-a-to-target-x",)),
     ),
 )
 
@@ -36,3 +37,9 @@ PLAN = DagPlan(
 def schedules(*crons: str) -> tuple[SchedulePlan, ...]:
     """Return a schedule for each cron expression."""
     return tuple(SchedulePlan(f"s{number}", cron, "UTC", {}) for number, cron in enumerate(crons))
+
+
+def plans_and_problems(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, ...]]:
+    """Return the plans of a project, and everything that `meltano-dags check` says of it."""
+    planned = check_project(settings)
+    return planned.plans, planned.problems

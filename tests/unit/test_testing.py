@@ -105,7 +105,7 @@ def test_pods_whose_own_image_moves_are_no_dags_and_said(run):
     in_pods = GOOD.replace("owner: data", "owner: data, runner: kubernetes, image: meltano")
     failed, _, output = run(in_pods)
     assert failed == ["test_the_project_has_no_problems", "test_some_job_has_a_dag"]
-    assert "MDF032 the image 'meltano' is no version" in output
+    assert "MDF032 the image 'meltano' is not pinned" in output
 
 
 def test_a_dag_that_airflow_refuses_is_named_with_the_reason(run):

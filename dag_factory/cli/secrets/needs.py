@@ -9,8 +9,7 @@ from enum import StrEnum
 
 from dag_factory.errors import Problem
 from dag_factory.options.pod_values import AN_IMAGE
-from dag_factory.planning.planner import read_all_plans
-from dag_factory.project.model import read_project
+from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.project.plugins import Plugin, Setting
 from dag_factory.secrets.aws import Fetched
 from dag_factory.secrets.unread_keys import (
@@ -130,14 +129,14 @@ class SecretReport:
 def read_needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], tuple[Problem, ...]]:
     """Return the secrets that the jobs of an environment need, and what is wrong with the jobs."""
     # No secret depends on the image of pods, which only a deployment knows.
-    plans, state, problems = read_all_plans(replace(settings, image=settings.image or AN_IMAGE))
-    project, _ = read_project(settings.project_root)
+    planned = read_and_plan(replace(settings, image=settings.image or AN_IMAGE))
+    project = planned.project
     plugins = plugins_by_secret(project)
     jobs: dict[str, dict[str, None]] = {}
     groups: dict[str, dict[tuple[str, ...], None]] = {}
     of_plugin: set[str] = set()
     from_aws: set[str] = set()
-    for plan in (*plans, *filter(None, [state])):
+    for plan in (*planned.plans, *filter(None, [planned.state_plan])):
         for task in plan.tasks:
             for secret in task.secrets:
                 for name in secret.names:
@@ -158,7 +157,7 @@ def read_needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], tuple[Proble
             in_use=keys_in_use(project, plugin) if project and plugin else None,
         )
         needs.append(need)
-    return tuple(needs), problems
+    return tuple(needs), planned.problems
 
 
 def report_secrets(

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from airflow.configuration import conf
 
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 from tests.support.running import CHECKOUT
 
 FOLDER = CHECKOUT / "deploy/kubernetes"
@@ -157,7 +157,7 @@ def test_the_guide_s_environment_has_no_problem(which, tmp_path):
     if which == "S3":
         project["environments"][0]["annotations"]["airflow"] |= with_s3
     (tmp_path / "meltano.yml").write_text(yaml.safe_dump(project))
-    _, problems = read_plans(Settings(tmp_path, image="registry.example.com/meltano:1.0.0"))
+    _, problems = plans_and_problems(Settings(tmp_path, image="registry.example.com/meltano:1.0.0"))
     assert not problems
 
 

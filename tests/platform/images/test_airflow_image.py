@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dag_factory.planning.planner import read_all_plans
+from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.settings import Settings
 from tests.support.cluster import Cluster
 from tests.support.running import CHECKOUT, wait_until
@@ -59,5 +59,5 @@ def test_it_finds_the_dags_of_the_project_that_it_holds(cluster: Cluster, namesp
     assert ended == "Succeeded", log
     assert log[0] == str(USER)
     dags = {each["dag_id"] for each in json.loads(log[-1])}
-    plans, state, _ = read_all_plans(Settings(CHECKOUT / "meltano"))
-    assert dags == {each.dag_id for each in (*plans, state)}
+    planned = read_and_plan(Settings(CHECKOUT / "meltano"))
+    assert dags == {each.dag_id for each in (*planned.plans, planned.state_plan)}

@@ -11,11 +11,11 @@ import pytest
 
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.options.pod_merge import merge_pods
-from dag_factory.planning.planner import read_plans
 from dag_factory.runners.kubernetes.pod_spec import pod_of_run, pod_template
 from dag_factory.runners.prepare import PreparedRun
 from dag_factory.settings import read_settings
 from tests.support.cluster import Cluster
+from tests.support.plans import plans_and_problems
 from tests.support.running import CHECKOUT, wait_until
 
 Look = Callable[..., str]
@@ -46,7 +46,7 @@ for root in ("/app", "/opt/meltano/lib", sysconfig.get_path("stdlib")):
 def make_pod(image: str) -> dict[str, Any]:
     """Return the runner's pod, with a second container in which root can look around."""
     settings = read_settings(CHECKOUT / "meltano", environment="prod", environ={})
-    plan = next(each for each in read_plans(settings)[0] if each.job == "reference_data")
+    plan = next(each for each in plans_and_problems(settings)[0] if each.job == "reference_data")
     (task,) = plan.tasks
     task = replace(task, options=replace(task.options, image=image))
     run = PreparedRun(

@@ -16,9 +16,8 @@ from dag_factory.airflow.alert_mail import AlertedJob
 from dag_factory.airflow.build import build_dag, build_dags
 from dag_factory.errors import Code, Location, ProjectError
 from dag_factory.options.catalog import DagOptions, TaskOptions
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
-from tests.support.plans import PLAN, schedules
+from tests.support.plans import PLAN, plans_and_problems, schedules
 
 
 def test_the_tasks_stand_in_the_order_of_the_job(tmp_path):
@@ -164,14 +163,14 @@ def test_a_wrong_argument_is_said_where_it_stands(tmp_path, written, place):
         filled = re.sub(r"LEVEL(\d)", lambda level: written.get(int(level[1]), "retries: 1"), text)
         (tmp_path / name).write_text(filled)
     settings = Settings(tmp_path)
-    plans, _ = read_plans(settings)
+    plans, _ = plans_and_problems(settings)
     dags, (problem,) = build_dags(plans, settings)
     assert (dags, problem.code) == ({}, Code.WRONG_ARGUMENT)
     assert problem.location.text(tmp_path) == place
 
 
 def test_the_project_is_read_again_only_for_a_wrong_argument(monkeypatch, tmp_path):
-    monkeypatch.setattr("dag_factory.airflow.build.option_sources", pytest.fail)
+    monkeypatch.setattr("dag_factory.airflow.build.read_and_plan", pytest.fail)
     bad = replace(PLAN, dag_id="no id")
     assert len(build_dags([PLAN, bad], Settings(tmp_path))[1]) == 1
 
@@ -194,12 +193,12 @@ RICH = """
 import json, sys
 from pathlib import Path
 from dag_factory.airflow.build import build_dags
-from dag_factory.planning.planner import read_plans
+from tests.support.plans import plans_and_problems
 from dag_factory.settings import Settings
 from airflow.serialization.serialized_objects import DagSerialization
 
 settings = Settings(Path(sys.argv[1]))
-dags, problems = build_dags(read_plans(settings)[0], settings)
+dags, problems = build_dags(plans_and_problems(settings)[0], settings)
 assert not problems, problems
 print(json.dumps({name: DagSerialization.to_dict(dag) for name, dag in dags.items()}))
 """
@@ -262,7 +261,7 @@ def test_where_pods_have_no_image_there_is_no_dag_for_state(write_project):
     annotations = "annotations: {airflow: {runner: kubernetes}}\n"
     root = write_project(f"{annotations}jobs: [{{name: a, tasks: [dbt]}}]\n")
     assert build_airflow_dags(root) == {}
-    with pytest.raises(ProjectError, match="MDF032 pods of 'dev' have no image"):
+    with pytest.raises(ProjectError, match="MDF032 the pods of 'dev' have no image"):
         raise_project_problems(root)
 
 
@@ -403,14 +402,14 @@ def test_a_template_that_gives_two_jobs_one_id_leaves_out_the_second(write_proje
     template = {"dag_id_template": "all of {environment}"}
     dags = build_airflow_dags(root, **template)
     assert [dag.dag_display_name for dag in dags.values()] == ["a", "meltano_state"]
-    with pytest.raises(ProjectError, match=r"MDF024 job 'b' has the DAG id .* of 'a'"):
+    with pytest.raises(ProjectError, match=r"MDF024 job 'b' has the DAG ID of job 'a': "):
         raise_project_problems(root, **template)
 
 
 def test_a_job_cannot_take_the_id_of_the_dag_for_state(write_project):
     root = write_project("jobs: [{name: meltano_state, tasks: [dbt]}, {name: a, tasks: [dbt]}]\n")
     assert list(build_airflow_dags(root)) == ["a", "meltano_state"]
-    with pytest.raises(ProjectError, match=r"MDF024 .* of the DAG for Meltano's state; rename"):
+    with pytest.raises(ProjectError, match=r"MDF024 .* of the DAG for Meltano's state: .*; rename"):
         raise_project_problems(root)
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from dag_factory.airflow import plan_cache
 from dag_factory.errors import Code
-from dag_factory.planning.planner import read_all_plans, read_plans
+from dag_factory.planning.planned_project import PlannedProject, read_and_plan
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 
 GOOD = """
 include_paths: [more/*.yml]
@@ -31,7 +32,7 @@ def recall(settings, keep=True):
 
 
 def test_what_is_recalled_is_what_would_be_read(settings):
-    fresh = read_plans(settings)
+    fresh = plans_and_problems(settings)
     assert recall(settings) == fresh
     assert recall(settings) == fresh
     assert recall(replace(settings, state_dir=None)) == fresh
@@ -68,13 +69,13 @@ def test_every_kind_of_option_is_recalled_as_it_was(write_project, tmp_path):
         """
     )
     settings = Settings(root, state_dir=tmp_path / "state")
-    fresh = read_plans(settings)
+    fresh = plans_and_problems(settings)
     assert len(fresh[0]) == 3
     assert recall(settings) == recall(settings) == fresh
 
 
 def test_the_dag_for_state_is_recalled_too_and_stays_where_the_project_cannot_be_read(settings):
-    _, state, _ = read_all_plans(settings)
+    state = read_and_plan(settings).state_plan
     assert state.dag_id == "meltano_state"
     for keep in (True, False):
         assert plan_cache.recall_plans(settings, keep=keep).state == state
@@ -91,7 +92,7 @@ def test_each_loader_file_has_plans_of_its_own(settings):
 
 def test_an_unchanged_project_is_not_read_again(settings, monkeypatch):
     recall(settings)
-    monkeypatch.setattr(plan_cache, "read_all_plans", None)
+    monkeypatch.setattr(plan_cache, "read_and_plan", None)
     assert recall(settings)[0]
 
 
@@ -106,7 +107,7 @@ def test_whatever_was_read_counts(settings, file):
     text = changed.read_text() if changed.exists() else "{}"
     changed.write_text(text.replace("jobs: []", "jobs: [{name: new, tasks: [dbt]}]") + "# more\n")
     digests = [json.loads(each.read_text())["files"] for each in settings.state_dir.iterdir()]
-    assert recall(settings) == read_plans(settings)
+    assert recall(settings) == plans_and_problems(settings)
     assert digests != [json.loads(e.read_text())["files"] for e in settings.state_dir.iterdir()]
 
 
@@ -154,7 +155,7 @@ def test_a_spoilt_file_is_no_plan(settings, content):
 def test_another_version_of_this_package_reads_again(settings, monkeypatch):
     recall(settings)
     monkeypatch.setattr(plan_cache, "_code_digest", lambda: "other")
-    monkeypatch.setattr(plan_cache, "read_all_plans", lambda _: ((), None, ()))
+    monkeypatch.setattr(plan_cache, "read_and_plan", lambda _: PlannedProject(None))
     assert recall(settings) == ((), ())
 
 
@@ -176,13 +177,13 @@ def test_a_change_while_the_project_is_read_is_seen_the_next_time(settings, monk
     file = settings.project_root / "meltano.yml"
 
     def read_then_change(known):
-        plans = read_all_plans(known)
+        planned = read_and_plan(known)
         file.write_text(
             file.read_text().replace("name: j,", "name: k,").replace("job: j", "job: k")
         )
-        return plans
+        return planned
 
-    monkeypatch.setattr(plan_cache, "read_all_plans", read_then_change)
+    monkeypatch.setattr(plan_cache, "read_and_plan", read_then_change)
     assert [each.job for each in recall(settings)[0]] == ["j"]
     monkeypatch.undo()
     assert [each.job for each in recall(settings)[0]] == ["k"]

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Param
 from airflow.serialization.serialized_objects import DagSerialization
 
 from dag_factory.airflow.state_dag import build_state_dag
-from dag_factory.planning.planner import read_all_plans
+from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.pod.meltano_state import Action
 from dag_factory.runners.kubernetes.operator import MeltanoPodOperator
 from dag_factory.runners.kubernetes.pod_spec import pod_of_run
@@ -66,7 +66,7 @@ def states(root):
 
 
 def make_dag(project, **settings):
-    _, plan, _ = read_all_plans(Settings(project, "dev", **settings))
+    plan = read_and_plan(Settings(project, "dev", **settings)).state_plan
     return build_state_dag(plan, project)
 
 

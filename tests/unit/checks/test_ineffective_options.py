@@ -3,8 +3,8 @@
 import pytest
 
 from dag_factory.errors import Code, Severity
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 from tests.support.small_project import PLUGINS
 
 JOB = "jobs: [{name: j, tasks: [tap-a target-x]}]\n"
@@ -20,7 +20,7 @@ def said(write_project, text=JOB, environment="dev", *, plugins=PLUGINS, prefix=
     for name, change in changes.items():
         plugins = plugins.replace(f"namespace: {name}}}", f"namespace: {name}, {change}}}")
     root = write_project(text, plugins=plugins)
-    plans, problems = read_plans(Settings(root, environment, secrets_prefix=prefix))
+    plans, problems = plans_and_problems(Settings(root, environment, secrets_prefix=prefix))
     assert len(plans) == 1
     assert {each.severity for each in problems} <= {Severity.WARNING}
     return [each.code for each in problems]
@@ -167,7 +167,7 @@ def test_a_container_is_told_once_where_it_has_its_name_last(write_project):
     jobs = ["j", "k", f"l, annotations: {{airflow: {{{again}}}}}"]
     entries = "".join(f"- {{tasks: [dbt:run], name: {each}}}\n" for each in jobs)
     root = write_project(text.replace(JOB, f"jobs:\n{entries}"))
-    found = read_plans(Settings(root))[1]
+    found = plans_and_problems(Settings(root))[1]
     assert [(each.code, each.location.line) for each in found] == [
         (Code.LASTING_CONTAINER, 1),
         (Code.LASTING_CONTAINER, 5),
@@ -183,7 +183,7 @@ def test_it_is_told_once_for_all_jobs(write_project):
         "jobs: [{name: j, tasks: [tap-a target-x]}, {name: k, tasks: [tap-b target-x]}]\n",
         plugins=PLUGINS.replace("namespace: x}", f"namespace: x, {APPEND}}}"),
     )
-    [problem] = read_plans(Settings(root))[1]
+    [problem] = plans_and_problems(Settings(root))[1]
     assert (problem.code, problem.location.line) == (Code.NO_KEYS, 5)
 
 
@@ -247,5 +247,5 @@ def test_each_stream_counts_by_its_own_nearest_place(write_project):
     two = "metadata: {visits: {table-key-properties: []}, people: {table-key-properties: []}}"
     plugins = of_environment("extractors", "tap-a", KEY)
     root = write_project(JOB, plugins=plugins.replace("namespace: a}", f"namespace: a, {two}}}"))
-    [problem] = read_plans(Settings(root, "prod"))[1]
+    [problem] = plans_and_problems(Settings(root, "prod"))[1]
     assert "rows of 'people' have no key" in problem.message

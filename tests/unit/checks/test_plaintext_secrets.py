@@ -5,8 +5,9 @@ import pytest
 from dag_factory.checks.reporting import FORMATS
 from dag_factory.cli.main import main
 from dag_factory.errors import Code
-from dag_factory.planning.planner import read_all_plans, read_plans
+from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 
 PLUGIN = """
 default_environment: dev
@@ -21,7 +22,7 @@ plugins:
 def found(write_project, text, plugins=PLUGIN):
     if "environments:" not in text:
         plugins += "environments: [{name: dev}]\n"
-    _, problems = read_plans(Settings(write_project(text, plugins=plugins)))
+    _, problems = plans_and_problems(Settings(write_project(text, plugins=plugins)))
     return [(each.code, each.location.line) for each in problems]
 
 
@@ -173,7 +174,8 @@ plugins:
 
 def everything(write_project):
     settings = Settings(write_project(EVERYWHERE, plugins="", more=INCLUDED))
-    problems = [each for each in read_plans(settings)[1] if each.code is Code.PLAINTEXT_SECRET]
+    _, found = plans_and_problems(settings)
+    problems = [each for each in found if each.code is Code.PLAINTEXT_SECRET]
     return settings, problems
 
 
@@ -264,9 +266,9 @@ def test_a_secret_fails_the_check_and_takes_no_dag_away(write_project, capsys):
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["severity"], row["fails_check"]) == ("warning", True)
     assert main(["list", "--project", str(root)]) == 0
-    plans, _, problems = read_all_plans(Settings(root))
-    assert [plan.job for plan in plans] == ["j"]
-    assert problems == ()
+    planned = read_and_plan(Settings(root))
+    assert [plan.job for plan in planned.plans] == ["j"]
+    assert planned.problems == ()
 
 
 def test_what_to_do_with_a_secret_depends_on_where_it_stands(write_project):

@@ -4,12 +4,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from dag_factory.errors import Code
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 
 
 def unread(root):
-    problems = read_plans(Settings(root))[1]
+    problems = plans_and_problems(Settings(root))[1]
     return [(each.location.line, each.hint) for each in problems if each.code is Code.UNREAD_KEY]
 
 

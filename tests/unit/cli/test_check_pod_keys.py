@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dag_factory.cli.check_pod_keys import pod_problems
-from dag_factory.planning.planner import option_sources, read_plans
+from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
 from tests.support.small_project import PLUGINS
 
@@ -69,9 +69,7 @@ RIGHT = {
 
 
 def said(root):
-    settings = Settings(root)
-    plans, _ = read_plans(settings)
-    return [*pod_problems(plans, option_sources(settings))]
+    return [*pod_problems(check_project(Settings(root)))]
 
 
 def of_override(write_project, override):

@@ -3,9 +3,10 @@
 import pytest
 
 from dag_factory.errors import Code
-from dag_factory.planning.planner import option_sources, read_plans
+from dag_factory.planning.planned_project import OptionSources, check_project
 from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 
 EVERYWHERE = """
 annotations: {airflow: {retries: 1, owner: top, tags: [top], dag: {fail_fast: true}}}
@@ -48,7 +49,7 @@ def root(tmp_path):
 
 
 def plans(root, environment):
-    found, problems = read_plans(Settings(root, environment))
+    found, problems = plans_and_problems(Settings(root, environment))
     assert [each for each in problems if each.code is not Code.SHARED_STATE] == []
     return {plan.job: plan for plan in found}
 
@@ -73,10 +74,10 @@ def test_tags_and_mappings_add_up(root):
 
 
 def test_each_value_that_is_set_knows_its_lines(root):
-    of_dag, of_tasks = option_sources(Settings(root, "prod"))(plans(root, "prod")["j"])
+    sources = check_project(Settings(root, "prod")).option_sources(plans(root, "prod")["j"])
     of_items = {"dag.fail_fast": [2], "dag.dagrun_timeout": [16]}
-    assert lines(of_dag) == {"owner": [30], "tags": [2, 14, 28], "dag": [2, 16], **of_items}
-    first, second = of_tasks.values()
+    assert lines(sources.of_dag) == {"owner": [30], "tags": [2, 14, 28], "dag": [2, 16], **of_items}
+    first, second = sources.of_tasks.values()
     assert lines(first) == {"retries": [5], "pool": [19], "queue": [30]}
     assert lines(second)["retries"] == [8]
 
@@ -84,10 +85,10 @@ def test_each_value_that_is_set_knows_its_lines(root):
 def test_nothing_is_told_of_what_the_project_has_no_more(root):
     plan = plans(root, "prod")["j"]
     (root / "meltano.yml").write_text(EVERYWHERE.replace("- name: j\n", "- name: k\n"))
-    assert option_sources(Settings(root, "prod"))(plan) == ({}, {})
+    assert check_project(Settings(root, "prod")).option_sources(plan) == OptionSources()
     (root / "meltano.yml").write_text(EVERYWHERE.replace(", tap-b target-x]", "]"))
-    _, of_tasks = option_sources(Settings(root, "prod"))(plan)
-    assert list(of_tasks) == ["tap-a-to-target-x"]
+    sources = check_project(Settings(root, "prod")).option_sources(plan)
+    assert list(sources.of_tasks) == ["tap-a-to-target-x"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ default_environment: dev
 """,
     )
     jobs = {
-        environment: [plan.job for plan in read_plans(Settings(root, environment))[0]]
+        environment: [plan.job for plan in plans_and_problems(Settings(root, environment))[0]]
         for environment in ("dev", "prod")
     }
     assert jobs == {"dev": ["good", "bad"], "prod": ["good"]}
@@ -149,7 +150,7 @@ def test_a_wrong_option_of_the_whole_project_is_said_and_leaves_nothing_out(writ
         jobs: [{name: j, tasks: [dbt]}]
         """
     )
-    (plan,), (problem,) = read_plans(Settings(root))
+    (plan,), (problem,) = plans_and_problems(Settings(root))
     assert problem.code is Code.INVALID_OPTION
     assert (plan.options.owner, plan.tasks[0].options.retries) == ("me", 2)
 

@@ -1,8 +1,8 @@
 import pytest
 
 from dag_factory.errors import Code
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 
 TASKS = {"a": "dbt", "b": "dbt:run", "c": "dbt:test", "d": "dbt:seed"}
 
@@ -13,7 +13,7 @@ def plans(write_project, **after):
         for job, task in TASKS.items()
     ]
     root = write_project("\n".join(["jobs:", *jobs, ""]))
-    found, problems = read_plans(Settings(root, dag_id_prefix="x_"))
+    found, problems = plans_and_problems(Settings(root, dag_id_prefix="x_"))
     return {plan.job: plan for plan in found}, problems
 
 
@@ -63,7 +63,7 @@ def test_who_runs_after_a_job_that_cannot_run_waits_for_it(write_project):
         - {name: later, tasks: [dbt:run], annotations: {airflow: {after: [broken, good]}}}
         """
     )
-    found, problems = read_plans(Settings(root))
+    found, problems = plans_and_problems(Settings(root))
     assert len(problems) == 1
     assert found[1].after.jobs == ("broken", "good")
 
@@ -81,6 +81,6 @@ def test_a_schedule_of_the_older_form_can_be_waited_for(write_project):
         - {name: old, extractor: tap-a, loader: target-x, transform: skip, interval: '@daily'}
         """
     )
-    found, problems = read_plans(Settings(root))
+    found, problems = plans_and_problems(Settings(root))
     assert not problems
     assert found[0].after.jobs == ("old",)

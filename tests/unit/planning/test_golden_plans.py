@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dag_factory.planning.planner import plan_project
+from dag_factory.planning.planned_project import plan_project
 from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
 from tests.support.meltano_oracle import Meltano
@@ -47,7 +47,7 @@ def golden(request, tmp_path):
 def plan(root, environment):
     project, problems = read_project(root)
     assert not problems
-    return plan_project(project, Settings(root, environment))[0]
+    return plan_project(project, Settings(root, environment)).plans
 
 
 def told(plans):

@@ -1,13 +1,13 @@
 import pytest
 
 from dag_factory.errors import Code, Severity
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 from tests.support.small_project import PLUGINS
 
 
 def plan(root, **settings):
-    return read_plans(Settings(root, **settings))
+    return plans_and_problems(Settings(root, **settings))
 
 
 def plan_tasks(write_project, tasks):
@@ -195,7 +195,7 @@ def test_tasks_that_meltano_cannot_run_leave_that_job_out(write_project, tasks, 
         - {{name: good, tasks: [tap-a target-x]}}
         """
     )
-    plans, (problem,) = read_plans(Settings(root))
+    plans, (problem,) = plans_and_problems(Settings(root))
     assert problem.code is code
     assert "'bad'" in problem.message
     assert [each.job for each in plans] == ["good"]
@@ -209,7 +209,7 @@ def test_the_first_of_two_equal_names_wins_with_a_warning(write_project):
         - {name: j, tasks: [tap-b target-x]}
         """
     )
-    (dag,), (problem,) = read_plans(Settings(root))
+    (dag,), (problem,) = plans_and_problems(Settings(root))
     assert problem.severity is Severity.WARNING
     assert dag.tasks[0].argv[-2:] == ("tap-a", "target-x")
 
@@ -222,7 +222,7 @@ def test_the_first_of_two_equal_names_counts_even_where_it_is_wrong(write_projec
         - {name: j, tasks: [tap-b target-x]}
         """
     )
-    plans, problems = read_plans(Settings(root))
+    plans, problems = plans_and_problems(Settings(root))
     assert not plans
     assert [each.code for each in problems] == [Code.INVALID_TASKS, Code.DUPLICATE_NAME]
 
@@ -239,7 +239,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines(write_project
         annotations: {airflow: {retrys: 3}}
         """
     )
-    _, problems = read_plans(Settings(root))
+    _, problems = plans_and_problems(Settings(root))
     assert [(problem.code, problem.location.line) for problem in problems] == [
         (Code.INVALID_TASKS, 3),
         (Code.INVALID_NAME, 4),

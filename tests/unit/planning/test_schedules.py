@@ -6,8 +6,8 @@ import pytest
 
 from dag_factory.cron import INTERVALS
 from dag_factory.errors import Code
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_an_interval_means_what_meltano_means(write_project, interval, cron):
         schedules: [{{name: s, job: j, interval: {interval}}}]
         """
     )
-    (dag,), problems = read_plans(Settings(root))
+    (dag,), problems = plans_and_problems(Settings(root))
     assert not problems
     assert dag.schedules[0].cron == cron
 
@@ -66,7 +66,7 @@ def test_an_interval_that_airflow_would_refuse_leaves_the_schedule_out(write_pro
         - {{name: good, job: j, interval: '@daily'}}
         """
     )
-    (dag,), (problem,) = read_plans(Settings(root))
+    (dag,), (problem,) = plans_and_problems(Settings(root))
     assert problem.code is Code.INVALID_INTERVAL
     assert problem.location.line == 4
     assert [each.name for each in dag.schedules] == ["good"]
@@ -79,7 +79,7 @@ def test_an_unknown_job_gets_a_guess(write_project):
         schedules: [{name: s, job: custmers, interval: '@daily'}]
         """
     )
-    (problem,) = read_plans(Settings(root))[1]
+    (problem,) = plans_and_problems(Settings(root))[1]
     assert problem.code is Code.UNKNOWN_JOB
     assert "'customers'" in problem.hint
 
@@ -91,7 +91,7 @@ def test_schedule_env_must_be_text(write_project):
         schedules: [{name: s, job: j, interval: '@daily', env: {A: 1, B: 'x', C: true}}]
         """
     )
-    problems = read_plans(Settings(root))[1]
+    problems = plans_and_problems(Settings(root))[1]
     assert [each.code for each in problems] == [Code.INVALID_SCHEDULE_ENV] * 2
 
 
@@ -108,7 +108,7 @@ def test_the_nearest_time_zone_wins(write_project):
         - {name: a2, job: a, interval: '@once', annotations: {airflow: {timezone: UTC}}}
         """
     )
-    plans, problems = read_plans(Settings(root))
+    plans, problems = plans_and_problems(Settings(root))
     assert not problems
     zones = {each.name: each.timezone for dag in plans for each in dag.schedules}
     assert zones == {"a1": "Europe/Prague", "b1": "Asia/Tokyo", "a2": "UTC"}
@@ -123,5 +123,5 @@ def test_a_schedule_fires_in_its_environments_only(write_project):
         - {name: nightly, job: j, interval: '@daily'}
         """
     )
-    crons = {name: read_plans(Settings(root, name))[0][0].crons for name in ("dev", "prod")}
+    crons = {name: plans_and_problems(Settings(root, name))[0][0].crons for name in ("dev", "prod")}
     assert crons == {"dev": ("0 0 * * *",), "prod": ("0 * * * *", "0 0 * * *")}

@@ -4,10 +4,11 @@ import re
 import pytest
 import yaml
 
-from dag_factory.planning.planner import read_all_plans, read_plans
+from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.planning.secret_names import kubernetes_name
 from dag_factory.secrets.values import secret_variables
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 from tests.support.running import CHECKOUT
 
 PLUGINS = """
@@ -39,7 +40,7 @@ def names(write_project, task, option="", environment="dev", prefix="acme/data")
     lock = root / "plugins/extractors/tap-locked--v.lock"
     lock.parent.mkdir(parents=True)
     lock.write_text(json.dumps(LOCK))
-    ((plan,), problems) = read_plans(Settings(root, environment, secrets_prefix=prefix))
+    ((plan,), problems) = plans_and_problems(Settings(root, environment, secrets_prefix=prefix))
     assert problems == ()
     return [(list(each.names), each.of_plugin) for each in plan.tasks[0].secrets]
 
@@ -84,7 +85,7 @@ def test_what_aws_takes_in_no_name_is_what_it_is_in_meltanos_variables(write_pro
 def test_the_dag_of_the_state_has_those_of_the_top_level_and_the_environment(write_project):
     annotations = "annotations: {airflow: {secrets: [database, dbt]}}\n"
     root = write_project(f"{annotations}jobs: [{{name: j, tasks: ['dbt:run']}}]\n", plugins=PLUGINS)
-    _, state, _ = read_all_plans(Settings(root, secrets_prefix="acme"))
+    state = read_and_plan(Settings(root, secrets_prefix="acme")).state_plan
     assert [each.names for each in state.tasks[0].secrets] == [
         ("acme/dev/meltano/dbt",),
         ("acme/dev/meltano/database",),

@@ -1,7 +1,7 @@
 import pytest
 
 from dag_factory.options.catalog import TaskOptions
-from dag_factory.planning.planner import read_all_plans
+from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.settings import Settings
 
 OPTIONS = """
@@ -33,7 +33,7 @@ default_environment: dev
 
 
 def plan_of(root, environment="prod", **settings):
-    return read_all_plans(Settings(root, environment, **settings))[1]
+    return read_and_plan(Settings(root, environment, **settings)).state_plan
 
 
 def test_its_task_runs_where_the_top_level_and_the_environment_say(write_project):

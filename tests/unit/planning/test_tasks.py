@@ -1,8 +1,8 @@
 import pytest
 
 from dag_factory.errors import Code
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 
 PLUGINS = """
 plugins:
@@ -24,7 +24,7 @@ def tasks(write_project, items, order="parallel"):
         f"jobs: [{{name: j, tasks: {items}, annotations: {{airflow: {{order: {order}}}}}}}]\n",
         plugins=PLUGINS,
     )
-    (dag,), _ = read_plans(Settings(root))
+    (dag,), _ = plans_and_problems(Settings(root))
     return dag.tasks
 
 
@@ -81,7 +81,7 @@ schedules:
 def images(write_project, option, **settings):
     """Return the image of each job, and what is said."""
     root = write_project(PODS.replace("IMAGE", option), plugins=PLUGINS)
-    plans, problems = read_plans(Settings(root, **settings))
+    plans, problems = plans_and_problems(Settings(root, **settings))
     return {plan.job: plan.tasks[0].options.image for plan in plans}, problems
 
 
@@ -95,10 +95,10 @@ def test_the_image_of_the_variable_goes_before_that_of_the_options_in_pods_alone
 @pytest.mark.parametrize(
     ("option", "settings", "message"),
     [
-        ("", {}, "pods of 'dev' have no image"),
-        ("image: b", {}, "the image 'b' is no version: without a tag it is `latest`"),
-        ("image: 'b:latest'", {}, "the image 'b:latest' is no version: `latest` moves"),
-        ("image: 'b:1'", {"image": "c"}, "the image 'c' of MELTANO_IMAGE is no version"),
+        ("", {}, "the pods of 'dev' have no image"),
+        ("image: b", {}, "the image 'b' is not pinned: no tag means `latest`"),
+        ("image: 'b:latest'", {}, "the image 'b:latest' is not pinned: `latest` moves"),
+        ("image: 'b:1'", {"image": "c"}, "the image 'c' of MELTANO_IMAGE is not pinned"),
     ],
 )
 def test_pods_without_a_version_leave_their_jobs_out_and_are_said_once(
@@ -124,7 +124,7 @@ def test_the_place_is_that_of_the_image_or_else_of_the_runner(write_project):
     lines = [
         problem.location.line
         for image in (None, "c")
-        for problem in read_plans(Settings(root, image=image))[1]
+        for problem in plans_and_problems(Settings(root, image=image))[1]
     ]
     assert lines == [5, 4]
 
@@ -132,7 +132,7 @@ def test_the_place_is_that_of_the_image_or_else_of_the_runner(write_project):
 def test_digests_are_there_unless_images_are_not_compared(write_project):
     root = write_project("jobs: [{name: j, tasks: [tap-a target-x]}]\n", plugins=PLUGINS)
     digests = [
-        read_plans(Settings(root, compares_image=each))[0][0].tasks[0].digest
+        plans_and_problems(Settings(root, compares_image=each))[0][0].tasks[0].digest
         for each in (True, False)
     ]
     assert bool(digests[0])

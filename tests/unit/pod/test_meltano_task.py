@@ -13,8 +13,8 @@ import pytest
 from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.process import find_command
 from dag_factory.meltano_process.result import MAX_BYTES, RunSummary
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 from tests.support.running import free_port, wait_until
 from tests.support.shell_project import (
     COMMAND,
@@ -49,7 +49,7 @@ def digest(root, text=PROJECT + JOB):
     airflows = root.parent / f"{root.name}-of-airflow"
     airflows.mkdir(exist_ok=True)
     (airflows / "meltano.yml").write_text(text)
-    [plan], problems = read_plans(Settings(airflows))
+    [plan], problems = plans_and_problems(Settings(airflows))
     assert problems == ()
     return plan.tasks[0].digest
 

@@ -1,14 +1,14 @@
 import pytest
 
-from dag_factory.planning.planner import read_plans
 from dag_factory.settings import Settings
+from tests.support.plans import plans_and_problems
 from tests.support.small_project import PLUGINS
 
 JOB = "jobs: [{name: j, tasks: [tap-a target-x]}]\n"
 
 
 def digest(write_project, text=JOB, plugins=PLUGINS, environment="dev"):
-    plans, _ = read_plans(Settings(write_project(text, plugins=plugins), environment))
+    plans, _ = plans_and_problems(Settings(write_project(text, plugins=plugins), environment))
     (dag,) = [each for each in plans if each.job == "j"]
     return dag.tasks[0].digest
 

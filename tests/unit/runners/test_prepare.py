@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from dag_factory.options.catalog import DagOptions, TaskOptions
 from dag_factory.options.expectations import Bounds, Expectation
 from dag_factory.options.values import Secrets
-from dag_factory.planning.plan import SchedulePlan, SecretPlan
+from dag_factory.planning.plan import SchedulePlan, SecretPlan, TaskKind
 from dag_factory.runners.prepare import prepare_run
 from tests.support.plans import PLAN
 
@@ -92,11 +92,11 @@ def test_a_backfill_loads_its_window_and_leaves_the_bookmarks_alone():
 
 
 def test_a_backfill_of_the_older_form_has_a_state_id_of_its_own():
-    argv = ("meltano", "elt", "--no-install", "tap-a", "target-x", "--state-id=nightly")
-    task = replace(PLAN.tasks[0], argv=argv)
+    task = replace(PLAN.tasks[0], kind=TaskKind.ELT, arguments=("--state-id=nightly",))
     run = prepared("backfill", task=task)
     assert run.argv[-1] == "--state-id=nightly.backfill"
     assert run.variables["MELTANO_RUN_FULL_REFRESH"] == "true"
+    argv = ("meltano", "elt", "--no-install", "tap-a", "target-x", "--state-id=nightly")
     assert prepared("scheduled", task=task).argv == argv
 
 
@@ -188,8 +188,7 @@ def test_a_suffix_of_the_run_goes_before_that_of_the_environment():
 
 
 def test_the_older_form_has_the_state_id_of_its_name_whatever_the_suffix():
-    argv = ("meltano", "elt", "--no-install", "tap-a", "target-x", "--state-id=nightly")
-    task = replace(AGED, argv=argv, state_ids=("nightly",))
+    task = replace(AGED, kind=TaskKind.ELT, state_ids=("nightly",))
     assert prepared("manual", task=task, state_id_suffix="again").bookmarked == ("nightly",)
 
 

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from dag_factory.airflow.arguments import WrongArgumentError
 from dag_factory.airflow.build import build_dag
 from dag_factory.options.catalog import DagOptions
-from dag_factory.planning.plan import SchedulePlan
+from dag_factory.planning.plan import SchedulePlan, TaskKind
 from dag_factory.runners.trigger_form import (
     chosen_streams,
     chosen_variables,
@@ -142,7 +142,7 @@ def test_a_job_that_moves_no_data_has_no_fields_for_that():
 
 
 def test_a_schedule_of_the_older_form_has_what_its_command_takes():
-    task = replace(PLAN.tasks[0], argv=("meltano", "elt", "tap-a", "target-x"))
+    task = replace(PLAN.tasks[0], kind=TaskKind.ELT)
     plan = replace(PLAN, tasks=(task,))
     assert list(form(plan)) == ["full_refresh", "select_tap_a", "log_level"]
 
