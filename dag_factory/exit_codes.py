@@ -1,4 +1,4 @@
-"""The exit codes with which a task ends, besides those of Meltano itself."""
+"""The exit codes of a task that are not Meltano's own."""
 
 from __future__ import annotations
 

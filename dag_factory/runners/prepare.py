@@ -47,7 +47,7 @@ class PreparedRun:
 
     Attributes:
         argv: The command.
-        variables: The variables that override those of the process that starts the command.
+        variables: The variables that override the environment of the process that starts it.
         is_dry: Whether the run only shows what would run, so that nothing must run after it.
         extractors: The names of the extractors that the command runs.
         expect: The rows that the run must load.
@@ -78,7 +78,7 @@ def prepare_run(plan: DagPlan, task: TaskPlan, context: Mapping[str, Any]) -> Pr
     """Return the command and the variables of a run.
 
     A scheduled run has the variables of all schedules that it serves, in the order of meltano.yml.
-    A manual run has those of the schedule that was chosen in the trigger form.
+    A manual run has the variables of the schedule that was chosen in the trigger form.
 
     A backfill uses its own state ID suffix and saves no bookmark. So it neither changes the
     bookmarks of other runs nor waits for their locks, and each of its runs loads its whole window.

@@ -83,8 +83,8 @@ class MeltanoPodOperator(BaseOperator):
         """Start the pod, or find the pod that an earlier worker started, and wait until it ends.
 
         Raises:
-            AirflowException: Kubernetes rejected or stopped the pod. Others are those of
-                `finish_run`.
+            AirflowException: Kubernetes rejected or stopped the pod; `finish_run` lists the other
+                exceptions.
         """
         run = self.prepare(context)
         pod = self._make_pod(run)

@@ -66,9 +66,8 @@ class MeltanoOperator(BaseOperator):
         """Run the command until it ends.
 
         Raises:
-            AirflowFailException: The command is not installed, or a value cannot be that of a
-                variable.
-            AirflowException: Meltano failed. Others are those of `finish_run`.
+            AirflowFailException: The command is not installed, or a value contains a NUL.
+            AirflowException: Meltano failed; `finish_run` lists the other exceptions.
         """
         run = self.prepare(context)
         finish_run(run, self._run(run), self.outlets, context)
