@@ -29,6 +29,7 @@ Run a task: a worker
 Run Meltano: a worker, or a task's pod
     secrets          aws and values (AWS Secrets Manager), masking (`***` in a log)
     meltano_process  process (start and stop), log (read it), result (the summary of a run)
+    exit_codes       the exit codes of a task besides Meltano's own
     pod              the programs in a pod: meltano_task, meltano_state, release_lock
 
 Look at a project: a terminal, CI
@@ -36,8 +37,8 @@ Look at a project: a terminal, CI
     testing          integrity tests for pytest
 
 Imports go one way, which `lint-imports` checks: cli > airflow > runners, pod > secrets > planning >
-checks > project, settings > options > meltano_yaml > errors, cron, meltano_process. Airflow is
-imported only when a function below is called.
+checks > project, settings > options > meltano_yaml > errors, cron, meltano_process >
+exit_codes. Airflow is imported only when a function below is called.
 """
 
 from __future__ import annotations

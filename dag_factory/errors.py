@@ -15,13 +15,14 @@ Whatever reads a part of a project is given a collector (`Problems`), and report
 from __future__ import annotations
 
 import difflib
-import os
 import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from dag_factory.exit_codes import ExitCode
 
 
 class Severity(StrEnum):
@@ -282,12 +283,11 @@ class SecretsError(DagFactoryError):
     Attributes:
         may_pass: Whether a retry may succeed.
         lacks: The permission that AWS denied for the whole call, such as `secretsmanager:...`.
-        exit_code: The exit code of a task that cannot start because of the error:
-            `os.EX_UNAVAILABLE` (69) if a retry may succeed, otherwise `os.EX_CONFIG` (78).
+        exit_code: The exit code of a task that cannot start because of the error.
     """
 
     def __init__(self, message: str, *, may_pass: bool = False, lacks: str = "") -> None:
         self.may_pass = may_pass
         self.lacks = lacks
-        self.exit_code = os.EX_UNAVAILABLE if may_pass else os.EX_CONFIG
+        self.exit_code = ExitCode.UNAVAILABLE if may_pass else ExitCode.CONFIG_ERROR
         super().__init__(message)

@@ -18,7 +18,7 @@ from dag_factory.airflow.arguments import task_arguments
 from dag_factory.planning.plan import DagPlan, TaskPlan
 from dag_factory.pod.meltano_state import STATE_ID, Action, RefusedError, command
 from dag_factory.runners.factory import make_task
-from dag_factory.runners.prepare import PreparedRun, secrets_to_read
+from dag_factory.runners.prepare import PreparedRun, job_trigger, secrets_to_read
 
 _STATE_ID_LENGTH = 1000
 _DOC = """
@@ -115,10 +115,8 @@ def prepare_action(task: TaskPlan, context: Mapping[str, Any]) -> PreparedRun:
     Raises:
         AirflowFailException: The fields of the form do not fit together, although each is valid.
     """
-    dag_run = context["dag_run"]
     try:
         argv = command(context["params"])
     except RefusedError as error:
         raise AirflowFailException(str(error)) from None
-    variables = {"MELTANO_JOB_TRIGGER": f"airflow:{dag_run.dag_id}/{dag_run.run_id}"}
-    return PreparedRun(argv, variables, secrets=secrets_to_read(task))
+    return PreparedRun(argv, job_trigger(context["dag_run"]), secrets=secrets_to_read(task))

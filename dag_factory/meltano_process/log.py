@@ -1,4 +1,4 @@
-"""What a run of Meltano tells in its JSON log.
+"""Reads the JSON log of a run of Meltano: its lines, its last error, its row counts.
 
 Source: `--log-format json`, https://docs.meltano.com/reference/settings#clilog_format.
 """
@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_METRIC = "METRIC: "
-_ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Timeout)|ERROR|CRITICAL)\b")
+_METRIC_PREFIX = "METRIC: "
+_ERROR_LINE = re.compile(r"(?:[\w.]*(?:Error|Exception|Timeout)|ERROR|CRITICAL)\b")
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,11 @@ class LogEntry:
     """One line of Meltano's log.
 
     Attributes:
-        level: As in the logging module.
-        source: The plugin that wrote it, or `None` for Meltano itself.
-        message: Its text.
-        metric: What it measured, as Singer's SDK and singer-python say it, or nothing.
+        level: A level of the logging module.
+        source: The plugin that wrote the line, or `None` for Meltano itself.
+        message: The text without the source.
+        metric: The metric in the line, in the form of the Singer SDK and singer-python; empty if
+            there is none.
     """
 
     level: int
@@ -35,35 +36,35 @@ class LogEntry:
 
     @property
     def text(self) -> str:
-        """The line as a person reads it."""
+        """The text with the source."""
         return f"{self.source}: {self.message}" if self.source else self.message
 
 
 def read_log_line(line: str) -> LogEntry:
-    """Read one line; what is not JSON (a crash before logging is set up) is kept as it is."""
+    """Read one line. A line that is not JSON (a crash before logging is set up) stays as it is."""
     line = line.rstrip("\n")
     try:
         fields: Any = json.loads(line)
     except (RecursionError, ValueError):
         fields = None
     if not isinstance(fields, dict) or "event" not in fields:
-        level = logging.ERROR if _ERROR.match(line) else logging.INFO
+        level = logging.ERROR if _ERROR_LINE.match(line) else logging.INFO
         return LogEntry(level, None, line)
     level = logging.getLevelNamesMapping().get(str(fields.get("level", "")).upper(), logging.INFO)
     source = str(fields.get("name")) if "stdio" in fields else None
     parts = [fields.get("event"), fields.get("err")]
     if "metric_info" in fields:
         parts.append(json.dumps(fields["metric_info"]))
-    metric = fields.get("metric_info") or _metric(str(fields.get("event")))
+    metric = fields.get("metric_info") or _read_metric(str(fields.get("event")))
     exceptions = fields.get("exception")
     parts += map(_exception_text, exceptions if isinstance(exceptions, list) else [exceptions])
     text = ": ".join(dict.fromkeys(str(part) for part in parts if part))
     return LogEntry(level, source, text, metric if isinstance(metric, dict) else {})
 
 
-def _metric(message: str) -> Any:
-    """Return what a line of the older form measured: `INFO METRIC: {...}`."""
-    _, found, text = message.partition(_METRIC)
+def _read_metric(message: str) -> Any:
+    """Return the metric of a line in the older form `INFO METRIC: {...}`."""
+    _, found, text = message.partition(_METRIC_PREFIX)
     try:
         return json.loads(text) if found else None
     except ValueError:
@@ -79,52 +80,52 @@ def _exception_text(exception: Any) -> str:
 
 @dataclass
 class LastError:
-    """Finds the line of a failed run that says why it failed.
+    """Finds the log line that says why a run failed.
 
-    The last error of a plugin comes before Meltano's, which reports only that a block failed. A
-    broken pipe is the echo of another plugin's death.
+    The last error of a plugin is preferred to Meltano's, which says only that a block failed. A
+    broken pipe is ignored: it follows from the failure of another plugin.
     """
 
     _plugin: str | None = None
     _meltano: str | None = None
 
     def note(self, entry: LogEntry) -> None:
-        """Take one more line into account."""
+        """Process one more line."""
         if entry.source is None:
             if entry.level >= logging.ERROR and entry.message:
                 self._meltano = entry.message
         elif entry.message.startswith("BrokenPipeError"):
             return
-        elif entry.level >= logging.ERROR or _ERROR.match(entry.message):
+        elif entry.level >= logging.ERROR or _ERROR_LINE.match(entry.message):
             self._plugin = entry.text
 
     @property
     def text(self) -> str | None:
-        """The reason, or `None` where the log holds no error."""
+        """The error, or `None` if the log has none."""
         return self._plugin or self._meltano
 
 
 class RowCounts:
-    """Counts the rows of each stream, as the extractors say they sent them.
+    """Counts the rows of each stream, by the numbers that the extractors log.
 
-    Where no extractor counts, as with batches of files, the loader's figures count.
+    If no extractor logs any, as with batches of files, the loader's numbers are used.
 
     Args:
         extractors: The names of the extractors.
 
     Attributes:
-        heard: Whether the log is as fine as to hold counts at all.
+        possible: Whether the log level allows counts.
     """
 
     def __init__(self, extractors: Collection[str]) -> None:
         self._extractors = extractors
         self._sent: Counter[str] = Counter()
         self._loaded: Counter[str] = Counter()
-        self.heard = False
+        self.possible = False
 
     def note(self, entry: LogEntry) -> None:
-        """Take one more line into account."""
-        self.heard = self.heard or entry.level <= logging.INFO
+        """Process one more line."""
+        self.possible = self.possible or entry.level <= logging.INFO
         value, tags = entry.metric.get("value"), entry.metric.get("tags")
         if entry.metric.get("metric") != "record_count" or not isinstance(value, int):
             return
@@ -134,6 +135,6 @@ class RowCounts:
 
     @property
     def rows(self) -> dict[str, int] | None:
-        """The rows of each stream, or `None` where nobody counts."""
+        """The number of rows of each stream, or `None` if no plugin counts them."""
         found = self._sent or self._loaded
         return dict(sorted(found.items())) if found else None

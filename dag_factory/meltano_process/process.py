@@ -1,4 +1,4 @@
-"""Meltano as a process: started without a shell, read line by line, stopped with its plugins."""
+"""Runs Meltano as a child process: without a shell, read line by line, stopped with its plugins."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from dag_factory.exit_codes import ExitCode, from_returncode
 from dag_factory.meltano_process.log import LastError, LogEntry, RowCounts, read_log_line
 from dag_factory.meltano_process.result import RunSummary, newest_bookmarks
 
-_MACHINE_READABLE = {"MELTANO_CLI_LOG_FORMAT": "json", "NO_COLOR": "1"}
-_HELD = re.compile(r"Another '.*' pipeline is already running")
-_ANSWER_SECONDS = 60
-# How Meltano calls the file that it hands to an extractor or a loader.
-_OF_A_PLUGIN = re.compile(rb"/(tap|target)\.[0-9a-f-]+\.config\.json\0")
+_MACHINE_READABLE_LOG = {"MELTANO_CLI_LOG_FORMAT": "json", "NO_COLOR": "1"}
+_LOCKED_MESSAGE = re.compile(r"Another '.*' pipeline is already running")
+_STATE_GET_SECONDS = 60
+# Meltano gives an extractor or a loader a configuration file of this name.
+_PLUGIN_CONFIG = re.compile(rb"/(tap|target)\.[0-9a-f-]+\.config\.json\0")
 
 
 class MeltanoProcess:
@@ -32,10 +33,10 @@ class MeltanoProcess:
     Args:
         argv: The command.
         root: The folder that holds `meltano.yml`.
-        environ: All variables that the process gets; its log is made JSON.
-        extractors: The names of those that it runs, whose rows are counted.
-        bookmarked: The state IDs whose newest bookmarks are wanted when it has succeeded.
-        patience: How many seconds it has to end by itself when it is told to stop.
+        environ: All variables of the process, except that its log is always JSON.
+        extractors: The names of the extractors whose rows are counted.
+        bookmarked: The state IDs whose newest bookmarks are read after a success.
+        patience: How many seconds the process may take to stop before it is killed.
     """
 
     def __init__(
@@ -50,9 +51,9 @@ class MeltanoProcess:
     ) -> None:
         self._argv = argv
         self._root = root
-        # A utility finds Meltano there, and Meltano what is installed beside it.
+        # Utilities find Meltano by this PATH, and Meltano finds what is installed next to it.
         path = os.pathsep.join([environ.get("PATH") or os.defpath, str(Path(argv[0]).parent)])
-        self._environ = {**environ, **_MACHINE_READABLE, "PATH": path}
+        self._environ = {**environ, **_MACHINE_READABLE_LOG, "PATH": path}
         self._extractors = extractors
         self._bookmarked = bookmarked
         self._patience = patience
@@ -62,46 +63,46 @@ class MeltanoProcess:
         self._cut_short = False
 
     def run(self, note: Callable[[LogEntry], None]) -> RunSummary:
-        """Run it to its end.
+        """Run the command until it ends.
 
         Args:
-            note: Called with each line of its log.
+            note: Called with each line of the log.
 
         Raises:
-            OSError: It cannot be started.
+            OSError: The command cannot be started.
         """
         last_error, counts = LastError(), RowCounts(self._extractors)
-        is_held = False
+        is_locked = False
         with self._started(self._argv, subprocess.STDOUT) as process:
             for line in process.stdout or ():
                 entry = read_log_line(line)
                 last_error.note(entry)
                 counts.note(entry)
-                is_held = is_held or _is_held(entry)
+                is_locked = is_locked or _is_locked(entry)
                 note(entry)
             process.wait()
-        code = os.EX_TEMPFAIL if is_held and process.returncode else process.returncode
+        code = ExitCode.LOCKED if is_locked and process.returncode else process.returncode
         if self._cut_short and code >= 0:
-            code = 128 + signal.SIGTERM
-        summary = RunSummary(code, last_error.text, counts.rows, counts.heard)
+            code = from_returncode(-signal.SIGTERM)
+        summary = RunSummary(code, last_error.text, counts.rows, counts.possible)
         return summary if code else self._with_bookmarks(summary)
 
     def _with_bookmarks(self, summary: RunSummary) -> RunSummary:
         newest: dict[str, datetime] = {}
         for state_id in self._bookmarked:
             command = (self._argv[0], "state", "get", "--", state_id)
-            what = f"the run succeeded, but `meltano state get {state_id}`"
+            subject = f"the run succeeded, but `meltano state get {state_id}`"
             with self._started(command, subprocess.PIPE) as process:
                 try:
-                    answer, log = process.communicate(timeout=_ANSWER_SECONDS)
+                    answer, log = process.communicate(timeout=_STATE_GET_SECONDS)
                 except subprocess.TimeoutExpired:
-                    error = f"{what} gave no answer in {_ANSWER_SECONDS} seconds"
-                    return replace(summary, exit_code=os.EX_UNAVAILABLE, error=error)
+                    error = f"{subject} did not answer within {_STATE_GET_SECONDS} seconds"
+                    return replace(summary, exit_code=ExitCode.UNAVAILABLE, error=error)
             if process.returncode:
                 last_error = LastError()
                 for line in log.splitlines():
                     last_error.note(read_log_line(line))
-                error = f"{what} failed: {last_error.text or 'it wrote no error'}"
+                error = f"{subject} failed: {last_error.text or 'it logged no error'}"
                 return replace(summary, exit_code=process.returncode, error=error)
             for line in answer.splitlines():
                 with suppress(ValueError):
@@ -110,7 +111,7 @@ class MeltanoProcess:
 
     @contextmanager
     def _started(self, argv: Sequence[str], stderr: int) -> Iterator[subprocess.Popen[str]]:
-        """Start a command that `stop` ends; leave no process behind, however its use ended."""
+        """Start a command that `stop` can end; always leave no process behind."""
         with subprocess.Popen(  # noqa: S603 - an argv list; no shell
             argv,
             cwd=self._root,
@@ -131,10 +132,11 @@ class MeltanoProcess:
                 self._end(process)
 
     def stop(self) -> None:
-        """Stop Meltano, and soon force it; `run` goes on reading its log until then.
+        """Stop Meltano, and kill it when its patience ends; `run` reads its log until then.
 
-        Extractors are asked first, so that loaders can load what they have got, and Meltano keep
-        the bookmarks of it. Half of the patience is for that, also where only a loader is left.
+        Extractors are stopped first. Then loaders can load the rows that they have received, and
+        Meltano can save the bookmarks. Half of the patience is for that, even if only a loader is
+        left.
         """
         self._stopped = True
         if self._process is not None:
@@ -153,7 +155,7 @@ class MeltanoProcess:
         timer.start()
 
     def _end(self, process: subprocess.Popen[str]) -> None:
-        """End a process, and those that it started; another may get its number thereafter."""
+        """End a process and its children, and all timers: its number may be used again."""
         if process.poll() is None:
             _signal_group(process, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
@@ -164,28 +166,33 @@ class MeltanoProcess:
 
 
 def find_command(name: str) -> str | None:
-    """Find a command, beside this Python first: the PATH need not hold its environment."""
+    """Find a command: next to this Python, whose folder may be missing from PATH, or on PATH."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return shutil.which(name, path=path)
+
+
+def find_project_root() -> Path:
+    """Return the folder of the Meltano project: `MELTANO_PROJECT_ROOT`, or the current folder."""
+    return Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path.cwd())
 
 
 def ask_meltano(
     argv: Sequence[str], root: Path, environ: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of Meltano that answers at once; its log, on stderr, is made JSON.
+    """Run a short command of Meltano; its log on stderr is JSON.
 
     Args:
         argv: The command.
         root: The folder that holds `meltano.yml`.
-        environ: All variables that the process gets.
+        environ: All variables of the process.
 
     Raises:
-        OSError: It cannot be started.
+        OSError: The command cannot be started.
     """
     return subprocess.run(  # noqa: S603 - an argv list; no shell
         argv,
         cwd=root,
-        env={**environ, **_MACHINE_READABLE},
+        env={**environ, **_MACHINE_READABLE_LOG},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
@@ -194,23 +201,23 @@ def ask_meltano(
     )
 
 
-def _is_held(entry: LogEntry) -> bool:
-    return entry.source is None and _HELD.search(entry.message) is not None
+def _is_locked(entry: LogEntry) -> bool:
+    return entry.source is None and _LOCKED_MESSAGE.search(entry.message) is not None
 
 
 def _plugins(session: int) -> dict[int, bytes]:
-    """Return which processes of a session are taps and targets; none where there is no `/proc`."""
+    """Return which processes of a session are taps and targets: none on systems without `/proc`."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             command = (folder / "cmdline").read_bytes()
-            match = _OF_A_PLUGIN.search(command)
+            match = _PLUGIN_CONFIG.search(command)
             if match and os.getsid(int(folder.name)) == session:
                 found[int(folder.name)] = match[1]
     return found
 
 
 def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    """Signal Meltano and its plugins: Meltano 4.4 alone waits for ever for a plugin to end."""
+    """Signal Meltano and its plugins: Meltano 4.4 alone would wait forever for its plugins."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)

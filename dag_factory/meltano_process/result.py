@@ -1,34 +1,33 @@
-"""What is left of a run when it is over, in a form that fits a pod's termination message."""
+"""The result of a run, in a form that fits a pod's termination message."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-LONGEST = 2048
-"""How many bytes Kubernetes keeps of a container's termination message, in pods of six containers:
+MAX_BYTES = 2048
+"""How many bytes of a container's termination message Kubernetes keeps in pods of six containers:
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
-_LONGEST_ERROR = 600
+_MAX_ERROR_LENGTH = 600
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run of Meltano tells when it is over.
+    """The result of a run of Meltano.
 
     Attributes:
-        exit_code: That of the process; negative for the signal that killed it. `os.EX_TEMPFAIL`
-            (75): another run holds the state ID. `os.EX_CONFIG` (78): it was not started, as
-            no retry would help. `os.EX_UNAVAILABLE` (69): AWS was not reached, so that it was not
-            started; or it succeeded, and its bookmarks could not be read in time.
-        error: The last error that it logged.
-        rows: The rows of each stream, or `None` where nobody counted.
-        counted: Whether the log was as fine as to hold counts at all.
-        is_part: Whether streams are left out, for want of room: those with the fewest rows.
-        left_out: How many rows these have together.
-        newest: The newest bookmark of each stream that is a moment, where that was asked for.
+        exit_code: The return code of the process, which is negative if a signal killed it; or an
+            `ExitCode`.
+        error: The last error in its log.
+        rows: The number of rows of each stream, or `None` if no plugin counts them.
+        counted: Whether the log level allowed counts.
+        is_part: Whether streams are left out for lack of space: those with the fewest rows.
+        left_out: How many rows the streams that are left out have together.
+        newest: The newest bookmark of each stream whose bookmarks are timestamps, if requested.
     """
 
     exit_code: int
@@ -45,25 +44,25 @@ class RunSummary:
         return self.counted and not self.is_part
 
     def knows(self, stream: str) -> bool:
-        """Whether a stream is not one of those that are left out."""
+        """Return whether a stream is not left out."""
         return not self.is_part or stream in (self.rows or ()) or stream in self.newest
 
     def to_json(self) -> bytes:
-        """Return the summary as JSON of no more than `LONGEST` bytes.
+        """Return the summary as JSON of at most `MAX_BYTES` bytes.
 
-        What does not fit is left out: the end of the error, and streams, last of all the one with
-        the newest bookmark and those with the most rows.
+        If it is too long, the error is cut and streams are left out. The stream with the newest
+        bookmark and the streams with the most rows are kept longest.
         """
-        kept = replace(self, error=self.error and _shortened(self.error))
-        while len(written := kept._written()) > LONGEST:
-            kept = kept._half()
+        kept = replace(self, error=self.error and _cut(self.error))
+        while len(written := kept._to_bytes()) > MAX_BYTES:
+            kept = kept._halved()
         return written
 
-    def _written(self) -> bytes:
-        newest = {name: moment.isoformat() for name, moment in self.newest.items()}
+    def _to_bytes(self) -> bytes:
+        newest = {name: time.isoformat() for name, time in self.newest.items()}
         return _as_json({**asdict(self), "newest": newest})
 
-    def _half(self) -> Self:
+    def _halved(self) -> Self:
         rows, newest = self.rows or {}, self.newest
         latest = max(newest, key=lambda name: newest[name], default=None)
         streams = sorted({*rows, *newest}, key=lambda name: (name != latest, -rows.get(name, 0)))
@@ -79,63 +78,53 @@ class RunSummary:
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
-        """Read what `to_json` wrote, of this version or a later one; anything else is `None`."""
+        """Read what `to_json` of this or a later version wrote; return `None` for anything else."""
         try:
             written: Any = json.loads(text)
             known = {each.name: written[each.name] for each in fields(cls) if each.name in written}
-            newest = {
-                name: datetime.fromisoformat(moment) for name, moment in known["newest"].items()
-            }
+            newest = {name: datetime.fromisoformat(time) for name, time in known["newest"].items()}
             return cls(**{**known, "newest": newest})
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
 
-def _shortened(error: str) -> str:
-    """Return the beginning of an error that takes no more than half of the bytes."""
-    error = error[:_LONGEST_ERROR]
-    while len(_as_json(error)) > LONGEST // 2:
+def _cut(error: str) -> str:
+    """Return the beginning of an error that takes at most half of the bytes."""
+    error = error[:_MAX_ERROR_LENGTH]
+    while len(_as_json(error)) > MAX_BYTES // 2:
         error = error[: len(error) * 3 // 4]
     return error
 
 
 def _as_json(value: Any) -> bytes:
     text = json.dumps(value, ensure_ascii=False)
-    # Half a surrogate pair, of which a tap's broken text may consist, becomes JSON's escape.
+    # The broken text of a tap may contain half a surrogate pair, which is escaped in JSON.
     return text.encode("utf-8", "backslashreplace")
 
 
 def newest_bookmarks(state: Any) -> dict[str, datetime]:
-    """Return the bookmark of each stream that is a moment.
+    """Return the bookmark of each stream whose bookmark is a timestamp.
+
+    If a stream has partitions, its bookmark is the newest of theirs.
 
     Args:
-        state: As `meltano state get` prints it: Singer's state, below `singer_state`
-            (https://docs.meltano.com/reference/command-line-interface#state). A bookmark of
-            partitions counts by its newest one.
+        state: What `meltano state get` prints: Singer's state, below `singer_state`
+            (https://docs.meltano.com/reference/command-line-interface#state).
     """
     try:
         streams = state["singer_state"]["bookmarks"].items()
     except (AttributeError, KeyError, TypeError):
         return {}
-    found = {stream: [*_moments(bookmark)] for stream, bookmark in streams}
-    return {stream: max(moments) for stream, moments in found.items() if moments}
+    found = {stream: [*_timestamps(bookmark)] for stream, bookmark in streams}
+    return {stream: max(timestamps) for stream, timestamps in found.items() if timestamps}
 
 
-def _moments(bookmark: Any) -> list[datetime]:
-    """Return every moment in a bookmark: taps write what they like."""
-    if isinstance(bookmark, Mapping):
-        return [moment for value in bookmark.values() for moment in _moments(value)]
-    if isinstance(bookmark, list):
-        return [moment for value in bookmark for moment in _moments(value)]
-    moment = _moment(bookmark)
-    return [moment] if moment else []
-
-
-def _moment(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _timestamps(bookmark: Any) -> Iterator[datetime]:
+    """Yield every timestamp in a bookmark, whose form each tap chooses itself."""
+    if isinstance(bookmark, Mapping | list):
+        for value in bookmark.values() if isinstance(bookmark, Mapping) else bookmark:
+            yield from _timestamps(value)
+    elif isinstance(bookmark, str):
+        with suppress(ValueError):
+            timestamp = datetime.fromisoformat(bookmark)
+            yield timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)

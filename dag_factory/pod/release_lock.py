@@ -1,12 +1,12 @@
-"""Ends the lock of a killed Meltano run: `python -m dag_factory.pod.release_lock STATE_ID`.
+"""Releases the lock of a killed Meltano run: `python -m dag_factory.pod.release_lock STATE_ID`.
 
-While a run lasts, Meltano marks it as running in its system database, beside a heartbeat that it
-renews each second, and lets no other run have the state ID. A run that is killed leaves the mark,
-which Meltano heeds until the last heartbeat is five minutes old.
+While a run lasts, Meltano marks it as running in its system database, updates its heartbeat every
+second, and does not let another run use the state ID. A killed run stays marked as running, and
+Meltano ignores the mark only when the last heartbeat is five minutes old.
 
-This file is a program by itself, for the Python that has Meltano, which need not have this package:
-`python release_lock.py STATE_ID`. The project and its system database are those that `meltano run`
-would use in the same folder with the same variables; no environment decides them.
+This file also runs without the rest of this package, with the Python that has Meltano:
+`python release_lock.py STATE_ID`. It uses the project and the system database that `meltano run`
+would use in the same folder with the same environment variables.
 
 Source: meltano/core/job/job.py, and `run_with_job` in meltano/core/block/extract_load.py.
 """
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 DEAD_SECONDS = 30
-"""How old the last heartbeat of a run is that counts as dead. A busy machine may delay some."""
+"""A run is dead if its last heartbeat is at least this old. A busy machine may delay heartbeats."""
 _SHEBANG = re.compile(r"#!\s*(?:\S*/env\s+)?(\S*python[\d.]*)(?:\s|$)")
 
 
 class LockHeldError(Exception):
-    """A run that lives holds the lock."""
+    """A living run holds the lock."""
 
 
 @contextmanager
 def system_database() -> Iterator[Session]:
     """Open Meltano's system database as `meltano run` does."""
-    # Meltano sets up its log when it is imported: a program may, a module may not.
+    # Importing Meltano sets up its log, which is right only where this file is run as a program.
     from meltano.core.db import project_engine  # noqa: PLC0415
     from meltano.core.logging import setup_logging  # noqa: PLC0415
     from meltano.core.migration_service import MigrationService  # noqa: PLC0415
@@ -59,7 +59,7 @@ def release(session: Session, state_id: str) -> str:
     """Mark the dead runs of a state ID as failed, and return what was done.
 
     Raises:
-        LockHeldError: One of them lives, or died less than `DEAD_SECONDS` ago; none is marked.
+        LockHeldError: A run is alive or died less than `DEAD_SECONDS` ago. No run was marked.
     """
     from meltano.core.job.finder import JobFinder  # noqa: PLC0415
 
@@ -72,9 +72,10 @@ def release(session: Session, state_id: str) -> str:
             f"{state_id!r} keeps its lock: its run was alive {min(ages):.0f} s ago; stop that "
             f"run or, if it was killed, try again in {DEAD_SECONDS - min(ages):.0f} s"
         )
-    who = os.environ.get("MELTANO_JOB_TRIGGER", "hand")
+    trigger = os.environ.get("MELTANO_JOB_TRIGGER")
+    how = f"by {trigger}" if trigger else "manually"
     for run, age in zip(runs, ages, strict=True):
-        run.fail(f"No heartbeat for {age:.0f} s. The lock was released by {who}.")
+        run.fail(f"No heartbeat for {age:.0f} s. The lock was released {how}.")
         run.save(session)
     run = runs[-1]
     reason = run.payload["error"]
@@ -90,7 +91,7 @@ def _heartbeat_age(run: Job) -> float:
 
 
 def meltano_python(executable: Path) -> str | None:
-    """Return the Python to run this program with, or `None` where the command does not tell.
+    """Return the Python that runs the `meltano` command, or `None` if it cannot be found.
 
     Args:
         executable: The `meltano` command.
@@ -98,28 +99,28 @@ def meltano_python(executable: Path) -> str | None:
     command = executable.resolve()
     with command.open(errors="replace") as stream:
         shebang = _SHEBANG.match(stream.readline())
-    # A path too long for a shebang is written otherwise; in a virtual environment it is near.
+    # The shebang does not name a long path; then Python is next to the command.
     candidates = [shebang[1]] if shebang else []
     candidates.append(str(command.with_name("python")))
     return next(filter(None, map(shutil.which, candidates)), None)
 
 
 def main() -> None:
-    """Release the lock of the state ID on the command line; exit with 1 where that cannot be."""
+    """Release the lock of the state ID on the command line, or exit with 1."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("state_id", help="as in: Another '...' pipeline is already running")
+    parser.add_argument("state_id", help="the name in: Another '...' pipeline is already running")
     state_id = parser.parse_args().state_id
     try:
         with system_database() as session:
             print(release(session, state_id))
     except LockHeldError as error:
         sys.exit(f"Error: {error}")
-    except Exception as error:  # noqa: BLE001 - one line for each way of having no database
+    except Exception as error:  # noqa: BLE001 - one line for any reason why the database cannot be used
         sys.exit(f"Error: {type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":
-    # Called by its path, it must not have Meltano import the modules beside it as its own.
-    beside = Path(__file__).resolve().parent
-    sys.path[:] = [each for each in sys.path if Path(each).resolve() != beside]
+    # When this file is run by its path, Meltano must not import the modules next to it.
+    folder = Path(__file__).resolve().parent
+    sys.path[:] = [each for each in sys.path if Path(each).resolve() != folder]
     main()

@@ -1,4 +1,4 @@
-"""Makes a task, by the runner that its options name."""
+"""Makes the operator of a task for the runner that its options name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_task(
     arguments: Mapping[str, Any],
     prepare: Prepare | None = None,
 ) -> BaseOperator:
-    """Return the operator for one task, as the `make_task` of its runner does."""
+    """Return the operator of one task; its runner's `make_task` documents the arguments."""
     if task.options.in_pod:
         return kubernetes.make_task(plan, task, arguments, prepare)
     return local.make_task(plan, task, project_root, arguments, prepare)

@@ -1,6 +1,6 @@
 """The trigger form of a job, and the variables of Meltano that its values become.
 
-Values reach Meltano as variables of its process, never as text of a command.
+Values reach Meltano as environment variables, never as text of a command.
 Source: https://docs.meltano.com/reference/command-line-interface#run and
 https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/params.html
 """
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
     from airflow.sdk import Param
 
 SCHEDULE = "schedule"
-"""The field that chooses the schedule whose variables a run by hand gets."""
+"""The field that chooses the schedule whose variables a manual run gets."""
 DRY_RUN = "dry_run"
-"""The field for a run that only explains itself."""
+"""The field for a run that only shows what would run."""
+FULL_REFRESH_VARIABLE = "MELTANO_RUN_FULL_REFRESH"
+NO_STATE_UPDATE_VARIABLE = "MELTANO_RUN_NO_STATE_UPDATE"
+STATE_ID_SUFFIX_VARIABLE = "MELTANO_RUN_STATE_ID_SUFFIX"
 _SECTION = "Meltano"
-# Airflow checks each field's schema again and again; this dialect takes a third of the time.
+# Airflow validates each field many times; this dialect takes a third of the default one's time.
 _DIALECT = {"$schema": "http://json-schema.org/draft-07/schema#"}
 _AS_CONFIGURED = "as configured"
 _NO_SCHEDULE = "no schedule"
-# A NUL cannot be part of a variable, and control characters are nobody's wish.
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"
-_PATTERN = set("*?[!")
-_SUFFIX = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}(?!\n)$"
+# An environment variable cannot contain a NUL; other control characters are mistakes.
+_PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f]*(?!\n)$"
+_WILDCARDS = set("*?[!")
+_SUFFIX_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}(?!\n)$"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class _Field:
     default: Any = None
 
 
-_FLAG = {"type": ["null", "boolean"]}  # without the null, the UI marks it as required
+_OPTIONAL_BOOLEAN = {"type": ["null", "boolean"]}  # Without "null" the UI marks it as required.
 _LOG_LEVEL = _Field(
     "log_level",
     "MELTANO_CLI_LOG_LEVEL",
@@ -57,41 +60,42 @@ _LOG_LEVEL = _Field(
 )
 _FULL_REFRESH = _Field(
     "full_refresh",
-    "MELTANO_RUN_FULL_REFRESH",
+    FULL_REFRESH_VARIABLE,
     "Full refresh",
-    "Extract everything again, as if there were no bookmark.",
-    _FLAG,
+    "Ignore the bookmarks and extract everything again.",
+    _OPTIONAL_BOOLEAN,
     default=False,
 )
-_OF_RUNS = (
+_MELTANO_RUN_FIELDS = (
     _Field(
         "refresh_catalog",
         "MELTANO_RUN_REFRESH_CATALOG",
         "Refresh the catalog",
         "Let the extractors discover their streams and columns again.",
-        _FLAG,
+        _OPTIONAL_BOOLEAN,
         default=False,
     ),
     _Field(
         "no_state_update",
-        "MELTANO_RUN_NO_STATE_UPDATE",
-        "Leave the bookmarks",
-        "Load, but do not move the bookmarks: the next run loads the same again.",
-        _FLAG,
+        NO_STATE_UPDATE_VARIABLE,
+        "Do not save bookmarks",
+        "Load, but leave the bookmarks unchanged: the next run loads the same rows again.",
+        _OPTIONAL_BOOLEAN,
         default=False,
     ),
     _Field(
         "state_id_suffix",
-        "MELTANO_RUN_STATE_ID_SUFFIX",
+        STATE_ID_SUFFIX_VARIABLE,
         "State ID suffix",
-        "Bookmarks and a lock of its own; letters, digits, hyphens, underscores and dots.",
-        {"type": ["null", "string"], "pattern": _SUFFIX},
+        "Use separate bookmarks and a separate lock. Write letters, digits, hyphens, underscores "
+        "and dots.",
+        {"type": ["null", "string"], "pattern": _SUFFIX_PATTERN},
     ),
     _Field(
         "state_strategy",
         "MELTANO_RUN_STATE_STRATEGY",
         "State strategy",
-        "What happens to the bookmarks of streams that this run does not select.",
+        "What happens to the bookmarks of streams that this run does not load.",
         {"type": "string", "enum": [_AS_CONFIGURED, "auto", "merge", "overwrite"]},
         default=_AS_CONFIGURED,
     ),
@@ -99,8 +103,8 @@ _OF_RUNS = (
 
 
 def form(plan: DagPlan) -> dict[str, Param]:
-    """Return the fields of a job's trigger form; the defaults change nothing."""
-    from airflow.sdk import Param  # noqa: PLC0415 - Airflow begins there
+    """Return the fields of a job's trigger form; their defaults change nothing."""
+    from airflow.sdk import Param  # noqa: PLC0415 - importing Airflow is slow
 
     fields = {
         name: Param(schema.get("default"), **_nullable(name, schema))
@@ -112,19 +116,19 @@ def form(plan: DagPlan) -> dict[str, Param]:
             _NO_SCHEDULE,
             {"type": "string", "enum": [_NO_SCHEDULE, *with_env]},
             "Variables of a schedule",
-            "Run by hand with the env of this schedule.",
+            "Run with the `env` of this schedule.",
         )
     for each in _fields(plan):
         fields[each.name] = _param(each.default, each.schema, each.title, each.description)
     if _runs_pairs(plan) and plan.tasks[0].kind is TaskKind.RUN:
         fields[DRY_RUN] = _param(
-            False, _FLAG, "Dry run", "Only explain what would run; then the tasks are skipped."
+            False, _OPTIONAL_BOOLEAN, "Dry run", "Only show what would run, and skip the tasks."
         )
     return fields
 
 
 def _param(default: Any, schema: Mapping[str, Any], title: str, description: str) -> Param:
-    from airflow.sdk import Param  # noqa: PLC0415 - Airflow begins there
+    from airflow.sdk import Param  # noqa: PLC0415 - importing Airflow is slow
 
     return Param(
         default,
@@ -134,11 +138,11 @@ def _param(default: Any, schema: Mapping[str, Any], title: str, description: str
 
 
 def _nullable(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of a job's own field; one without a default may stay empty."""
+    """Return the JSON Schema of a job's own field, which may stay empty if it has no default."""
     found = {"title": name, **schema}
     found.pop("default", None)
     if schema["type"] == "string" and "pattern" not in schema:
-        found["pattern"] = _PRINTABLE
+        found["pattern"] = _PRINTABLE_PATTERN
     if schema.get("default") is None:
         found["type"] = ["null", schema["type"]]
         if "enum" in schema:
@@ -150,15 +154,18 @@ def _fields(plan: DagPlan) -> Iterator[_Field]:
     if _runs_pairs(plan):
         yield _FULL_REFRESH
         if plan.tasks[0].kind is TaskKind.RUN:
-            yield from _OF_RUNS
+            yield from _MELTANO_RUN_FIELDS
         for extractor in _extractors(plan):
             yield _Field(
                 _streams_field(extractor),
                 extractor.select_filter,
                 f"Streams of {extractor.name}",
-                "Only these, one per line; * stands for any text, a first ! for all but. "
-                "All of them, when empty.",
-                {"type": ["null", "array"], "items": {"type": "string", "pattern": _PRINTABLE}},
+                "Load only these streams, one per line; * matches any text, a leading ! excludes "
+                "a stream. If empty, all streams are loaded.",
+                {
+                    "type": ["null", "array"],
+                    "items": {"type": "string", "pattern": _PRINTABLE_PATTERN},
+                },
             )
     yield _LOG_LEVEL
 
@@ -176,13 +183,20 @@ def _extractors(plan: DagPlan) -> Iterator[ExtractorPlan]:
 
 
 def default_variables(plan: DagPlan) -> dict[str, str]:
-    """Return the variables of a job's own fields as they are where nobody chooses."""
+    """Return the variables that a job's own fields set by their defaults."""
     defaults = {name: each.get("default") for name, each in plan.options.params.items()}
-    return {name: _text(each) for name, each in defaults.items() if each is not None}
+    return {name: _as_text(each) for name, each in defaults.items() if each is not None}
 
 
 def unknown_field(plan: DagPlan, conf: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the names that a run was given values for; Airflow takes any."""
+    """Return an error if a run has a value for a field that is not in the form.
+
+    Airflow accepts any field.
+
+    Args:
+        plan: The plan of the DAG.
+        conf: The values of the run by the names of their fields.
+    """
     known = [*form(plan)]
     unknown = [each for each in conf if each not in known]
     if not unknown:
@@ -191,33 +205,33 @@ def unknown_field(plan: DagPlan, conf: Mapping[str, Any]) -> str | None:
 
 
 def chosen_variables(plan: DagPlan, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that the values of the form become, where they are not the defaults.
+    """Return the variables that the form sets by values that are not the defaults.
 
     Args:
-        plan: The job.
-        values: Those of the form; what is no field of it is not read.
+        plan: The plan of the DAG.
+        values: The values of the form; other values are ignored.
     """
     params = plan.options.params
     own = [name for name in params if values.get(name) not in (None, params[name].get("default"))]
     unchosen: tuple[Any, ...] = (None, False, [], _AS_CONFIGURED)
     chosen = [each for each in _fields(plan) if values.get(each.name) not in unchosen]
     return {
-        **{name: _text(values[name]) for name in own},
-        **{each.variable: _text(values[each.name]) for each in chosen},
+        **{name: _as_text(values[name]) for name in own},
+        **{each.variable: _as_text(values[each.name]) for each in chosen},
     }
 
 
 def chosen_streams(task: TaskPlan, values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the streams of a task's extractors that the form chose by their whole names.
+    """Yield the streams of a task's extractors that were chosen by their full names.
 
     Args:
-        task: The task.
-        values: Those of the form.
+        task: The plan of the task.
+        values: The values of the form.
     """
     for extractor in task.extractors:
         names = values.get(_streams_field(extractor)) or ()
-        yield from (name for name in names if not set(name) & _PATTERN)
+        yield from (name for name in names if not set(name) & _WILDCARDS)
 
 
-def _text(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Fails a task whose DAG cannot be read any more, and says why in one line."""
+"""Fails a task whose DAG can no longer be read, and says why in one line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from airflow.sdk.exceptions import AirflowException
 
 
 class StandInOperator(BaseOperator):
-    """Stands in a worker for a task of a project that has become unreadable.
+    """Replaces, in a worker, a task of a project that has become unreadable.
 
-    Without it Airflow would look for the DAG three times, and say only that there is none.
+    Without it Airflow would look for the DAG three times, and report only that it does not exist.
 
     Args:
         reason: What is wrong with the project.
-        **kwargs: Those of every Airflow operator.
+        **kwargs: The arguments of every Airflow operator.
     """
 
     def __init__(self, *, reason: str, **kwargs: Any) -> None:
@@ -26,7 +26,7 @@ class StandInOperator(BaseOperator):
         """Fail.
 
         Raises:
-            AirflowException: Always; Airflow tries again as the scheduler was told to, when the
-                project may have been mended.
+            AirflowException: Always. Airflow retries the task as its `retries` say; by then the
+                project may have been fixed.
         """
         raise AirflowException(self.reason)

@@ -1,11 +1,9 @@
-"""Runs Meltano as a pod of a versioned image: for production."""
+"""Runs Meltano in a pod of a versioned image: for production."""
 
 from __future__ import annotations
 
 import inspect
-import os
 import shlex
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,28 +17,27 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
+from dag_factory.exit_codes import ExitCode, to_returncode
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.planning.plan import DagPlan, TaskPlan
 from dag_factory.runners.kubernetes.pod_spec import pod_name, pod_of_run, pod_template
-from dag_factory.runners.outcome import STOPPED, finish_run
+from dag_factory.runners.outcome import STOPPED_MESSAGE, finish_run
 from dag_factory.runners.prepare import Prepare, PreparedRun, prepare_run
 
 if TYPE_CHECKING:
     from dag_factory.runners.kubernetes.pod import MeltanoPod
 
 _NO_SUMMARY = (
-    "it left no summary: is meltano-task the entrypoint of its image, of the version that Airflow "
-    "has of this package?"
+    "the pod wrote no summary; its image must have the entrypoint meltano-task of the same version "
+    "of meltano-dag-factory as Airflow"
 )
-_UNKNOWN = "Kubernetes could not be asked; if the pod runs, the next try finds it"
-# 128 and the number of a signal is the exit code of what the signal has ended.
-_SIGNALLED = 128
-# What a program ends with that does not know its arguments, such as an older meltano-task.
-_MISUSED = 2
-# What Airflow resumes a task with whose trigger has failed.
+_UNREACHABLE = "Kubernetes did not answer; if the pod still runs, the next attempt will find it"
+# A program ends with this code if it does not know its arguments, such as an older meltano-task.
+_USAGE_ERROR = 2
+# Airflow calls this method of a deferred task whose trigger has failed.
 _TRIGGER_FAILED = "__fail__"
-# Nodes are added, and images pulled, while a pod starts.
-_LAUNCHING = {
+# While a pod starts, a node may have to be added and an image pulled.
+_STARTUP_ARGUMENTS = {
     "startup_timeout_seconds": 600,
     "schedule_timeout_seconds": 600,
     "startup_check_interval_seconds": 2,
@@ -48,19 +45,19 @@ _LAUNCHING = {
 
 
 class MeltanoPodOperator(BaseOperator):
-    """Runs one Meltano command as a pod, and fails with what Meltano or Kubernetes said.
+    """Runs one Meltano command in a pod, and fails with the reason of Meltano or Kubernetes.
 
-    It hands the work to Airflow's KubernetesPodOperator, whose import takes more than a second,
-    when the task runs: DAG files are parsed for ever.
+    Airflow's KubernetesPodOperator does the work. Importing it takes more than a second, so it is
+    imported only when the task runs, and not each time that Airflow parses the DAG file.
 
     Args:
-        prepare: Returns the command and the variables of a run, from Airflow's context.
-        template: Returns the pod without them.
-        pod_name: What the names of its pods begin with.
-        deferrable: Whether the task leaves its worker while the pod runs; `None`: as Airflow's
-            `[operators] default_deferrable` says.
-        launching: More arguments of Airflow's KubernetesPodOperator.
-        **kwargs: Those of every Airflow operator.
+        prepare: Returns the command and the variables of a run, given Airflow's context.
+        template: Returns the pod without the command and variables of a run.
+        pod_name: The beginning of the names of the task's pods.
+        deferrable: Whether the task leaves its worker while the pod runs. `None` means Airflow's
+            `[operators] default_deferrable`.
+        pod_operator_arguments: More arguments of Airflow's KubernetesPodOperator.
+        **kwargs: The arguments of every Airflow operator.
     """
 
     def __init__(
@@ -70,7 +67,7 @@ class MeltanoPodOperator(BaseOperator):
         template: Callable[[], dict[str, Any]],
         pod_name: str,
         deferrable: bool | None = None,
-        launching: Mapping[str, Any],
+        pod_operator_arguments: Mapping[str, Any],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -78,15 +75,16 @@ class MeltanoPodOperator(BaseOperator):
         self.template = template
         self.pod_name = pod_name
         self.deferrable = deferrable
-        self.launching = launching
+        self.pod_operator_arguments = pod_operator_arguments
         self._pod: MeltanoPod | None = None
         self._stopped = False
 
     def execute(self, context: Any) -> None:
-        """Start the pod, or find the one that a worker before started, and wait for its end.
+        """Start the pod, or find the pod that an earlier worker started, and wait until it ends.
 
         Raises:
-            AirflowException: What Kubernetes did to the pod; and others, as in `finish_run`.
+            AirflowException: Kubernetes rejected or stopped the pod; `finish_run` lists the other
+                exceptions.
         """
         run = self.prepare(context)
         pod = self._make_pod(run)
@@ -96,7 +94,7 @@ class MeltanoPodOperator(BaseOperator):
         self._finish(pod, run, context, partial(wait, context))
 
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> None:
-        """Carry on where the pod is over that a deferred task waited for.
+        """Finish a deferred task whose pod has ended.
 
         Raises:
             AirflowException: As in `execute`.
@@ -108,13 +106,13 @@ class MeltanoPodOperator(BaseOperator):
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any
     ) -> Any:
-        """Carry on after a deferral; delete the pod where the triggerer could not wait for it."""
+        """Resume a deferred task; delete the pod if the triggerer failed to wait for it."""
         if next_method == _TRIGGER_FAILED:
             self._make_pod(self.prepare(context)).delete_found(context)
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Delete the pod: Meltano and its plugins are told to stop, and have its grace period."""
+        """Delete the pod; Meltano and its plugins have its grace period to stop."""
         self._stopped = True
         if self._pod is not None:
             self._pod.on_kill()
@@ -128,69 +126,69 @@ class MeltanoPodOperator(BaseOperator):
             name=self.pod_name,
             template=pod_of_run(self.template(), run),
             execution_timeout=self.execution_timeout,
-            **{**_LAUNCHING, **self.launching, **deferrable},
+            **{**_STARTUP_ARGUMENTS, **self.pod_operator_arguments, **deferrable},
         )
         return self._pod
 
     def _wait(self, pod: MeltanoPod, context: Any, wait: Callable[[], Any]) -> Exception | None:
-        """Wait for the end of the pod, and return what went wrong: the pod itself says why."""
-        failed = None
+        """Wait until the pod ends, and return the error that ended the wait, if any."""
+        error = None
         try:
             if not self._stopped:
                 wait()
         except TaskDeferred:
             if not self._stopped:
                 raise
-        except Exception as error:  # noqa: BLE001 - whatever it is
-            failed = error
+        except Exception as raised:  # noqa: BLE001 - the pod itself says what failed
+            error = raised
         if self._stopped:
             if pod.pod is None:
                 pod.delete_found(context)
-            raise AirflowException(STOPPED) from failed
-        if timeout := _timeout_behind(failed):
+            raise AirflowException(STOPPED_MESSAGE) from error
+        if timeout := _causing_timeout(error):
             raise timeout
-        return failed
+        return error
 
     def _finish(
         self, pod: MeltanoPod, run: PreparedRun, context: Any, wait: Callable[[], Any]
     ) -> None:
-        failed = self._wait(pod, context, wait)
+        error = self._wait(pod, context, wait)
         summary = pod.summary
-        if failed and not (summary and summary.exit_code == 0):
+        if error and not (summary and summary.exit_code == 0):
             self._raise_reason(pod, run, context)
-            if isinstance(failed, AirflowException) and pod.pod is None:
-                raise failed
-            raise AirflowException(f"{_UNKNOWN}: {failed}") from failed
+            if isinstance(error, AirflowException) and pod.pod is None:
+                raise error
+            raise AirflowException(f"{_UNREACHABLE}: {error}") from error
         if summary is None and pod.pod is None:
-            self.log.warning("The pod succeeded and is gone: nothing is known of its rows.")
+            self.log.warning("The pod succeeded and was deleted: its rows are not known.")
             run = replace(run, expect=None)
         elif summary is None:
             if run.expect:
-                raise AirflowFailException(f"Nothing is known of the expected rows: {_NO_SUMMARY}")
-            self.log.warning("The pod succeeded, and %s", _NO_SUMMARY)
+                raise AirflowFailException(f"Expected rows cannot be checked: {_NO_SUMMARY}")
+            self.log.warning("Meltano succeeded, but %s", _NO_SUMMARY)
         finish_run(run, summary or RunSummary(0), self.outlets, context)
 
     def _raise_reason(self, pod: MeltanoPod, run: PreparedRun, context: Any) -> None:
-        """Say why the pod failed, as far as it is known."""
+        """Raise the reason why the pod failed, if it is known."""
         summary = pod.summary
         if pod.failure:
-            last = summary.error if summary else None
-            said = f"; the last error in its log: {last}" if last else ""
-            raise AirflowException(f"{pod.failure}{said}")
+            last_error = summary.error if summary else None
+            details = f"; the last error in its log: {last_error}" if last_error else ""
+            raise AirflowException(f"{pod.failure}{details}")
         if summary is None and pod.exit_code:
-            number = pod.exit_code - _SIGNALLED
-            if number in {*signal.Signals}:
-                summary = RunSummary(-number)
-            elif pod.exit_code == _MISUSED:
-                summary = RunSummary(os.EX_CONFIG, f"Meltano was not started: {_NO_SUMMARY}")
+            returncode = to_returncode(pod.exit_code)
+            if pod.exit_code == _USAGE_ERROR:
+                summary = RunSummary(
+                    ExitCode.CONFIG_ERROR, f"Meltano was not started: {_NO_SUMMARY}"
+                )
             else:
-                summary = RunSummary(pod.exit_code, _NO_SUMMARY)
+                summary = RunSummary(returncode, None if returncode < 0 else _NO_SUMMARY)
         if summary is not None and summary.exit_code:
             finish_run(run, summary, self.outlets, context)
 
 
-def _timeout_behind(error: BaseException | None) -> AirflowTaskTimeout | None:
-    """Return the time-out that another error followed, as the pod was looked at once more."""
+def _causing_timeout(error: BaseException | None) -> AirflowTaskTimeout | None:
+    """Return the timeout during whose handling another error was raised."""
     while error:
         if isinstance(error, AirflowTaskTimeout):
             return error
@@ -204,21 +202,22 @@ def make_task(
     arguments: Mapping[str, Any],
     prepare: Prepare | None = None,
 ) -> MeltanoPodOperator:
-    """Return the operator for one task; call it in its DAG.
+    """Return the operator of one task; call it within the task's DAG.
 
     Args:
-        plan: Its DAG.
-        task: The task.
-        arguments: Those of every runner.
-        prepare: Returns its command, where that is none of a job.
+        plan: The plan of the DAG.
+        task: The plan of the task.
+        arguments: The arguments of every Airflow operator, and of KubernetesPodOperator.
+        prepare: Returns the command of a task that does not belong to a job.
     """
-    known = inspect.signature(BaseOperator).parameters
-    launching = {name: value for name, value in arguments.items() if name not in known}
+    common = inspect.signature(BaseOperator).parameters
     return MeltanoPodOperator(
         prepare=prepare or partial(prepare_run, plan, task),
         template=partial(pod_template, plan, task),
         pod_name=pod_name(plan, task),
         deferrable=task.options.deferrable,
-        launching=launching,
-        **{name: value for name, value in arguments.items() if name in known},
+        pod_operator_arguments={
+            name: value for name, value in arguments.items() if name not in common
+        },
+        **{name: value for name, value in arguments.items() if name in common},
     )

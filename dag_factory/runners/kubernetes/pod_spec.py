@@ -1,4 +1,4 @@
-"""The pod of a task, as plain data: what the options say, laid over what is safe."""
+"""The pod of a task as plain data: safe defaults, overridden by the options."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from dag_factory.options.pod_values import BASE, MANAGED_BY, image_version
 from dag_factory.planning.plan import DagPlan, TaskPlan, legal_id
 from dag_factory.runners.prepare import PreparedRun
 
-# 63, less the end.
-_LONGEST_NAME = 54
-# Kubernetes kills a container so long after asking it to stop, if nothing else is said; the end of
-# it is for killing what does not heed, and for the summary.
-_GRACE_SECONDS = 30
-_LAST_SECONDS = 10
-# What a task needs at the least; without requests it would be the first to be evicted.
-_REQUESTS = {"cpu": "100m", "memory": "512Mi"}
-# Meltano writes each plugin's configuration, with its secrets, to .meltano/run: never to a disk.
-_FOLDERS = {
+# Airflow allows 63 characters, of which a hyphen and a random suffix take nine.
+_MAX_NAME_LENGTH = 54
+# Kubernetes kills a container this long after the signal to stop. The last seconds are left for
+# killing processes that do not stop, and for writing the summary.
+_DEFAULT_GRACE_SECONDS = 30
+_SHUTDOWN_SECONDS = 10
+# The minimum for a task. A pod without requests would be evicted first.
+_DEFAULT_REQUESTS = {"cpu": "100m", "memory": "512Mi"}
+# Meltano writes each plugin's configuration, with its secrets, to .meltano/run, which must be in
+# memory and never on a disk.
+_WRITABLE_FOLDERS = {
     "meltano-run": ("/run/meltano", {"medium": "Memory"}),
     "meltano-logs": ("/var/log/meltano", {}),
-    "tmp": ("/tmp", {}),  # noqa: S108 - a volume of the pod's own
+    "tmp": ("/tmp", {}),  # noqa: S108 - a volume of the pod
 }
 
 
 def pod_name(plan: DagPlan, task: TaskPlan) -> str:
-    """Return the name of a task's pods, before the random end that makes it unique."""
+    """Return the name of a task's pods, without the random suffix that makes it unique."""
     words = re.sub(r"[^a-z0-9]+", "-", f"{plan.name}-{task.task_id}".lower())
-    return words[:_LONGEST_NAME].strip("-") or "meltano"
+    return words[:_MAX_NAME_LENGTH].strip("-") or "meltano"
 
 
 def pod_template(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
-    """Return the pod of a task without what differs from run to run.
+    """Return the pod of a task without the parts that differ from run to run.
 
-    It runs as whatever user the image says, but not as root; its root filesystem is read-only but
-    for three folders; it has no token for Kubernetes, unless its service account gives it one.
+    It runs as the user of the image, who must not be root. Its root filesystem is read-only except
+    for three folders. It has no token for the Kubernetes API unless `pod_override` mounts one.
     """
     options = task.options
     labels = {
@@ -51,10 +52,12 @@ def pod_template(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "terminationGracePeriodSeconds": _DEFAULT_GRACE_SECONDS,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [_container(plan, task)],
-        "volumes": [{"name": name, "emptyDir": kind} for name, (_, kind) in _FOLDERS.items()],
+        "volumes": [
+            {"name": name, "emptyDir": kind} for name, (_, kind) in _WRITABLE_FOLDERS.items()
+        ],
     }
     if options.service_account:
         spec["serviceAccountName"] = options.service_account
@@ -67,9 +70,9 @@ def pod_template(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
 
 
 def _with_secrets(pod: dict[str, Any], task: TaskPlan) -> dict[str, Any]:
-    """Return a pod that has the secrets of its task from Kubernetes, where it is to.
+    """Return a pod that gets its task's secrets from Kubernetes, if the options say so.
 
-    They come before what `pod_override` says, of which a later source wins.
+    They precede the sources in `pod_override`: a later source overrides an earlier one.
     """
     if not (task.options.given_secrets and task.secrets):
         return pod
@@ -86,8 +89,8 @@ def _with_secrets(pod: dict[str, Any], task: TaskPlan) -> dict[str, Any]:
 def _container(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     resources = dict(task.options.resources)
     limits = resources.get("limits", {})
-    # Kubernetes requests a limit where nothing is requested.
-    unlimited = {name: each for name, each in _REQUESTS.items() if name not in limits}
+    # Without a request, Kubernetes requests as much as the limit.
+    unlimited = {name: each for name, each in _DEFAULT_REQUESTS.items() if name not in limits}
     resources["requests"] = {**unlimited, **resources.get("requests", {})}
     return {
         "name": BASE,
@@ -99,14 +102,16 @@ def _container(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": name, "mountPath": path} for name, (path, _) in _FOLDERS.items()],
+        "volumeMounts": [
+            {"name": name, "mountPath": path} for name, (path, _) in _WRITABLE_FOLDERS.items()
+        ],
     }
 
 
 def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
-    """Return the pod of one run: with its command, and its variables."""
-    grace = template["spec"].get("terminationGracePeriodSeconds", _GRACE_SECONDS)
-    arguments = [f"--patience={max(1, grace - _LAST_SECONDS)}"]
+    """Return the pod of one run, with its command and its variables."""
+    grace = template["spec"].get("terminationGracePeriodSeconds", _DEFAULT_GRACE_SECONDS)
+    arguments = [f"--patience={max(1, grace - _SHUTDOWN_SECONDS)}"]
     arguments += [f"--digest={run.digest}"] if run.digest else []
     arguments += [f"--extractor={each}" for each in run.extractors]
     arguments += [f"--bookmark={each}" for each in run.bookmarked]
@@ -127,7 +132,7 @@ def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
 
 
 def _literal(text: str) -> str:
-    """Return a text that Kubernetes leaves as it is: it puts variables in for `$(NAME)`.
+    """Escape a text in which Kubernetes would replace `$(NAME)` by a variable.
 
     Source: https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
     """

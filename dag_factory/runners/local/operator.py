@@ -1,4 +1,4 @@
-"""Runs Meltano as a process of the Airflow worker: for one machine, and for development."""
+"""Runs Meltano as a process of the Airflow worker: on a single machine, and for development."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +24,26 @@ from dag_factory.runners.local.private_files import private_files
 from dag_factory.runners.outcome import finish_run
 from dag_factory.runners.prepare import Prepare, PreparedRun, prepare_run
 from dag_factory.secrets.masking import hidden_forms, make_mask
-from dag_factory.secrets.unread_keys import key_warnings
-from dag_factory.secrets.values import origins, read_secrets
+from dag_factory.secrets.task_variables import read_task_variables
 
-_AIRFLOWS_OWN = ("AIRFLOW_", "_AIRFLOW_")
-# Airflow kills a task's process five seconds after asking it to stop; then nobody would be left to
-# kill a Meltano that does not heed SIGTERM.
-_KILL_SECONDS = 4
+_AIRFLOW_PREFIXES = ("AIRFLOW_", "_AIRFLOW_")
+# Airflow kills a task's process five seconds after it asked the process to stop. By then this
+# process must have killed a Meltano that ignores SIGTERM.
+_STOP_SECONDS = 4
 
 
 class MeltanoOperator(BaseOperator):
     """Runs one Meltano command, streams its log, and fails with Meltano's own last error.
 
-    The process inherits the worker's environment without Airflow's own variables, which hold
-    connections and keys. On a kill it has four seconds, as `MeltanoProcess.stop` divides them.
+    The process inherits the worker's environment except Airflow's own variables, which hold
+    connections and keys. When the task is stopped, `MeltanoProcess.stop` ends the process within
+    four seconds.
 
     Args:
-        prepare: Returns the command and the variables of a run, from Airflow's context.
+        prepare: Returns the command and the variables of a run, given Airflow's context.
         project_root: The folder that holds `meltano.yml`.
         environment: The Meltano environment.
-        **kwargs: Those of every Airflow operator.
+        **kwargs: The arguments of every Airflow operator.
     """
 
     def __init__(
@@ -64,11 +63,11 @@ class MeltanoOperator(BaseOperator):
         self._mask: Callable[[str], str] = str
 
     def execute(self, context: Any) -> None:
-        """Run the command to its end.
+        """Run the command until it ends.
 
         Raises:
-            AirflowFailException: The command is not installed, or a variable cannot be one.
-            AirflowException: And others, as in `finish_run`.
+            AirflowFailException: The command is not installed, or a value contains a NUL.
+            AirflowException: Meltano failed; `finish_run` lists the other exceptions.
         """
         run = self.prepare(context)
         finish_run(run, self._run(run), self.outlets, context)
@@ -81,53 +80,51 @@ class MeltanoOperator(BaseOperator):
         except SecretsError as error:
             return RunSummary(error.exit_code, str(error))
         self.log.info("Running %s in %s", shlex.join(run.argv), root)
-        with private_files(root, environ) as private:
+        with private_files(root, environ) as private_environ:
             self._process = MeltanoProcess(
                 argv,
                 root,
-                private,
+                private_environ,
                 extractors=run.extractors,
                 bookmarked=run.bookmarked,
-                patience=_KILL_SECONDS,
+                patience=_STOP_SECONDS,
             )
             if self._stopped:
                 self._process.stop()
-            summary = self._process.run(self._note)
+            summary = self._process.run(self._write_log)
         if summary.exit_code and (reason := _project_problem(root)):
             return replace(summary, error=reason)
         return replace(summary, error=summary.error and self._mask(summary.error))
 
-    def _with_secrets(self, run: PreparedRun, environ: dict[str, str]) -> dict[str, str]:
-        """Return the variables with those of a run's secrets, and keep them out of the log.
+    def _with_secrets(self, run: PreparedRun, environ: dict[str, str]) -> Mapping[str, str]:
+        """Return the variables together with the run's secrets, and mask the secrets in the log.
 
-        Airflow masks them where it writes a log of its own; `airflow dags test` does not.
+        Airflow masks them too in the logs that it writes itself; `airflow dags test` does not.
         """
-        file = Path(self.project_root) / ".env"
-        if run.sensitive and not run.secrets and file.is_file():
+        root = Path(self.project_root)
+        if run.sensitive and not run.secrets and (root / ".env").is_file():
             self.log.info("Settings come from .env: DAG_FACTORY_SECRETS_PREFIX is not set")
-        values = read_secrets(run.secrets)
-        variables = values.variables
-        for line in origins(variables, environ):
-            self.log.info(line)
-        for line in key_warnings(Path(self.project_root), values.keys):
-            self.log.warning(line)
-        known = (map(each.get, run.sensitive) for each in (environ, _read_dotenv(file)))
-        hidden = [*variables.values(), *filter(None, chain(*known))]
-        for form in hidden_forms(hidden):
+        variables = read_task_variables(root, environ, run.secrets, run.sensitive)
+        for form in hidden_forms(variables.hidden_values):
             mask_secret(form)
-        self._mask = make_mask(hidden)
-        return {**variables, **environ}
+        self._mask = make_mask(variables.hidden_values)
+        for entry in variables.log_entries:
+            self._write_log(entry)
+        return variables.environ
 
-    def _note(self, entry: LogEntry) -> None:
+    def _write_log(self, entry: LogEntry) -> None:
         self.log.log(entry.level, "%s", self._mask(entry.text))
 
     def process_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables that the process gets: the worker's, and those of a run."""
-        wrong = [name for name, value in variables.items() if "\0" in value]
-        if wrong:
-            raise AirflowFailException(f"the value of {', '.join(wrong)} holds a NUL; remove it")
+        """Return the variables of the process: the worker's, overridden by the run's."""
+        invalid = [name for name, value in variables.items() if "\0" in value]
+        if invalid:
+            names = ", ".join(invalid)
+            raise AirflowFailException(f"the value of {names} contains a NUL character; remove it")
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(_AIRFLOWS_OWN)
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(_AIRFLOW_PREFIXES)
         }
         return {
             **inherited,
@@ -137,31 +134,25 @@ class MeltanoOperator(BaseOperator):
         }
 
     def on_kill(self) -> None:
-        """Ask Meltano to stop, and soon force it; `execute` goes on reading its log until then."""
+        """Stop Meltano; `execute` goes on reading its log until it has ended."""
         self._stopped = True
         if self._process is not None:
             self._process.stop()
 
 
-def _read_dotenv(file: Path) -> Mapping[str, str | None]:
-    """Return what Meltano finds in a `.env`, where the package that reads it is installed."""
-    try:
-        import dotenv  # noqa: PLC0415 - of an extra
-    except ImportError:
-        return {}
-    return dotenv.dotenv_values(file)
-
-
 def _find(name: str) -> str:
     found = find_command(name)
     if found is None:
-        msg = f"`{name}` is not installed where Airflow runs: not beside its Python, nor on PATH"
+        msg = (
+            f"`{name}` is not installed where Airflow runs: it is neither next to Airflow's Python "
+            "nor on PATH; install it there"
+        )
         raise AirflowFailException(msg)
     return found
 
 
 def _project_problem(root: Path) -> str | None:
-    """Return why Meltano refuses every command, if it does: it says so without file and line."""
+    """Return why Meltano rejects the project, with file and line, which Meltano does not name."""
     _, problems = read_project(root)
     fatal = (each.text(root) for each in problems if each.severity is Severity.PROJECT)
     return next(fatal, None)
@@ -174,14 +165,14 @@ def make_task(
     arguments: Mapping[str, Any],
     prepare: Prepare | None = None,
 ) -> MeltanoOperator:
-    """Return the operator for one task; call it in its DAG.
+    """Return the operator of one task; call it within the task's DAG.
 
     Args:
-        plan: Its DAG.
-        task: The task.
+        plan: The plan of the DAG.
+        task: The plan of the task.
         project_root: The folder that holds `meltano.yml`.
-        arguments: Those of every runner.
-        prepare: Returns its command, where that is none of a job.
+        arguments: The arguments that the operators of every runner take.
+        prepare: Returns the command of a task that does not belong to a job.
     """
     return MeltanoOperator(
         prepare=prepare or partial(prepare_run, plan, task),

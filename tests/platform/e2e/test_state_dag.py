@@ -39,10 +39,10 @@ def test_state_is_listed_shown_copied_and_cleared(api, trigger, act):
     assert act(action="copy", state_id=STATE_ID, target=COPY)[0] == "success"
     state, log = act(action="clear", state_id=COPY, confirm=STATE_ID)
     assert state == "failed"
-    assert f"Nothing is cleared: write '{COPY}' into confirm too" in log
+    assert f"Nothing was cleared: write '{COPY}' into confirm too" in log
     state, log = act(action="clear", state_id=COPY, confirm=COPY)
     assert state == "success"
-    assert f"To put the state of {COPY} back: meltano state set " in log
+    assert f"To restore the state of {COPY}: meltano state set " in log
     log = act(action="list")[1]
     assert f'"{COPY}"' not in log
     assert f'"{STATE_ID}"' in log

@@ -92,4 +92,4 @@ def test_of_two_jobs_that_share_a_pair_one_waits_for_the_other_and_spends_no_try
     assert api.get(task).json()["try_number"] == 1
     log = api.get(f"{task}/logs/1").json()["content"]
     said = [str(entry.get("event")) for entry in log]
-    assert sum("Waiting, without spending a try" in each for each in said) == 1
+    assert sum("without using a retry" in each for each in said) == 1

@@ -158,7 +158,7 @@ def test_two_jobs_of_one_pair_wait_for_each_other_without_spending_a_try(pods, p
     assert first.end() == "success"
     assert second.end() == "success"
     assert second.task["try_number"] == 1
-    assert "Waiting, without spending a try" in second.log()
+    assert "without using a retry" in second.log()
     assert pods.rows("shared") == (ROWS, ROWS)
 
 
@@ -177,7 +177,7 @@ def test_a_pod_that_is_killed_waits_for_its_lock_without_spending_a_try(pods, ki
     assert killed.end(600) == "success"
     assert killed.task["try_number"] == 2
     assert "Meltano was killed by SIGKILL" in killed.log(1)
-    assert "Waiting, without spending a try" in killed.log(2)
+    assert "without using a retry" in killed.log(2)
     assert pods.rows("killed") == (ROWS, ROWS)
     assert [state for state, _ in pods.meltano_runs("tap-killed")] == ["FAIL", "SUCCESS"]
 

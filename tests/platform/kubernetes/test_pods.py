@@ -106,16 +106,22 @@ def test_pods_that_are_over_are_removed_when_they_have_been_looked_at_for_long_e
     start("running", SLEEP, "Running", **CHECKED)
     everything = {"pod/failed", "pod/lost", "pod/running"}
 
-    remove = partial(old_pods.remove_old_pods, task_pod.client, namespace, task_pod.POD_CHECKED_KEY)
-    remove()
+    delete_old_pods = partial(
+        old_pods.delete_old_pods,
+        task_pod.client,
+        task_pod.pod_manager,
+        namespace,
+        task_pod.POD_CHECKED_KEY,
+    )
+    delete_old_pods()
     assert names(cluster, namespace) == everything
 
-    monkeypatch.setattr(old_pods, "KEPT", timedelta(0))
-    remove()
+    monkeypatch.setattr(old_pods, "FAILED_POD_LIFETIME", timedelta(0))
+    delete_old_pods()
     wait_until(lambda: names(cluster, namespace) == everything - {"pod/failed"}, 60, "its end")
 
-    monkeypatch.setattr(old_pods, "FORGOTTEN", timedelta(0))
-    remove()
+    monkeypatch.setattr(old_pods, "LOST_POD_LIFETIME", timedelta(0))
+    delete_old_pods()
     wait_until(lambda: names(cluster, namespace) == {"pod/running"}, 60, "its end")
 
 
@@ -186,7 +192,7 @@ def test_a_task_that_is_stopped_before_it_has_found_its_pod_deletes_it(
         prepare=lambda _: PreparedRun(("meltano", "run"), {}),
         template=lambda: TEMPLATE,
         pod_name="a-pod",
-        launching=connection,
+        pod_operator_arguments=connection,
     )
     task.on_kill()
     with pytest.raises(AirflowException, match="Meltano was stopped"):

@@ -63,15 +63,15 @@ def test_an_image_that_is_not_to_be_had_is_named(pods):
 def test_a_pod_that_no_node_takes_says_so(pods):
     run = pods.start("unschedulable")
     assert run.end() == "failed"
-    assert "Unschedulable: no node takes the pod" in run.log()
+    assert "Unschedulable: no node can run the pod" in run.log()
     wait_until(lambda: not pods.of("unschedulable"), 60, "the end of the pod")
 
 
 def test_a_pod_that_kubernetes_does_not_take_says_so(pods):
     run = pods.start("nowhere")
     assert run.end() == "failed"
-    assert "Kubernetes refused the pod: " in run.log()
-    assert "see the role of its connection" in run.log()
+    assert "Kubernetes rejected the pod: " in run.log()
+    assert "check the role of the connection" in run.log()
 
 
 def test_a_pod_that_is_wrong_is_not_tried_again(pods):
@@ -84,13 +84,16 @@ def test_a_pod_that_is_wrong_is_not_tried_again(pods):
 
 @pytest.mark.parametrize(
     ("job", "said"),
-    [("misused", "Meltano was not started"), ("mute", "Nothing is known of the expected rows")],
+    [("misused", "Meltano was not started"), ("mute", "Expected rows cannot be checked")],
 )
 def test_a_pod_without_a_summary_is_not_tried_again_where_that_would_not_help(pods, job, said):
     run = pods.start(job)
     assert run.end() == "failed"
     assert run.task["try_number"] == 1
-    assert f"{said}: it left no summary: is meltano-task the entrypoint" in run.log()
+    assert (
+        f"{said}: the pod wrote no summary; its image must have the entrypoint meltano-task"
+        in run.log()
+    )
 
 
 def test_an_image_of_another_version_of_the_project_is_not_run(pods):
@@ -108,5 +111,5 @@ def test_an_image_of_another_version_of_the_project_is_not_run(pods):
     finally:
         file.write_text(before)
     assert run.task["try_number"] == 1
-    assert "the image and the DAG are of different versions" in run.log()
+    assert "the image and the DAG have different versions" in run.log()
     assert pods.rows("changed") == (0, 0)

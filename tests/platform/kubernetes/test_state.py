@@ -26,7 +26,7 @@ def test_state_is_copied_and_never_lost_unasked(pods):
 
     run = pods.start("meltano_state", action="copy", state_id=STATE_ID, target=COPY)
     assert run.end() == "failed"
-    assert f"\nNothing is copied: '{COPY}' has state; write it into confirm too" in run.log()
+    assert f"\nNothing was copied: '{COPY}' has state; write it into confirm too" in run.log()
     assert run.task["try_number"] == 1
 
 

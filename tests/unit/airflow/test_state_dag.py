@@ -102,9 +102,7 @@ def test_show_writes_the_state_for_people(project, said, state_id):
 @pytest.mark.parametrize("action", ["show", "copy", "clear"])
 def test_a_state_id_without_state_fails_the_task(project, action):
     fields = {"state_id": "dev:other", "target": "dev:copied", "confirm": "dev:other"}
-    with pytest.raises(
-        AirflowFailException, match="Meltano holds no state for 'dev:other'; `list`"
-    ):
+    with pytest.raises(AirflowFailException, match="Meltano has no state for 'dev:other'; `list`"):
         act(project, action, **fields)
 
 
@@ -120,12 +118,12 @@ def test_a_state_id_that_looks_like_an_option_is_not_one(project):
 
 def test_copy_replaces_state_only_when_its_state_id_is_written_twice(project, said):
     fields = {"state_id": STATE_ID, "target": "other"}
-    with pytest.raises(AirflowFailException, match="Nothing is copied: 'other' has state"):
+    with pytest.raises(AirflowFailException, match="Nothing was copied: 'other' has state"):
         act(project, "copy", **fields, confirm=STATE_ID)
     assert states(project) == STATES
     act(project, "copy", **fields, confirm="other")
     assert states(project) == STATES | {"other": STATE}
-    assert "To put the state of other back: meltano state set" in said()
+    assert "To restore the state of other: meltano state set" in said()
     assert f"other has the state of {STATE_ID}" in said()
 
 
@@ -133,9 +131,9 @@ def test_clear_deletes_the_state_and_logs_how_to_restore_it(project, said):
     act(project, "clear", state_id=STATE_ID, confirm=STATE_ID)
     assert states(project) == {"other": OTHER, "long": LONG}
     logged = said()
-    assert f"{STATE_ID} has no state any more" in logged
+    assert f"{STATE_ID} no longer has state" in logged
 
-    command = re.search(f"To put the state of {STATE_ID} back: meltano (.*)", logged)[1]
+    command = re.search(f"To restore the state of {STATE_ID}: meltano (.*)", logged)[1]
     call_meltano(project, *shlex.split(command))
     assert states(project) == STATES
 
@@ -151,7 +149,7 @@ def test_a_folder_that_holds_no_state_is_never_cleared(project, monkeypatch):
         with pytest.raises(ParamValidationError):
             act(project, "clear", **fields)
         values = {"action": "clear", "target": None, **fields}
-        with pytest.raises(AirflowFailException, match="is no state ID"):
+        with pytest.raises(AirflowFailException, match="is not a state ID"):
             execute(make_dag(project), values)
     assert precious.exists()
 
@@ -172,7 +170,7 @@ def test_a_broken_project_fails_the_task_with_the_reason(project, action):
 
 def test_fields_that_do_not_fit_together_fail_the_task_before_anything_is_started(dag):
     values = dag.params.dump() | {"action": "clear", "state_id": "a"}
-    with pytest.raises(AirflowFailException, match="Nothing is cleared: write 'a' into"):
+    with pytest.raises(AirflowFailException, match="Nothing was cleared: write 'a' into"):
         dag.get_task("state").prepare(context_of(dag, values))
 
 
@@ -239,7 +237,7 @@ def test_with_the_kubernetes_runner_the_task_is_a_pod_like_any_other(tmp_path):
     dag = make_dag(tmp_path, image="registry.example.com/meltano:1.4.2")
     task = dag.get_task("state")
     assert isinstance(task, MeltanoPodOperator)
-    assert task.launching == {"namespace": "data"}
+    assert task.pod_operator_arguments == {"namespace": "data"}
     values = {"action": "clear", "state_id": "--all $(HOME)", "confirm": "--all $(HOME)"}
     pod = pod_of_run(task.template(), task.prepare(context_of(dag, values)))
     assert pod["metadata"]["labels"]["meltano_job"] == "meltano_state"

@@ -154,9 +154,9 @@ def test_a_stream_that_a_mapper_renames_counts_once():
 def test_a_log_without_info_holds_no_counts():
     counts = RowCounts(["tap-a"])
     counts.note(read_log_line(meltano("x", level="warning")))
-    assert not counts.heard
+    assert not counts.possible
     counts.note(read_log_line(meltano("x", level="info")))
-    assert counts.heard
+    assert counts.possible
 
 
 def test_the_older_form_of_a_metric_counts_too():

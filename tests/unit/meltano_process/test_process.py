@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process import process as processes
 from dag_factory.meltano_process.process import MeltanoProcess, ask_meltano, find_command
 from tests.support.running import wait_until
@@ -110,11 +111,11 @@ def mute(tmp_path):
 
 
 def test_a_state_that_is_not_told_in_time_is_said(tmp_path, mute, monkeypatch):
-    monkeypatch.setattr(processes, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(processes, "_STATE_GET_SECONDS", 0.5)
     summary, _ = run(tmp_path, (mute, "run"), bookmarked=[STATE_ID])
-    assert summary.exit_code == os.EX_UNAVAILABLE
+    assert summary.exit_code == ExitCode.UNAVAILABLE
     asked = f"`meltano state get {STATE_ID}`"
-    assert summary.error == f"the run succeeded, but {asked} gave no answer in 0.5 seconds"
+    assert summary.error == f"the run succeeded, but {asked} did not answer within 0.5 seconds"
 
 
 def test_a_stop_ends_the_question_for_the_state_too(tmp_path, mute):
@@ -145,7 +146,7 @@ def test_a_state_id_that_a_live_run_holds_is_told_apart_from_a_failure(project, 
     finally:
         (project / "go").touch()
         thread.join()
-    assert second.exit_code == os.EX_TEMPFAIL
+    assert second.exit_code == ExitCode.LOCKED
     assert "pipeline is already running which started at" in second.error
     assert found[0].exit_code == 0
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dag_factory.meltano_process.result import LONGEST, RunSummary, newest_bookmarks
+from dag_factory.meltano_process.result import MAX_BYTES, RunSummary, newest_bookmarks
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 FULL = RunSummary(1, "tap-a: Überlast: 日本", {"a": 1, "b": 2}, counted=True, newest={"a": NOON})
@@ -27,7 +27,7 @@ def test_a_thousand_streams_fit_the_largest_and_the_newest_stay():
     summary = RunSummary(1, "Fehler: länger als 2048 Zeichen " * 99, rows, True, newest=newest)
 
     written = summary.to_json()
-    assert len(written) <= LONGEST
+    assert len(written) <= MAX_BYTES
     found = RunSummary.from_json(written.decode())
     assert found.is_part
     assert summary.error.startswith(found.error)
@@ -51,7 +51,7 @@ def test_what_fits_is_whole():
 def test_the_longest_error_fits_whatever_it_is_written_in(letter):
     rows = {letter * 5000: 1, "s": 2}
     written = RunSummary(1, letter * 5000, rows, True, newest={letter * 5000: NOON}).to_json()
-    assert len(written) <= LONGEST
+    assert len(written) <= MAX_BYTES
     found = RunSummary.from_json(written.decode())
     assert found.error == letter * len(found.error)
     assert found.is_part

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.result import RunSummary
-from dag_factory.pod.meltano_state import RefusedError, command, main, wrong_fields
+from dag_factory.pod.meltano_state import RefusedError, command, fields_error, main
 from dag_factory.runners.outcome import finish_run
 from dag_factory.runners.prepare import PreparedRun
 
@@ -74,8 +75,8 @@ def test_a_pod_prints_what_it_found(project, tmp_path):
 def test_what_a_pod_refuses_is_the_message_of_the_task_which_is_not_tried_again(project, tmp_path):
     argv = command({"action": "copy", "state_id": "--all", "target": "--"})
     code, log, summary = start_as_a_pod(project, tmp_path, *argv)
-    reason = "Nothing is copied: '--' has state; write it into confirm too"
-    assert (code, log) == (os.EX_CONFIG, f"ERROR: {reason}\n")
+    reason = "Nothing was copied: '--' has state; write it into confirm too to overwrite it"
+    assert (code, log) == (ExitCode.CONFIG_ERROR, f"ERROR: {reason}\n")
     with pytest.raises(AirflowFailException) as failed:
         finish_run(PreparedRun(argv, {}), summary, (), {})
     assert str(failed.value) == reason
@@ -88,11 +89,11 @@ def test_a_person_reads_plain_lines(call):
 
 def test_a_state_id_of_two_dashes_is_one(call):
     code, said = call("clear", "--", "--", "none")
-    assert (code, said.split(":")[0]) == (os.EX_CONFIG, "Nothing is cleared")
+    assert (code, said.split(":")[0]) == (ExitCode.CONFIG_ERROR, "Nothing was cleared")
     code, said = call("copy", "--", "--", "new", "--")
     assert (code, said) == (0, "new has the state of --\n")
     code, said = call("clear", "--", "new", "new")
-    assert (code, said.splitlines()[-1]) == (0, "new has no state any more")
+    assert (code, said.splitlines()[-1]) == (0, "new no longer has state")
 
 
 def test_of_a_meltano_that_fails_the_log_and_the_exit_code_are_passed_on(call, monkeypatch):
@@ -106,8 +107,8 @@ def test_without_meltano_there_is_one_clear_line(call, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     monkeypatch.setenv("PATH", "/no/such/folder")
     code, said = call("list")
-    assert (code, len(said.splitlines())) == (os.EX_CONFIG, 1)
-    assert "`meltano` is not installed here: not beside /no/such/python" in said
+    assert (code, len(said.splitlines())) == (ExitCode.CONFIG_ERROR, 1)
+    assert "`meltano` is not installed: it is neither next to /no/such/python" in said
 
 
 @pytest.mark.parametrize("state_id", ["../x", "/x", "a/..", "./x", "a\nb"])
@@ -125,8 +126,8 @@ def test_a_state_id_is_never_a_path_to_another_folder(call, tmp_path, monkeypatc
     ):
         code, said = call(*argv)
         assert (code, said) == (
-            os.EX_CONFIG,
-            f"{state_id!r} is no state ID; `list` names those that have state\n",
+            ExitCode.CONFIG_ERROR,
+            f"{state_id!r} is not a state ID; `list` shows the state IDs that have state\n",
         )
     assert (tmp_path / "x").exists()
 
@@ -158,8 +159,8 @@ def test_a_command_holds_what_its_action_needs_and_no_more():
         ({"action": "clear"}, "clear needs a state ID"),
         ({"action": "release_lock"}, "release_lock needs a state ID"),
         ({"action": "show", "state_id": "a"}, None),
-        ({"action": "clear", "state_id": "a"}, "Nothing is cleared: write 'a' into confirm too"),
-        ({"action": "clear", "state_id": "a", "confirm": "A"}, "Nothing is cleared"),
+        ({"action": "clear", "state_id": "a"}, "Nothing was cleared: write 'a' into confirm too"),
+        ({"action": "clear", "state_id": "a", "confirm": "A"}, "Nothing was cleared"),
         ({"action": "clear", "state_id": "a", "confirm": "a"}, None),
         ({"action": "copy", "state_id": "a"}, "copy needs another state ID to copy to"),
         ({"action": "copy", "state_id": "a", "target": "a"}, "copy needs another state ID"),
@@ -167,5 +168,5 @@ def test_a_command_holds_what_its_action_needs_and_no_more():
     ],
 )
 def test_the_fields_of_the_form_must_go_together(fields, wrong):
-    found = wrong_fields({"state_id": None, "target": None, "confirm": None} | fields)
+    found = fields_error({"state_id": None, "target": None, "confirm": None} | fields)
     assert found is wrong or found.startswith(wrong)

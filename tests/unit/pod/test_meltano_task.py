@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.process import find_command
-from dag_factory.meltano_process.result import LONGEST, RunSummary
+from dag_factory.meltano_process.result import MAX_BYTES, RunSummary
 from dag_factory.settings import Settings
 from tests.support.plans import plans_and_problems
 from tests.support.running import free_port, wait_until
@@ -79,7 +80,7 @@ def run(root, *options, command=COMMAND, **variables):
 
 def summary_of(root):
     written = (root / "termination-log").read_bytes()
-    assert len(written) <= LONGEST
+    assert len(written) <= MAX_BYTES
     return RunSummary.from_json(written.decode())
 
 
@@ -115,11 +116,11 @@ def test_a_failure_is_given_back_with_its_last_error_and_lines_show_their_levels
 def test_an_image_of_another_version_is_one_line_and_nothing_is_run(project, old, new):
     wanted = digest(project, PROJECT.replace(old, new) + JOB)
     done, summary = run(project, f"--digest={wanted}")
-    assert done.returncode == summary.exit_code == os.EX_CONFIG
+    assert done.returncode == summary.exit_code == ExitCode.CONFIG_ERROR
     assert done.stdout == f"ERROR: {summary.error}\n"
-    what = f"the image and the DAG are of different versions of {project / 'meltano.yml'}"
-    assert summary.error.startswith(f"{what}: tap-a, target-x, or the env of the project or of")
-    assert "build the image anew and set MELTANO_IMAGE" in summary.error
+    what = f"the image and the DAG have different versions of {project / 'meltano.yml'}"
+    assert summary.error.startswith(f"{what}: tap-a, target-x, or the `env` of the project or of")
+    assert "build a new image and set MELTANO_IMAGE" in summary.error
     assert not (project / "received").exists()
 
 
@@ -138,8 +139,8 @@ def test_without_a_digest_nothing_is_compared(project):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (PROJECT.replace("tap-a", "tap-b"), "the image has no 'tap-a'; build the image anew"),
-        (PROJECT.replace("dev", "prod"), "the image has no environment 'dev'; build the image"),
+        (PROJECT.replace("tap-a", "tap-b"), "the image has no 'tap-a'; build a new image"),
+        (PROJECT.replace("dev", "prod"), "the image has no environment 'dev'; build a new image"),
         ("plugins: [", "meltano.yml:"),
         (None, "meltano.yml:1:1: MDF001"),
     ],
@@ -150,15 +151,15 @@ def test_an_image_that_lacks_what_the_task_needs_says_what(project, text, said):
     if text is not None:
         (project / "meltano.yml").write_text(text)
     done, summary = run(project, f"--digest={wanted}")
-    assert done.returncode == os.EX_CONFIG
+    assert done.returncode == ExitCode.CONFIG_ERROR
     assert said in summary.error
     assert done.stdout.count("\n") == 1
 
 
 def test_an_image_without_meltano_says_so(project):
     done, summary = run(project, command=("melt", "run"))
-    assert done.returncode == os.EX_CONFIG
-    assert summary.error == "`melt` is not in the image: install it there"
+    assert done.returncode == ExitCode.CONFIG_ERROR
+    assert summary.error == "`melt` is not in the image; install it there"
 
 
 def test_a_command_that_the_system_does_not_start_leaves_a_summary(project):
@@ -166,7 +167,7 @@ def test_a_command_that_the_system_does_not_start_leaves_a_summary(project):
     file.write_text("#!/no/such/interpreter\n")
     file.chmod(0o755)
     done, summary = run(project, command=(str(file), "run"))
-    assert done.returncode == os.EX_OSERR
+    assert done.returncode == ExitCode.OS_ERROR
     assert f"{file} cannot be run: [Errno 2] No such file or directory" in summary.error
     assert done.stdout == f"ERROR: {summary.error}\n"
 
@@ -233,7 +234,7 @@ def test_a_state_id_that_is_held_is_code_75(project):
     finally:
         (project / "go").touch()
         assert first.wait(60) == 0
-    assert done.returncode == summary.exit_code == os.EX_TEMPFAIL
+    assert done.returncode == summary.exit_code == ExitCode.LOCKED
     assert "already running" in summary.error
 
 
@@ -388,7 +389,7 @@ def test_no_line_shows_the_value_of_a_sensitive_variable(secretive):
 
 def test_a_secret_that_is_missing_is_one_line_and_nothing_is_run(secretive):
     done, summary = run(secretive, *SECRETS)
-    assert done.returncode == summary.exit_code == os.EX_CONFIG
+    assert done.returncode == summary.exit_code == ExitCode.CONFIG_ERROR
     assert done.stdout == f"ERROR: {summary.error}\n"
     assert summary.error.startswith(f"there is no secret {NAME!r} in eu-west-1: create it")
     assert not (secretive / "received").exists()
@@ -397,12 +398,12 @@ def test_a_secret_that_is_missing_is_one_line_and_nothing_is_run(secretive):
 def test_an_aws_that_is_not_reached_is_another_code_so_that_a_retry_follows(project, aws_environ):
     aws_environ.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{free_port()}")
     done, summary = run(project, *SECRETS)
-    assert done.returncode == summary.exit_code == os.EX_UNAVAILABLE
+    assert done.returncode == summary.exit_code == ExitCode.UNAVAILABLE
     assert done.stdout == f"ERROR: {summary.error}\n"
     assert "AWS cannot be reached" in summary.error
 
 
 def test_the_secret_of_an_image_of_another_version_is_not_read(project, answers):
     done, _ = run(project, f"--digest={'0' * 16}", *SECRETS)
-    assert done.returncode == os.EX_CONFIG
+    assert done.returncode == ExitCode.CONFIG_ERROR
     assert answers.asked == []

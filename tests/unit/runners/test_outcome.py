@@ -1,7 +1,7 @@
 """How a task ends, by how its run ended."""
 
 import logging
-import os
+import re
 import signal
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
+from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.options.expectations import Bounds, Expectation
 from dag_factory.runners.outcome import finish_run
@@ -45,11 +46,11 @@ def test_a_run_that_succeeded_tells_its_assets_the_rows():
     ("code", "error", "said"),
     [
         (1, "tap-a: no", "Meltano failed with exit code 1: tap-a: no"),
-        (3, None, "exit code 3: it wrote no error; see the log above"),
+        (3, None, "exit code 3: it logged no error; see the log above"),
         (-signal.SIGKILL, "x", "Meltano was killed by SIGKILL: x"),
         (-signal.SIGTERM, None, "Meltano was stopped (Airflow shut down, or somebody ended"),
         (128 + signal.SIGTERM, "The process was terminated", "Meltano was stopped"),
-        (os.EX_UNAVAILABLE, None, "exit code 69: it wrote no error"),
+        (ExitCode.UNAVAILABLE, None, "exit code 69: it logged no error"),
     ],
 )
 def test_a_failure_is_tried_again_and_says_why(code, error, said):
@@ -61,26 +62,26 @@ def test_a_failure_is_tried_again_and_says_why(code, error, said):
 
 def test_a_run_that_was_not_started_as_aws_was_not_reached_is_tried_again():
     with pytest.raises(AirflowException, match=r"^AWS cannot be reached$") as failed:
-        finish(RunSummary(os.EX_UNAVAILABLE, "AWS cannot be reached"))
+        finish(RunSummary(ExitCode.UNAVAILABLE, "AWS cannot be reached"))
     assert type(failed.value) is AirflowException
 
 
 def test_a_run_that_was_not_started_is_not_tried_again():
     with pytest.raises(AirflowFailException, match="another version"):
-        finish(RunSummary(os.EX_CONFIG, "another version"))
+        finish(RunSummary(ExitCode.CONFIG_ERROR, "another version"))
     with pytest.raises(AirflowFailException, match="see the log above"):
-        finish(RunSummary(os.EX_CONFIG))
+        finish(RunSummary(ExitCode.CONFIG_ERROR))
 
 
 def test_a_state_id_that_is_held_is_waited_for_a_minute_and_the_log_says_so(caplog):
     caplog.set_level(logging.INFO)
     before = datetime.now(UTC)
     with pytest.raises(AirflowRescheduleException) as waiting:
-        finish(RunSummary(os.EX_TEMPFAIL, "Another 'x' pipeline is already running"))
+        finish(RunSummary(ExitCode.LOCKED, "Another 'x' pipeline is already running"))
     wait = waiting.value.reschedule_date - before
     assert timedelta(minutes=1) <= wait < timedelta(minutes=2)
     [record] = caplog.records
-    assert "Waiting, without spending a try, until" in record.message
+    assert re.match(r"Waiting until \d\d:\d\d:\d\d UTC without using a retry: ", record.message)
     assert record.message.endswith("Another 'x' pipeline is already running")
 
 
@@ -107,7 +108,7 @@ def test_rows_that_are_missing_fail_for_good_and_tell_no_asset():
 
 def test_rows_that_nobody_could_count_are_not_expected_and_the_log_says_so(caplog):
     finish(RunSummary(0), expect=Expectation(Bounds(5)))
-    assert "The log level is too high to count rows, so none are expected." in caplog.text
+    assert "The log level is too high to count rows; expected rows are not checked." in caplog.text
 
 
 MANY = {f"stream_{number}": number for number in range(1000)}
@@ -132,7 +133,7 @@ def test_of_many_streams_those_that_are_told_are_checked_and_the_log_names_the_o
     assert not caplog.records
     of_many(streams={"stream_1": Bounds(5), "stream_999": Bounds(5), "stream_0": Bounds(5)})
     [record] = caplog.records
-    assert record.message.endswith("nothing is expected of stream_0, stream_1.")
+    assert record.message.endswith("the expectations of stream_0, stream_1 are not checked.")
 
 
 def test_where_only_an_age_is_expected_nobody_misses_counts(caplog):

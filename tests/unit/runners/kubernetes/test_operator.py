@@ -13,8 +13,8 @@ from dag_factory.runners.prepare import PreparedRun
 template = {"spec": {"containers": [{"name": "base", "image": "meltano:1"}]}}
 options = {"true": True, "false": False, "unset": None}
 task = MeltanoPodOperator(
-    task_id="a", prepare=None, template=lambda: template, pod_name="a", launching={},
-    deferrable=options[sys.argv[1]])
+    task_id="a", prepare=None, template=lambda: template, pod_name="a",
+    pod_operator_arguments={}, deferrable=options[sys.argv[1]])
 print(task._make_pod(PreparedRun(("meltano", "run"), {})).deferrable)
 """
 

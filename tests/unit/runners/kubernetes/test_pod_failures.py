@@ -13,7 +13,7 @@ from dag_factory.runners.kubernetes.pod_failures import (
     container_end,
     is_final,
     pod_failure,
-    refusal,
+    rejection,
 )
 
 GIVEN = json.loads(Path(__file__).with_name("pods.json").read_text())
@@ -44,13 +44,17 @@ def said_of(name):
     [
         (
             "oom-killed",
-            "OOMKilled: the pod oom-killed wanted more memory than its limit of 32Mi",
+            "OOMKilled: the pod oom-killed needed more memory than its limit of 32Mi",
             "raise `resources: {limits: {memory: ...}}`",
         ),
-        ("evicted", "Evicted: the pod evicted was ended: Usage of EmptyDir", "its volume's size"),
+        (
+            "evicted",
+            "Evicted: the pod evicted was stopped: Usage of EmptyDir",
+            "the size limit of its volume",
+        ),
         (
             "deadline-exceeded",
-            "DeadlineExceeded: the pod deadline-exceeded was ended: Pod was active",
+            "DeadlineExceeded: the pod deadline-exceeded was stopped: Pod was active",
             "raise activeDeadlineSeconds",
         ),
         ("deleted", "Deleted: the pod deleted was deleted while it ran", "by somebody"),
@@ -63,7 +67,7 @@ def said_of(name):
         ),
         (
             "unschedulable",
-            "Unschedulable: no node takes the pod unschedulable: 0/1 nodes are available: 1 Insuff",
+            "Unschedulable: no node can run the pod unschedulable: 0/1 nodes are available: 1 In",
             "lower `resources: {requests: ...}`",
         ),
         (
@@ -74,7 +78,7 @@ def said_of(name):
         (
             "root-refused",
             "the pod root-refused cannot start: container has runAsNonRoot and image will run as",
-            "build the image with `USER` and a number",
+            "build the image with a numeric `USER` other than 0",
         ),
         (
             "command-missing",
@@ -108,7 +112,7 @@ def test_to_a_pod_that_ended_by_itself_it_did_nothing(name):
 def test_without_events_the_reason_is_said_still():
     assert "absent:1 cannot be pulled: Back-off" in pod_failure(pod_of("image-missing"))
     said = pod_failure(pod_of("volume-missing"))
-    assert "did not start in time: Kubernetes says no more" in said
+    assert "did not start in time: Kubernetes gives no details" in said
 
 
 def test_what_the_events_of_others_say_does_not_hide_the_reason():
@@ -124,27 +128,29 @@ def test_what_the_events_of_others_say_does_not_hide_the_reason():
         (400, "unknown field", True, "correct `resources` or `pod_override`"),
         (403, 'pods "a" is forbidden: violates PodSecurity "restricted"', True, "`pod_override`"),
         (403, 'pods "a" is forbidden: exceeded quota', False, "the quota of the namespace"),
-        (404, "namespaces not found", False, "namespace of its connection"),
+        (404, "namespaces not found", False, "namespace of the connection"),
         (500, "etcd is away", False, "etcd is away"),
     ],
 )
-def test_a_refusal_is_final_where_the_pod_is_wrong(status, message, final, hint):
+def test_a_rejection_is_final_where_the_pod_is_wrong(status, message, final, hint):
     error = ApiException(status, "no")
     error.body = json.dumps({"message": message})
     assert is_final(error) is final
-    assert refusal(error).startswith(f"Kubernetes refused the pod: {message}")
-    assert refusal(error).endswith(hint)
+    assert rejection(error).startswith(f"Kubernetes rejected the pod: {message}")
+    assert rejection(error).endswith(hint)
 
 
 def test_without_a_limit_the_node_was_full():
     pod = pod_of("oom-killed")
     pod.spec.containers[0].resources = None
-    assert "wanted the node's last memory" in pod_failure(pod)
+    assert "needed more memory than its node has left" in pod_failure(pod)
 
 
 def test_a_reason_that_nobody_knows_is_handed_on():
     pod = pod_of("evicted", reason="UnexpectedAdmissionError", message=None)
-    assert pod_failure(pod).startswith("UnexpectedAdmissionError: the pod evicted was ended: no re")
+    assert pod_failure(pod).startswith(
+        "UnexpectedAdmissionError: the pod evicted was stopped: no re"
+    )
 
 
 def test_how_the_container_ended_is_its_code_and_what_it_left():

@@ -63,7 +63,7 @@ def test_a_chosen_stream_of_which_nothing_is_counted_is_named(project, caplog):
     operator = make_operator(project)
     operator.prepare = lambda _: PreparedRun(COMMAND, {}, streams=("rivers",))
     operator.execute({})
-    assert "Nothing was counted of rivers: is it the name of a stream?" in caplog.text
+    assert "No rows were counted for rivers: is that the name of a stream?" in caplog.text
 
 
 def test_a_dry_run_moves_nothing_and_skips_what_comes_after(project):
@@ -87,7 +87,7 @@ def test_a_failing_tap_fails_the_task_with_its_own_words(project):
 
 def test_a_meltano_that_is_killed_is_told_by_the_signals_name(project):
     operator = make_operator(project, "sh", "-c", "kill -9 $$")
-    with pytest.raises(AirflowException, match="killed by SIGKILL: it wrote no error"):
+    with pytest.raises(AirflowException, match="killed by SIGKILL: it logged no error"):
         operator.execute({})
 
 
@@ -148,7 +148,7 @@ def test_airflows_own_variables_stay_with_airflow(project, monkeypatch):
 
 def test_a_variable_that_cannot_be_one_fails_at_once_and_is_named(project):
     operator = make_operator(project, SHOP_REGION="a\0b")
-    with pytest.raises(AirflowFailException, match="the value of SHOP_REGION holds a NUL"):
+    with pytest.raises(AirflowFailException, match="the value of SHOP_REGION contains a NUL"):
         operator.execute({})
 
 
