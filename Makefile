@@ -19,24 +19,24 @@ LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-has
 INSTALLERS = $(addprefix --no-emit-package ,pip uv virtualenv)
 
 up: install
-	@.venv/bin/python deploy/local/platform_cli.py up --port $(PORT)
+	@.venv/bin/python -m local_platform up --port $(PORT)
 
 down:
-	@if [ -d .local ]; then .venv/bin/python deploy/local/platform_cli.py down; \
+	@if [ -d .local ]; then .venv/bin/python -m local_platform down; \
 	else echo "Airflow was not running."; fi
 
 kube-up: install
-	@.venv/bin/python deploy/local/kube_cli.py kube-up --port $(PORT) \
+	@.venv/bin/python -m local_platform kube-up --port $(PORT) \
 		$(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 kube-down:
-	@if [ -d .local-kube ]; then .venv/bin/python deploy/local/kube_cli.py kube-down; \
-	else echo "Nothing of kube-up is here."; fi
+	@if [ -d .local-kube ]; then .venv/bin/python -m local_platform kube-down; \
+	else echo "kube-up was not running."; fi
 
 clean:
 	@if [ -x .venv/bin/meltano-dags ] && [ -d .local-kube ]; then \
-		.venv/bin/python deploy/local/kube_cli.py kube-down; fi
-	@if [ -x .venv/bin/meltano-dags ]; then .venv/bin/python deploy/local/platform_cli.py clean; fi
+		.venv/bin/python -m local_platform kube-down; fi
+	@if [ -x .venv/bin/meltano-dags ]; then .venv/bin/python -m local_platform clean; fi
 	@rm -rf .venv build
 
 test: lint
@@ -76,7 +76,7 @@ lock: install
 screenshots: install
 	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python \
 		--target .local/screenshots -r docs/screenshots.lock
-	@PYTHONPATH=.local/screenshots:deploy/local .venv/bin/python docs/screenshots.py
+	@PYTHONPATH=.local/screenshots .venv/bin/python docs/screenshots.py
 
 bench: install
 	@.venv/bin/python -m tests.bench.bench_reading

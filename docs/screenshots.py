@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from airflow_server import LocalAirflow
+from local_platform.airflow_server import LocalAirflow
 from playwright.sync_api import sync_playwright
 from sample_runs import draw_sample
 
 DOCS = Path(__file__).parent
-AIRFLOW = LocalAirflow(DOCS.parent)
+AIRFLOW = LocalAirflow(Path.cwd())
 
 
 def main() -> int:

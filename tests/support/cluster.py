@@ -9,10 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from airflow_server import LocalError
-from kube_cluster import CHECKOUT, STATE, KubeCluster, find_cluster, missing, own_builder
+from local_platform.cluster import KubeCluster, find_cluster, shared_kube
+from local_platform.console import LocalError
+from local_platform.shared_kube import STATE
 
-from tests.support.running import wait_until
+from tests.support.running import CHECKOUT, wait_until
 
 
 class Cluster(KubeCluster):
@@ -41,7 +42,7 @@ class Cluster(KubeCluster):
         try:
             yield
         finally:
-            self.start()
+            self.shared.start()
 
     def image(
         self,
@@ -71,32 +72,34 @@ class Cluster(KubeCluster):
             )
         which = hashlib.sha256(f"{CHECKOUT}:{project}".encode()).hexdigest()[:8]
         tag = f"localhost/meltano-dag-factory/{name}:test-{which}"
-        self.build_image(name, tag, project, checkout)
+        self.build_image(checkout, name, tag, project)
         return tag
 
 
-def image_builder() -> str:
-    """Return the command for `IMAGE_BUILDER`, with the base image at hand; skip without it."""
-    if reason := missing():
-        pytest.skip(f"no builder of images: {reason}")
-    return own_builder()
+@pytest.fixture(scope="session")
+def image_builder(platform_process: None) -> str:
+    """The command for `IMAGE_BUILDER`, with the base image imported."""
+    shared = shared_kube(CHECKOUT)
+    if advice := shared.missing():
+        pytest.skip(f"no builder of images: {advice}")
+    return str(shared.image_builder())
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(platform_process: None) -> Iterator[Cluster]:
     """A real Kubernetes, as it was found or started for this run of the tests."""
     try:
-        found = find_cluster()
+        found = find_cluster(CHECKOUT)
     except LocalError as error:
         pytest.skip(str(error))
-    is_to_stop = found.is_ours and found.is_stopped
+    must_stop = found.is_ours and found.shared.is_stopped
     if found.is_ours:
-        found.start()
+        found.shared.start()
     try:
-        yield Cluster(found.kubeconfig, found.is_ours)
+        yield Cluster(found.checkout, found.kubeconfig, found.is_ours)
     finally:
-        if is_to_stop:
-            found.stop()
+        if must_stop:
+            found.shared.stop()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import duckdb
 import httpx
-from airflow_server import LocalAirflow
+from local_platform.airflow_server import LocalAirflow
 
 CHECKOUT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -49,11 +49,10 @@ class RunningAirflow:
 
     def run_command(self, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run what `make COMMAND` runs."""
-        script = self.checkout / "deploy/local/platform_cli.py"
-        argv = [sys.executable, str(script), command]
+        argv = [sys.executable, "-m", "local_platform", command]
         for name, value in options.items():
             argv += [f"--{name}", str(value)]
-        return subprocess.run(argv, capture_output=True, text=True, check=False)
+        return subprocess.run(argv, cwd=self.checkout, capture_output=True, text=True, check=False)
 
 
 def wait_until(look: Callable[[], T | None], limit: float, what: str) -> T:

@@ -222,7 +222,7 @@ def _wait(redmine: Redmine, server: subprocess.Popen, log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def redmine() -> Iterator[Redmine]:
+def redmine(sources_process: None) -> Iterator[Redmine]:
     """A Redmine with a little history, all of it years old."""
     if not (INSTALLED / "config.ru").exists() or not shutil.which("puma"):
         pytest.skip(MISSING)

@@ -45,7 +45,7 @@ def running_shop() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def shop() -> Iterator[Postgres]:
+def shop(sources_process: None) -> Iterator[Postgres]:
     """The database of a web shop."""
     if binaries() is None:
         pytest.skip(MISSING)

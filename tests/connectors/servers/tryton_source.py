@@ -160,7 +160,7 @@ def open_transaction(tryton: Tryton) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture(scope="session")
-def tryton() -> Iterator[Tryton]:
+def tryton(sources_process: None) -> Iterator[Tryton]:
     """One server for all tests."""
     with running_tryton() as server:
         yield server
