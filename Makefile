@@ -7,11 +7,12 @@
 # make test-faults   the long tests: pods, nodes and servers that die, every verb of a Role; needs a cluster
 # make test-all   both, in one Airflow and one cluster
 # make lint    the quick part of that
+# make coverage   the lines and branches of dag_factory that its tests without servers reach
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   what reading a project and building its DAGs cost, beside the plain way; and secrets
 
-.PHONY: up down kube-up kube-down clean test test-faults test-all lint lock screenshots bench install
+.PHONY: up down kube-up kube-down clean test test-faults test-all lint coverage lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
@@ -54,6 +55,9 @@ lint: install
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/meltano-dags check --project meltano
+
+coverage: install
+	@.venv/bin/pytest -n 2 --cov tests/unit tests/problems tests/meltano_parity
 
 lock: install
 	@$(LOCK) setup.cfg --extra platform --extra test -o requirements.lock
