@@ -1,4 +1,4 @@
-"""Makes the pictures of the docs from the Airflow that `make up` started: `make screenshots`."""
+"""Make the pictures of the docs from the Airflow that `make up` started: `make screenshots`."""
 
 import shutil
 import sys
@@ -17,7 +17,7 @@ def main() -> int:
     """Save pictures of the list of DAGs, a trigger form, and the page of the success rate."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        print("make screenshots: needs Chromium: apt-get install chromium")
+        print("make screenshots: Chromium was not found; apt-get install chromium")
         return 1
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -20,7 +20,7 @@ pytest_plugins = [
     "tests.connectors.servers.shop_source",
     "tests.connectors.servers.tryton_source",
 ]
-# Tests that import Airflow write its configuration here, not into the home of whoever runs them.
+# Tests that import Airflow write its configuration here, not into the home directory of the user.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
 for name in [each for each in os.environ if each.startswith("MELTANO_")]:
@@ -28,7 +28,7 @@ for name in [each for each in os.environ if each.startswith("MELTANO_")]:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say what is left out: with several processes pytest itself does not."""
+    """Name the tests that are left out: with several processes, pytest does not."""
     if config.option.markexpr != "not faults":
         return None
     return "without the long tests, which `make test-faults` runs"

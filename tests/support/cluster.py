@@ -17,7 +17,7 @@ from tests.support.running import CHECKOUT, wait_until
 
 
 class Cluster(KubeCluster):
-    """A cluster that tests make namespaces in."""
+    """A cluster in which tests create namespaces."""
 
     @contextmanager
     def new_namespace(self) -> Iterator[str]:
@@ -35,7 +35,7 @@ class Cluster(KubeCluster):
     def without(self, component: str) -> Iterator[None]:
         """Kill a part of the cluster, and start it again at the end of the block."""
         if not self.is_ours:
-            pytest.skip(f"the {component} of this cluster is not ours to kill")
+            pytest.skip(f"the {component} of this cluster cannot be killed from here")
         process = psutil.Process(int((STATE / f"pid/{component}.pid").read_text()))
         process.kill()
         wait_until(lambda: not process.is_running(), 30, f"the end of {component}")
@@ -51,14 +51,14 @@ class Cluster(KubeCluster):
         variable: str | None = None,
         checkout: Path = CHECKOUT,
     ) -> str:
-        """Build an image of a checkout, give it to the cluster, and return its name.
+        """Build an image of a checkout, load it into the cluster, and return its name.
 
         Args:
-            name: Of the folder in `images`.
+            name: The folder in `images`.
             project: The folder of the Meltano project in it.
-            variable: Which variable names one that the cluster can pull, to be taken instead;
-                default: `TEST_MELTANO_IMAGE` or `TEST_AIRFLOW_IMAGE`.
-            checkout: By default this one.
+            variable: The environment variable that may name an image for the cluster to pull
+                instead; by default `TEST_MELTANO_IMAGE` or `TEST_AIRFLOW_IMAGE`.
+            checkout: The checkout to build from.
         """
         variable = variable or f"TEST_{name.upper()}_IMAGE"
         if given := os.environ.get(variable):
@@ -68,7 +68,7 @@ class Cluster(KubeCluster):
         except LocalError as error:
             pytest.skip(
                 f"no image: {error}; or build it with `images/build {name} TAG {project}`, push it "
-                f"to where the cluster pulls from, and let {variable} name it"
+                f"to the cluster's registry, and set {variable} to its name"
             )
         which = hashlib.sha256(f"{CHECKOUT}:{project}".encode()).hexdigest()[:8]
         tag = f"localhost/meltano-dag-factory/{name}:test-{which}"

@@ -1,4 +1,4 @@
-"""What tests of the running platform share."""
+"""Helpers for tests of the running platform."""
 
 import shutil
 import socket
@@ -71,7 +71,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def copy_checkout(target: Path) -> Path:
-    """Copy what git would commit, so that nothing on this machine is taken for granted."""
+    """Copy the files that git would commit, so that nothing else on this machine is used."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=CHECKOUT,
@@ -87,7 +87,7 @@ def copy_checkout(target: Path) -> Path:
 
 
 def stand_in(project: Path, plugin: str, command: str, executable: str | None = None) -> None:
-    """Have a command for an installed plugin, such as `loaders/target-duckdb`."""
+    """Let a command replace an installed plugin, such as `loaders/target-duckdb`."""
     file = project / ".meltano" / plugin / "venv/bin" / (executable or Path(plugin).name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
@@ -119,7 +119,7 @@ def finished(api: httpx.Client, run: str) -> str | None:
 
 
 def asset_events(api: httpx.Client, run: str) -> list[dict[str, Any]]:
-    """Return what a run told of assets; 500 is told while a run that it started is queued."""
+    """Return the asset events of a run; the API fails while a run that it started is queued."""
     _, dag_id, _, run_id = run.split("/")
     of_run = {"source_run_id": run_id, "source_dag_id": dag_id}
 
@@ -131,7 +131,7 @@ def asset_events(api: httpx.Client, run: str) -> list[dict[str, Any]]:
 
 
 def task_log(api: httpx.Client, run: str, attempt: int = 1) -> str:
-    """Return the text of a try of a run's only task, exceptions included."""
+    """Return the text of an attempt of a run's only task, including exceptions."""
     (task,) = api.get(f"{run}/taskInstances").json()["task_instances"]
     path = f"{run}/taskInstances/{task['task_id']}/logs/{attempt}"
     lines = []

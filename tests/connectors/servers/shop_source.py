@@ -1,4 +1,7 @@
-"""A real PostgreSQL with the orders of a web shop; `python shop_source.py` keeps one running."""
+"""A real PostgreSQL with the orders of a web shop, for tests and to play with.
+
+`python -m tests.connectors.servers.shop_source` runs one until Ctrl-C.
+"""
 
 import signal
 from collections.abc import Iterator

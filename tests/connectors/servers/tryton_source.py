@@ -1,4 +1,6 @@
-"""A real Tryton with a small shop in it; `python tryton_source.py` keeps one running to play with.
+"""A real Tryton with a small shop in it, for tests and to play with.
+
+`python -m tests.connectors.servers.tryton_source` runs one until Ctrl-C.
 
 Tryton comes from PyPI into an environment of its own. That, and the filled database, take half a
 minute to make, so they are kept in build/ until tryton.lock or tryton_seed.py changes.
