@@ -57,7 +57,7 @@ lint: install
 	@.venv/bin/meltano-dags check --project meltano
 
 coverage: install
-	@.venv/bin/pytest -n 2 --cov tests/unit tests/problems tests/meltano_parity
+	@.venv/bin/pytest -n 2 --cov=dag_factory tests/unit tests/problems tests/meltano_parity
 
 lock: install
 	@$(LOCK) setup.cfg --extra platform --extra test -o requirements.lock
