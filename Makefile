@@ -1,42 +1,43 @@
-# make up      install, start Airflow, run a first pipeline, show what came of it   (PORT=8080)
+# make up      install, start Airflow, run a first pipeline, show its rows   (PORT=8080)
 # make down    stop Airflow
 # make kube-up    the same with tasks in pods of a Kubernetes   (PORT=8080 NAMESPACE=meltano)
-# make kube-down  stop that Airflow and forget its state, its namespace and its rows
-# make clean   stop both and forget their state, the warehouse and .venv
-# make test    install, lint, type-check and run the tests that take no minutes each
+# make kube-down  stop that Airflow, and remove its state, its namespace and its rows
+# make clean   stop both, and remove their state, the warehouse and .venv
+# make test    install, lint, type-check and run all tests except the long ones
 # make test-faults   the long tests: pods, nodes and servers that die, every verb of a Role; needs a cluster
 # make test-all   both, in one Airflow and one cluster
-# make lint    the quick part of that
+# make lint    the quick part of make test
+# make coverage   the lines and branches of dag_factory that its tests without servers reach
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
-# make bench   what reading a project and building its DAGs cost, beside the plain way; and secrets
+# make bench   the cost of reading a project, of building its DAGs, and of reading secrets
 
-.PHONY: up down kube-up kube-down clean test test-faults test-all lint lock screenshots bench install
+.PHONY: up down kube-up kube-down clean test test-faults test-all lint coverage lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
-# Meltano needs them to install plugins, so the image is built with them and does not hold them.
+# Meltano installs plugins with these. The image is built with them, but does not contain them.
 INSTALLERS = $(addprefix --no-emit-package ,pip uv virtualenv)
 
 up: install
-	@.venv/bin/python deploy/local/platform_cli.py up --port $(PORT)
+	@.venv/bin/python -m local_platform up --port $(PORT)
 
 down:
-	@if [ -d .local ]; then .venv/bin/python deploy/local/platform_cli.py down; \
+	@if [ -d .local ]; then .venv/bin/python -m local_platform down; \
 	else echo "Airflow was not running."; fi
 
 kube-up: install
-	@.venv/bin/python deploy/local/kube_cli.py kube-up --port $(PORT) \
+	@.venv/bin/python -m local_platform kube-up --port $(PORT) \
 		$(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 kube-down:
-	@if [ -d .local-kube ]; then .venv/bin/python deploy/local/kube_cli.py kube-down; \
-	else echo "Nothing of kube-up is here."; fi
+	@if [ -d .local-kube ]; then .venv/bin/python -m local_platform kube-down; \
+	else echo "kube-up was not running."; fi
 
 clean:
 	@if [ -x .venv/bin/meltano-dags ] && [ -d .local-kube ]; then \
-		.venv/bin/python deploy/local/kube_cli.py kube-down; fi
-	@if [ -x .venv/bin/meltano-dags ]; then .venv/bin/python deploy/local/platform_cli.py clean; fi
+		.venv/bin/python -m local_platform kube-down; fi
+	@if [ -x .venv/bin/meltano-dags ]; then .venv/bin/python -m local_platform clean; fi
 	@rm -rf .venv build
 
 test: lint
@@ -54,6 +55,9 @@ lint: install
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/meltano-dags check --project meltano
+
+coverage: install
+	@.venv/bin/pytest -n 2 --cov=dag_factory tests/unit tests/problems tests/meltano_parity
 
 lock: install
 	@$(LOCK) setup.cfg --extra platform --extra test -o requirements.lock
@@ -76,7 +80,7 @@ lock: install
 screenshots: install
 	@.venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python \
 		--target .local/screenshots -r docs/screenshots.lock
-	@PYTHONPATH=.local/screenshots:deploy/local .venv/bin/python docs/screenshots.py
+	@PYTHONPATH=.local/screenshots .venv/bin/python docs/screenshots.py
 
 bench: install
 	@.venv/bin/python -m tests.bench.bench_reading

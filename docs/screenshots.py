@@ -1,23 +1,23 @@
-"""Makes the pictures of the docs from the Airflow that `make up` started: `make screenshots`."""
+"""Make the pictures of the docs from the Airflow that `make up` started: `make screenshots`."""
 
 import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from airflow_server import LocalAirflow
+from local_platform.airflow_server import LocalAirflow
 from playwright.sync_api import sync_playwright
 from sample_runs import draw_sample
 
 DOCS = Path(__file__).parent
-AIRFLOW = LocalAirflow(DOCS.parent)
+AIRFLOW = LocalAirflow(Path.cwd())
 
 
 def main() -> int:
     """Save pictures of the list of DAGs, a trigger form, and the page of the success rate."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        print("make screenshots: needs Chromium: apt-get install chromium")
+        print("make screenshots: Chromium was not found; apt-get install chromium")
         return 1
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

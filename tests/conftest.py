@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from tests.support.running import RunningAirflow, copy_checkout, free_port
 
 pytest_plugins = [
     "tests.support.aws",
     "tests.support.cluster",
+    "tests.support.process_groups",
     "tests.connectors.servers.imap_source",
     "tests.connectors.servers.ldap_source",
     "tests.connectors.servers.redmine_source",
@@ -21,44 +20,15 @@ pytest_plugins = [
     "tests.connectors.servers.shop_source",
     "tests.connectors.servers.tryton_source",
 ]
-# What shares servers stays in one process of `pytest -n`; other tests may run beside it.
-_SCOPES = {
-    "platform": (  # this Airflow, or a cluster
-        "tests/unit/runners/kubernetes/test_pod_spec.py",
-        "tests/unit/cli/test_check_pod_keys.py",
-        "tests/unit/options/test_pod_",
-        "tests/platform/deploy/",
-        "tests/platform/e2e/",
-        "tests/connectors/extractors/test_tap_airflow_live.py",
-        "tests/platform/images/",
-        "tests/platform/kubernetes/",
-    ),
-    "sources": ("tests/connectors/extractors/", "tests/connectors/test_pipelines.py"),
-    "loaders": ("tests/connectors/loaders/",),
-}
-# Tests that import Airflow write its configuration here, not into the home of whoever runs them.
+# Tests that import Airflow write its configuration here, not into the home directory of the user.
 _AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME.name
 for name in [each for each in os.environ if each.startswith("MELTANO_")]:
     del os.environ[name]
 
 
-class ServerScheduling(LoadFileScheduling):
-    """Leaves to one process of `pytest -n` all that shares servers."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        for scope, places in _SCOPES.items():
-            if nodeid.startswith(places):
-                return scope
-        return super()._split_scope(nodeid)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ServerScheduling:
-    return ServerScheduling(config, log)
-
-
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say what is left out: with several processes pytest itself does not."""
+    """Name the tests that are left out: with several processes, pytest does not."""
     if config.option.markexpr != "not faults":
         return None
     return "without the long tests, which `make test-faults` runs"
@@ -69,7 +39,9 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, platform_process: None
+) -> Iterator[RunningAirflow]:
     """A real Airflow that has run `reference_data` once."""
     checkout = copy_checkout(tmp_path_factory.mktemp("checkout"))
     running = RunningAirflow(checkout, "")

@@ -8,10 +8,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench_reading import JOBS, cpu, project
-
 from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
+from tests.bench.bench_reading import JOBS, cpu, project
 
 
 def main() -> None:

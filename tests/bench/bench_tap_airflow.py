@@ -11,9 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import requests
-from bench_reading import cpu
 from requests.adapters import BaseAdapter
 from tap_airflow.tap import TapAirflow
+
+from tests.bench.bench_reading import cpu
 
 ROWS, PAGE = 100_000, 100
 SETTINGS = {"api_url": "http://127.0.0.1", "token": "replayed", "page_size": PAGE}

@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import requests
-from bench_reading import cpu
 from tap_tryton.streams import SaleLinesStream
 from tap_tryton.tap import TapTryton
 
+from tests.bench.bench_reading import cpu
 from tests.connectors.servers.tryton_source import running_tryton
 
 ROWS = 100_000

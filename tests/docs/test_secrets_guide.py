@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow_server import LocalAirflow
+from local_platform.airflow_server import LocalAirflow
 
 from tests.support.guides import BLOCKS, assert_shown, commands
 from tests.support.running import CHECKOUT, copy_checkout, finished, free_port, task_log, wait_until
@@ -18,7 +18,7 @@ PAGE = (CHECKOUT / "docs/secrets.md").read_text()
 [SECTION] = re.findall(r"^## Try it here$(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
 BIN = Path(sys.executable).parent
 # What the Makefile does, but for the installation of what the tests run in.
-MAKE = 'make() {{ python deploy/local/platform_cli.py "$1" --port {port}; }}'
+MAKE = 'make() {{ python -m local_platform "$1" --port {port}; }}'
 
 
 class Shell:
@@ -97,7 +97,7 @@ def test_every_step_works_as_the_page_says(airflow, shell):
 
     again = shell.run("AWS_DEFAULT_REGION=eu-central-1 DAG_FACTORY_SECRETS_PREFIX=other make up")
     changed = "AWS_DEFAULT_REGION, DAG_FACTORY_SECRETS_PREFIX"
-    assert f"    to have it with this {changed}, stop it first: make down\n" in again
+    assert f"    to use the changed {changed}, stop it first: make down\n" in again
 
     for command, expected in commands(end):
         assert_shown(shell.run(command), expected)

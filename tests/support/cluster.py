@@ -9,14 +9,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from airflow_server import LocalError
-from kube_cluster import CHECKOUT, STATE, KubeCluster, find_cluster, missing, own_builder
+from local_platform.cluster import KubeCluster, find_cluster, shared_kube
+from local_platform.console import LocalError
+from local_platform.shared_kube import STATE
 
-from tests.support.running import wait_until
+from tests.support.running import CHECKOUT, wait_until
 
 
 class Cluster(KubeCluster):
-    """A cluster that tests make namespaces in."""
+    """A cluster in which tests create namespaces."""
 
     @contextmanager
     def new_namespace(self) -> Iterator[str]:
@@ -34,14 +35,14 @@ class Cluster(KubeCluster):
     def without(self, component: str) -> Iterator[None]:
         """Kill a part of the cluster, and start it again at the end of the block."""
         if not self.is_ours:
-            pytest.skip(f"the {component} of this cluster is not ours to kill")
+            pytest.skip(f"the {component} of this cluster cannot be killed from here")
         process = psutil.Process(int((STATE / f"pid/{component}.pid").read_text()))
         process.kill()
         wait_until(lambda: not process.is_running(), 30, f"the end of {component}")
         try:
             yield
         finally:
-            self.start()
+            self.shared.start()
 
     def image(
         self,
@@ -50,14 +51,14 @@ class Cluster(KubeCluster):
         variable: str | None = None,
         checkout: Path = CHECKOUT,
     ) -> str:
-        """Build an image of a checkout, give it to the cluster, and return its name.
+        """Build an image of a checkout, load it into the cluster, and return its name.
 
         Args:
-            name: Of the folder in `images`.
+            name: The folder in `images`.
             project: The folder of the Meltano project in it.
-            variable: Which variable names one that the cluster can pull, to be taken instead;
-                default: `TEST_MELTANO_IMAGE` or `TEST_AIRFLOW_IMAGE`.
-            checkout: By default this one.
+            variable: The environment variable that may name an image for the cluster to pull
+                instead; by default `TEST_MELTANO_IMAGE` or `TEST_AIRFLOW_IMAGE`.
+            checkout: The checkout to build from.
         """
         variable = variable or f"TEST_{name.upper()}_IMAGE"
         if given := os.environ.get(variable):
@@ -67,36 +68,38 @@ class Cluster(KubeCluster):
         except LocalError as error:
             pytest.skip(
                 f"no image: {error}; or build it with `images/build {name} TAG {project}`, push it "
-                f"to where the cluster pulls from, and let {variable} name it"
+                f"to the cluster's registry, and set {variable} to its name"
             )
         which = hashlib.sha256(f"{CHECKOUT}:{project}".encode()).hexdigest()[:8]
         tag = f"localhost/meltano-dag-factory/{name}:test-{which}"
-        self.build_image(name, tag, project, checkout)
+        self.build_image(checkout, name, tag, project)
         return tag
 
 
-def image_builder() -> str:
-    """Return the command for `IMAGE_BUILDER`, with the base image at hand; skip without it."""
-    if reason := missing():
-        pytest.skip(f"no builder of images: {reason}")
-    return own_builder()
+@pytest.fixture(scope="session")
+def image_builder(platform_process: None) -> str:
+    """The command for `IMAGE_BUILDER`, with the base image imported."""
+    shared = shared_kube(CHECKOUT)
+    if advice := shared.missing():
+        pytest.skip(f"no builder of images: {advice}")
+    return str(shared.image_builder())
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(platform_process: None) -> Iterator[Cluster]:
     """A real Kubernetes, as it was found or started for this run of the tests."""
     try:
-        found = find_cluster()
+        found = find_cluster(CHECKOUT)
     except LocalError as error:
         pytest.skip(str(error))
-    is_to_stop = found.is_ours and found.is_stopped
+    must_stop = found.is_ours and found.shared.is_stopped
     if found.is_ours:
-        found.start()
+        found.shared.start()
     try:
-        yield Cluster(found.kubeconfig, found.is_ours)
+        yield Cluster(found.checkout, found.kubeconfig, found.is_ours)
     finally:
-        if is_to_stop:
-            found.stop()
+        if must_stop:
+            found.shared.stop()
 
 
 @pytest.fixture(scope="module")

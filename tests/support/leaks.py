@@ -68,7 +68,7 @@ def image_files(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def check_mails(server: MailServer) -> None:
-    """See that every mail tells the error, and none the marker."""
+    """Check that every mail has the error, and none the marker."""
     for mail in server.mails:
         parts = [part.get_content() for part in mail.walk() if not part.is_multipart()]
         assert any("no such token: ***" in part for part in parts)

@@ -33,7 +33,7 @@ class Pods:
     namespace: str
 
     def start(self, job: str, **conf: Any) -> PodRun:
-        """Start a job by hand."""
+        """Start a job manually."""
         dag_id = f"{PREFIX}{job}"
         wait_until(lambda: self.api.get(f"dags/{dag_id}").is_success, 120, f"the DAG {dag_id}")
         answer = self.api.post(f"dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
@@ -123,16 +123,16 @@ class PodRun:
         )
 
     def log(self, attempt: int = 1) -> str:
-        """Return the log of a try, exceptions included."""
+        """Return the log of an attempt, including exceptions."""
         return task_log(self.pods.api, self.path, attempt)
 
     def mark(self, state: str) -> None:
-        """Mark its task as somebody does in the UI."""
+        """Mark its task, as a user does in the UI."""
         path = f"{self.path}/taskInstances/{self.task['task_id']}"
         self.pods.api.patch(path, json={"new_state": state}).raise_for_status()
 
     def clear(self) -> None:
-        """Clear it as somebody does in the UI."""
+        """Clear it, as a user does in the UI."""
         dag, _, run_id = self.path.partition("/dagRuns/")
         which = {"dag_run_id": run_id, "only_failed": False, "only_running": False}
         body = {"dry_run": False, **which}

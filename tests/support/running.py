@@ -1,4 +1,4 @@
-"""What tests of the running platform share."""
+"""Helpers for tests of the running platform."""
 
 import shutil
 import socket
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import duckdb
 import httpx
-from airflow_server import LocalAirflow
+from local_platform.airflow_server import LocalAirflow
 
 CHECKOUT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -49,11 +49,10 @@ class RunningAirflow:
 
     def run_command(self, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run what `make COMMAND` runs."""
-        script = self.checkout / "deploy/local/platform_cli.py"
-        argv = [sys.executable, str(script), command]
+        argv = [sys.executable, "-m", "local_platform", command]
         for name, value in options.items():
             argv += [f"--{name}", str(value)]
-        return subprocess.run(argv, capture_output=True, text=True, check=False)
+        return subprocess.run(argv, cwd=self.checkout, capture_output=True, text=True, check=False)
 
 
 def wait_until(look: Callable[[], T | None], limit: float, what: str) -> T:
@@ -72,7 +71,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def copy_checkout(target: Path) -> Path:
-    """Copy what git would commit, so that nothing on this machine is taken for granted."""
+    """Copy the files that git would commit, so that nothing else on this machine is used."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=CHECKOUT,
@@ -88,7 +87,7 @@ def copy_checkout(target: Path) -> Path:
 
 
 def stand_in(project: Path, plugin: str, command: str, executable: str | None = None) -> None:
-    """Have a command for an installed plugin, such as `loaders/target-duckdb`."""
+    """Let a command replace an installed plugin, such as `loaders/target-duckdb`."""
     file = project / ".meltano" / plugin / "venv/bin" / (executable or Path(plugin).name)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
@@ -120,7 +119,7 @@ def finished(api: httpx.Client, run: str) -> str | None:
 
 
 def asset_events(api: httpx.Client, run: str) -> list[dict[str, Any]]:
-    """Return what a run told of assets; 500 is told while a run that it started is queued."""
+    """Return the asset events of a run; the API fails while a run that it started is queued."""
     _, dag_id, _, run_id = run.split("/")
     of_run = {"source_run_id": run_id, "source_dag_id": dag_id}
 
@@ -132,7 +131,7 @@ def asset_events(api: httpx.Client, run: str) -> list[dict[str, Any]]:
 
 
 def task_log(api: httpx.Client, run: str, attempt: int = 1) -> str:
-    """Return the text of a try of a run's only task, exceptions included."""
+    """Return the text of an attempt of a run's only task, including exceptions."""
     (task,) = api.get(f"{run}/taskInstances").json()["task_instances"]
     path = f"{run}/taskInstances/{task['task_id']}/logs/{attempt}"
     lines = []

@@ -40,12 +40,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def duckdb_file(folder):
+def duckdb_file(folder, loaders_process):
     return DuckDB(folder / "warehouse.duckdb")
 
 
 @pytest.fixture(scope="session")
-def postgres_server(folder):
+def postgres_server(folder, loaders_process):
     if binaries() is None:
         pytest.skip("no PostgreSQL server: apt-get install postgresql")
     python = install(LOCKS / "target-postgres.lock", folder / "target-postgres")
@@ -54,7 +54,7 @@ def postgres_server(folder):
 
 
 @pytest.fixture(scope="session")
-def target_snowflake(folder):
+def target_snowflake(folder, loaders_process):
     """The Python of the loader."""
     return install(LOCKS / "target-snowflake.lock", folder / "target-snowflake")
 
@@ -73,7 +73,7 @@ def emulator(folder, target_snowflake):
 
 
 @pytest.fixture(scope="session")
-def snowflake_account(request):
+def snowflake_account(request, loaders_process):
     """A real account: it costs money, and its schemas are dropped in the end."""
     if ACCOUNT is None:
         pytest.skip(f"set {', '.join(VARIABLES)} and SNOWFLAKE_PRIVATE_KEY or SNOWFLAKE_PASSWORD")
@@ -86,7 +86,7 @@ def snowflake_account(request):
     scope="session",
     params=["duckdb_file", "postgres_server", "emulator", *(["snowflake_account"] * bool(ACCOUNT))],
 )
-def destination(request):
+def destination(request, loaders_process):
     """Each warehouse in turn."""
     return request.getfixturevalue(request.param)
 

@@ -249,7 +249,7 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], source: MailSource) 
 
 
 @pytest.fixture(scope="session")
-def mail_source() -> Iterator[MailSource]:
+def mail_source(sources_process: None) -> Iterator[MailSource]:
     """A Dovecot with the mails of imap_mails.py."""
     if not _SERVER.exists():
         pytest.skip(f"there is no Dovecot: {PACKAGE}")

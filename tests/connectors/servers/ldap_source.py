@@ -257,7 +257,7 @@ def _configure(directory: Directory, *, tls: bool) -> None:
 
 
 @pytest.fixture(scope="session")
-def ldap_directory() -> Iterator[Directory]:
+def ldap_directory(sources_process: None) -> Iterator[Directory]:
     """A real OpenLDAP server with a company in it."""
     if not (_SLAPD.exists() and shutil.which("ldapadd")):
         pytest.skip(f"no OpenLDAP server: {PACKAGES}")

@@ -1,4 +1,6 @@
-"""A real Redmine with a little history; `python redmine_source.py` keeps one running to play with.
+"""A real Redmine with a little history, for tests and to play with.
+
+`python -m tests.connectors.servers.redmine_source` runs one until Ctrl-C.
 
 It is Debian's package `redmine`, copied to a temporary folder, with a SQLite database of its own.
 """
@@ -222,7 +224,7 @@ def _wait(redmine: Redmine, server: subprocess.Popen, log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def redmine() -> Iterator[Redmine]:
+def redmine(sources_process: None) -> Iterator[Redmine]:
     """A Redmine with a little history, all of it years old."""
     if not (INSTALLED / "config.ru").exists() or not shutil.which("puma"):
         pytest.skip(MISSING)

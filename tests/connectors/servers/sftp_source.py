@@ -197,7 +197,7 @@ def running_sftp() -> Iterator[SftpSource]:
 
 
 @pytest.fixture(scope="session")
-def sftp() -> Iterator[SftpSource]:
+def sftp(sources_process: None) -> Iterator[SftpSource]:
     """A running server; tests put their own files into folders of their own."""
     if reason := missing():
         pytest.skip(reason)

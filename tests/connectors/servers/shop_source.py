@@ -1,4 +1,7 @@
-"""A real PostgreSQL with the orders of a web shop; `python shop_source.py` keeps one running."""
+"""A real PostgreSQL with the orders of a web shop, for tests and to play with.
+
+`python -m tests.connectors.servers.shop_source` runs one until Ctrl-C.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -45,7 +48,7 @@ def running_shop() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def shop() -> Iterator[Postgres]:
+def shop(sources_process: None) -> Iterator[Postgres]:
     """The database of a web shop."""
     if binaries() is None:
         pytest.skip(MISSING)

@@ -1,4 +1,6 @@
-"""A real Tryton with a small shop in it; `python tryton_source.py` keeps one running to play with.
+"""A real Tryton with a small shop in it, for tests and to play with.
+
+`python -m tests.connectors.servers.tryton_source` runs one until Ctrl-C.
 
 Tryton comes from PyPI into an environment of its own. That, and the filled database, take half a
 minute to make, so they are kept in build/ until tryton.lock or tryton_seed.py changes.
@@ -160,7 +162,7 @@ def open_transaction(tryton: Tryton) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture(scope="session")
-def tryton() -> Iterator[Tryton]:
+def tryton(sources_process: None) -> Iterator[Tryton]:
     """One server for all tests."""
     with running_tryton() as server:
         yield server

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from airflow_server import LocalAirflow
+from local_platform.airflow_server import LocalAirflow
 
 from tests.support.running import free_port
 

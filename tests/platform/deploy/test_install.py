@@ -50,7 +50,7 @@ def test_without_disk_it_says_how_much_is_needed(checkout, tmp_path):
     done = install(checkout, **make_command(tmp_path / "bin", "df", text))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "needs 2 GB of disk" in line
+    assert "needs 2 GB of free disk space" in line
 
 
 @pytest.mark.faults

@@ -4,11 +4,11 @@ import http.server
 import shutil
 import threading
 
-import kube_cluster
 import pytest
 import yaml
-from airflow_server import LocalError
-from kube_cluster import KubeCluster, find_cluster
+from local_platform.cluster import KubeCluster, find_cluster
+from local_platform.commands import run_command
+from local_platform.console import LocalError
 
 needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl")
 
@@ -20,7 +20,7 @@ def cluster_of(tmp_path, monkeypatch):
     def write(context):
         file = tmp_path / "kubeconfig"
         file.write_text(yaml.safe_dump({"kind": "Config", "current-context": context}))
-        return KubeCluster(str(file), is_ours=False)
+        return KubeCluster(tmp_path, str(file), is_ours=False)
 
     return write
 
@@ -39,15 +39,15 @@ def test_a_cluster_of_a_known_kind_has_its_own_command(cluster_of, context, comm
 
 @needs_kubectl
 def test_any_other_cluster_needs_one(cluster_of, monkeypatch):
-    with pytest.raises(LocalError, match="context minikube: let LOAD_IMAGE name a command"):
+    with pytest.raises(LocalError, match="context minikube; set LOAD_IMAGE to a command"):
         _ = cluster_of("minikube").image_loader
     monkeypatch.setenv("LOAD_IMAGE", "minikube image load")
     assert cluster_of("minikube").image_loader == ["minikube", "image", "load"]
 
 
 def test_a_command_that_is_not_there_is_one_clear_line():
-    with pytest.raises(LocalError, match=r"^there is no command no-such-loader: install it$"):
-        kube_cluster.run("no-such-loader", "image")
+    with pytest.raises(LocalError, match=r"^the command no-such-loader was not found; install it$"):
+        run_command("no-such-loader", "image")
 
 
 class _AnswersAnything(http.server.BaseHTTPRequestHandler):
@@ -76,7 +76,7 @@ def test_a_server_that_is_not_a_kubernetes_is_not_a_cluster(tmp_path):
         }
         file = tmp_path / "kubeconfig"
         file.write_text(yaml.safe_dump(config))
-        cluster = KubeCluster(str(file), is_ours=False)
+        cluster = KubeCluster(tmp_path, str(file), is_ours=False)
         assert "Airflow" in cluster.kubectl("get", "--raw", "/version")
         assert not cluster.answers()
         server.shutdown()
@@ -92,19 +92,16 @@ def test_without_a_context_kubectl_asks_no_server(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(script.parent), prepend=":")
     empty = tmp_path / "empty"
     empty.touch()
-    assert not KubeCluster(str(empty), is_ours=False).answers()
-    assert not KubeCluster(str(tmp_path / "absent"), is_ours=False).answers()
+    assert not KubeCluster(tmp_path, str(empty), is_ours=False).answers()
+    assert not KubeCluster(tmp_path, str(tmp_path / "absent"), is_ours=False).answers()
     assert calls.read_text().split() == ["config", "config"]
 
 
 def test_without_a_cluster_it_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(kube_cluster, "KUBE", tmp_path / "kube")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
-    with pytest.raises(LocalError, match=r"^no Kubernetes: that of KUBECONFIG ") as caught:
-        find_cluster()
-    assert str(caught.value).endswith(
-        "let KUBECONFIG name a cluster, or put kube, which starts one, at ../shared/kube"
-    )
+    with pytest.raises(LocalError, match=r"^no Kubernetes: the cluster of KUBECONFIG ") as caught:
+        find_cluster(tmp_path)
+    assert str(caught.value).endswith("or put the scripts that start one at ../shared/kube")
     monkeypatch.delenv("KUBECONFIG")
-    with pytest.raises(LocalError, match=r"^no Kubernetes: let KUBECONFIG name a cluster, or put"):
-        find_cluster()
+    with pytest.raises(LocalError, match=r"^no Kubernetes: set KUBECONFIG to the kubeconfig of "):
+        find_cluster(tmp_path)

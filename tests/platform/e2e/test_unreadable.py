@@ -10,7 +10,7 @@ from tests.support.running import finished, shown, wait_until
 
 UNREADABLE = "jobs:\n- name: @daily\n"
 # What has not been parsed for this long leaves the list: stale_dag_threshold, and then
-# parsing_cleanup_interval, of deploy/local/airflow.cfg.
+# parsing_cleanup_interval, of local_platform's airflow.cfg.
 STALE_SECONDS = 40
 
 

@@ -5,7 +5,8 @@ import stat
 
 import httpx
 import pytest
-from airflow_server import LocalAirflow, LocalError
+from local_platform.airflow_server import LocalAirflow
+from local_platform.console import LocalError
 
 from tests.support.running import RunningAirflow, copy_checkout, count, finished, query, wait_until
 
@@ -40,7 +41,7 @@ def test_a_port_in_use_is_one_clear_line(airflow, tmp_path):
         done = RunningAirflow(other, "").run_command("up", port=port)
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == (
-        f"make up: port {port} is in use by another program; choose one: PORT={port + 1}"
+        f"make up: port {port} is in use by another program; choose another: PORT={port + 1}"
     )
 
 
@@ -102,7 +103,7 @@ def test_clean_keeps_the_secrets_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("port", [0, 99999, -1])
 def test_what_is_no_port_is_one_clear_line(tmp_path, port):
-    with pytest.raises(LocalError, match="choose one: PORT="):
+    with pytest.raises(LocalError, match="choose another: PORT="):
         LocalAirflow(tmp_path).configure(port)
 
 

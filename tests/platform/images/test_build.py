@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import image_builder
 from tests.support.running import CHECKOUT, copy_checkout
 
 SECRETS = ("meltano/.env", "meltano/.env.prod", "meltano/.meltano/run/tap.config.json", ".env")
@@ -84,8 +83,7 @@ def test_the_digest_is_of_what_the_image_gets_of_the_project(checkout):
     assert digest() != before
 
 
-def test_no_secret_reaches_a_builder(checkout):
-    builder = image_builder()
+def test_no_secret_reaches_a_builder(checkout, image_builder):
     for name in (*SECRETS, "id_rsa", "tests/.env", "extractors/tap-airflow/.env"):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text("TOKEN=secret")
@@ -95,7 +93,7 @@ def test_no_secret_reaches_a_builder(checkout):
         "RUN grep -rl TOKEN=secret /context || ls /context\n"
     )
     tag = "localhost/meltano-dag-factory/context:test"
-    argv = [builder, tag, str(checkout), "-f", str(dockerfile), "--no-cache"]
+    argv = [image_builder, tag, str(checkout), "-f", str(dockerfile), "--no-cache"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     subprocess.run(["buildah", "rmi", tag], capture_output=True, check=True)
     assert "/context/" not in done.stdout

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from airflow_server import LocalAirflow, LocalError
-from kube_cluster import KUBE
+from local_platform.airflow_server import LocalAirflow
+from local_platform.console import LocalError
 
 from tests.support.cluster import Cluster
 from tests.support.running import copy_checkout, finished, free_port, wait_until
@@ -31,10 +31,14 @@ class KubeUp:
 
     def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run what `make COMMAND` runs."""
-        script = self.checkout / "deploy/local/kube_cli.py"
-        environ = os.environ | {"KUBECONFIG": self.cluster.kubeconfig}
-        argv = [sys.executable, str(script), command, *options]
-        return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-m", "local_platform", command, *options],
+            cwd=self.checkout,
+            env=os.environ | {"KUBECONFIG": self.cluster.kubeconfig},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def up(self) -> subprocess.CompletedProcess[str]:
         port = free_port(self.cluster.host)
@@ -51,7 +55,7 @@ def kube_up(cluster: Cluster, tmp_path: Path) -> Iterator[KubeUp]:
     except LocalError as error:
         pytest.skip(str(error))
     if cluster.is_ours:
-        (tmp_path / "shared").symlink_to(KUBE.parent)
+        (tmp_path / "shared").symlink_to(cluster.shared.folder.parent)
     checkout = copy_checkout(tmp_path / "checkout")
     running = KubeUp(checkout, cluster, f"test-{secrets.token_hex(4)}")
     yield running
@@ -69,7 +73,7 @@ def test_it_runs_the_same_dags_in_pods_until_kube_down(kube_up):
     assert "reference_data ran to success" in up.stdout
     assert "in the pod reference-data-tap-spreadsheets-to-target-warehouse-" in up.stdout
     assert "tap_spreadsheets.time_zones │   312" in up.stdout
-    assert "in plain HTTP: whoever reaches that reaches its login" in up.stdout
+    assert "with plain HTTP; whoever reaches that can try to log in" in up.stdout
     assert not (kube_up.checkout / "meltano/.env").exists()
 
     family = kube_up.airflow.processes()
@@ -113,7 +117,7 @@ def test_a_namespace_of_somebody_else_is_left_alone(kube_up, namespace):
     up = kube_up.run("kube-up", f"--namespace={namespace}")
     assert up.returncode == 1
     assert up.stdout.splitlines()[-1] == (
-        f"make kube-up: the namespace {namespace} is there, and not made by kube-up; "
+        f"make kube-up: the namespace {namespace} exists and was not made by kube-up; "
         "choose another: make kube-up NAMESPACE=..."
     )
     assert kube_up.run("kube-down").returncode == 0

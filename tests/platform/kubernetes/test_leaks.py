@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_server import LocalAirflow
-from platform_cli import start
+from local_platform.airflow_server import LocalAirflow
+from local_platform.steps import start
 from ruamel.yaml import YAML
 
 from tests.support.aws import REGION, SecretsManager, running_moto

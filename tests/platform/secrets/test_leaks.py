@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from airflow_server import LocalAirflow
-from platform_cli import start
+from local_platform.airflow_server import LocalAirflow
+from local_platform.steps import start
 
 from tests.support.aws import REGION, SecretsManager
 from tests.support.leaks import (

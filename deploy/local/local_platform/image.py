@@ -1,4 +1,4 @@
-"""The name of the image of Meltano that this checkout builds."""
+"""The name of the image of Meltano that a checkout builds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_NAME = "localhost/meltano-dag-factory/meltano"
+_REPOSITORY = "localhost/meltano-dag-factory/meltano"
 _COPY = re.compile(r"^COPY (?!--from)(.+) \S+$", re.MULTILINE)
-# As .dockerignore has it.
+# The same files as in .dockerignore.
 _IGNORED = re.compile(r"\.env(\..*)?|\.meltano|output|__pycache__|.*\.egg-info")
 
 
@@ -19,7 +19,7 @@ def image_tag(checkout: Path) -> str:
     for file in _sources(checkout):
         digest.update(str(file.relative_to(checkout)).encode() + b"\0")
         digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return f"{_NAME}:{digest.hexdigest()[:16]}"
+    return f"{_REPOSITORY}:{digest.hexdigest()[:16]}"
 
 
 def _sources(checkout: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""What a DuckDB warehouse holds; needs nothing but duckdb, so that a pod can run it, too."""
+"""The row counts of a DuckDB warehouse; imports only duckdb, so that a pod can run this file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import duckdb
 
-_PATIENCE_SECONDS = 60
+_WAIT_SECONDS = 60
 
 
-def counted(file: Path) -> str:
-    """Return a drawing of the tables and how many rows each holds; wait for who writes.
+def row_counts(file: Path) -> str:
+    """Return a drawing of the tables with their row counts; wait while another process writes.
 
     Raises:
-        duckdb.Error: There is no such file, or somebody writes for more than a minute.
+        duckdb.Error: There is no such file, or another process writes for more than a minute.
     """
     with _opened(file) as warehouse:
         tables = warehouse.execute(
@@ -29,7 +29,7 @@ def counted(file: Path) -> str:
 
 
 def _opened(file: Path) -> duckdb.DuckDBPyConnection:
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
             return duckdb.connect(str(file), read_only=True)
@@ -40,4 +40,4 @@ def _opened(file: Path) -> duckdb.DuckDBPyConnection:
 
 
 if __name__ == "__main__":
-    print(counted(Path(sys.argv[1])))
+    print(row_counts(Path(sys.argv[1])))

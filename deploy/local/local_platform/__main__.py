@@ -1,0 +1,51 @@
+"""The command line: `python -m local_platform up`, as the Makefile runs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from local_platform import kubernetes, machine
+from local_platform.airflow_server import LocalAirflow
+from local_platform.console import LocalError, report
+
+_COMMANDS = ("up", "down", "clean", "kube-up", "kube-down")
+
+
+def main() -> int:
+    """Run one command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="local_platform", description=__doc__)
+    parser.add_argument("command", choices=_COMMANDS)
+    parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (default: 8080)")
+    parser.add_argument("--namespace", help="of the pods (default: as before, or meltano)")
+    arguments = parser.parse_args()
+    checkout = Path.cwd()
+    folder = kubernetes.FOLDER if arguments.command.startswith("kube-") else machine.FOLDER
+    airflow = LocalAirflow(checkout, folder)
+    commands: dict[str, Callable[[], None]] = {
+        "up": lambda: machine.up(airflow, arguments.port),
+        "down": lambda: machine.down(airflow),
+        "clean": lambda: machine.clean(airflow),
+        "kube-up": lambda: kubernetes.up(checkout, arguments.port, arguments.namespace),
+        "kube-down": lambda: kubernetes.down(checkout),
+    }
+
+    def run() -> None:
+        _check_checkout(checkout)
+        commands[arguments.command]()
+
+    return report(arguments.command, airflow.log_file("*"), run)
+
+
+def _check_checkout(folder: Path) -> None:
+    if not ((folder / "meltano/meltano.yml").is_file() and (folder / "dags").is_dir()):
+        raise LocalError(
+            f"{folder} is not a checkout of this repository: it must have meltano/meltano.yml and "
+            "dags/; change to the checkout"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

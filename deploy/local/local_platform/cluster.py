@@ -1,0 +1,202 @@
+"""A Kubernetes for development and tests: the cluster of KUBECONFIG, or that of `../shared/kube`.
+
+No other cluster is used: the kubeconfig in a home directory may be for production.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local_platform.commands import run_command
+from local_platform.console import LocalError
+from local_platform.shared_kube import ADMIN_KUBECONFIG, SharedKube
+
+_SERVICE_ACCOUNT = "airflow"
+_TOKEN_HOURS = 720
+# The commands that load an image into a cluster, by the prefix of its context's name.
+_IMAGE_LOADERS = {
+    "kind-": "kind load docker-image --name",
+    "k3d-": "k3d image import --cluster",
+}
+
+
+@dataclass(frozen=True)
+class KubeCluster:
+    """A cluster, with the rights of its administrator.
+
+    Attributes:
+        checkout: The checkout that uses it.
+        kubeconfig: The kubeconfig of the administrator, as in KUBECONFIG.
+        is_ours: Whether it is the cluster of `../shared/kube`, on this machine.
+    """
+
+    checkout: Path
+    kubeconfig: str
+    is_ours: bool
+
+    @property
+    def shared(self) -> SharedKube:
+        """The scripts of `../shared/kube`."""
+        return shared_kube(self.checkout)
+
+    def try_kubectl(self, *argv: str, stdin: Any = None) -> subprocess.CompletedProcess[str]:
+        """Run kubectl, with a manifest for `--filename=-`."""
+        return subprocess.run(
+            ["kubectl", *argv],  # noqa: S607 - wherever it is installed
+            env=os.environ | {"KUBECONFIG": self.kubeconfig},
+            input=json.dumps(stdin),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def kubectl(self, *argv: str, stdin: Any = None) -> str:
+        """Return what kubectl prints.
+
+        Raises:
+            LocalError: kubectl failed.
+        """
+        done = self.try_kubectl(*argv, stdin=stdin)
+        if done.returncode:
+            raise LocalError(f"`kubectl {' '.join(argv)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        """Create an object, or change it."""
+        self.kubectl("apply", "--filename=-", stdin=manifest)
+
+    def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        """Return an object."""
+        return dict(json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json")))
+
+    def answers(self) -> bool:
+        """Return whether a Kubernetes API server answers and is ready.
+
+        Without a context, kubectl calls localhost:8080, where another server may answer.
+        """
+        if not shutil.which("kubectl") or self.try_kubectl("config", "view", "--minify").returncode:
+            return False
+        version, ready = (
+            self.try_kubectl("get", "--raw", path, "--request-timeout=5s")
+            for path in ("/version", "/readyz")
+        )
+        return '"gitVersion"' in version.stdout and not ready.returncode
+
+    @property
+    def host(self) -> str:
+        """The address of this machine at which the cluster's pods reach a server."""
+        path = "{.items[0].status.addresses[?(@.type=='InternalIP')].address}"
+        node = self.kubectl("get", "nodes", f"--output=jsonpath={path}").split()[0]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+            route.connect((node, 9))
+            return str(route.getsockname()[0])
+
+    def launcher(self, namespace: str, file: Path) -> Path:
+        """Write the kubeconfig of a ServiceAccount that has the Roles of deploy/kubernetes.
+
+        Its token is valid for a month, where the cluster allows that.
+        """
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": _SERVICE_ACCOUNT},
+        }
+        roles = (self.checkout / "deploy/kubernetes/task-pods.yaml").read_text()
+        for each in (account, *yaml.safe_load_all(roles)):
+            each["metadata"]["namespace"] = namespace
+            for subject in each.get("subjects", ()):
+                subject |= {"name": _SERVICE_ACCOUNT, "namespace": namespace}
+            self.apply(each)
+        create = ("create", "token", _SERVICE_ACCOUNT, f"--duration={_TOKEN_HOURS}h")
+        token = self.kubectl("-n", namespace, *create).strip()
+        config = yaml.safe_load(self.kubectl("config", "view", "--raw", "--minify", "--flatten"))
+        config["users"] = [{"name": _SERVICE_ACCOUNT, "user": {"token": token}}]
+        for context in config["contexts"]:
+            context["context"] |= {"user": _SERVICE_ACCOUNT, "namespace": namespace}
+        file.touch(mode=0o600)
+        file.write_text(yaml.safe_dump(config))
+        return file
+
+    def has_image(self, tag: str) -> bool:
+        """Return whether all nodes report that they hold an image; they report the 50 largest."""
+        nodes = json.loads(self.kubectl("get", "nodes", "--output=json"))["items"]
+        held = [
+            {name for image in node["status"].get("images", ()) for name in image["names"] or ()}
+            for node in nodes
+        ]
+        return all(tag in names for names in held)
+
+    @property
+    def image_loader(self) -> list[str]:
+        """The command, without the image's name, that loads an image into the cluster.
+
+        Raises:
+            LocalError: The command is not known.
+        """
+        if given := os.environ.get("LOAD_IMAGE"):
+            return shlex.split(given)
+        if self.is_ours:
+            return [str(self.shared.image_loader)]
+        context = self.kubectl("config", "current-context").strip()
+        for prefix, command in _IMAGE_LOADERS.items():
+            if context.startswith(prefix):
+                return [*command.split(), context.removeprefix(prefix)]
+        raise LocalError(
+            f"cannot load images into the cluster of the context {context}; set LOAD_IMAGE to a "
+            "command that can, such as `minikube image load`"
+        )
+
+    def build_image(self, checkout: Path, name: str, tag: str, project: str = "meltano") -> None:
+        """Build an image and load it into the cluster.
+
+        Args:
+            checkout: The checkout to build it from.
+            name: The folder in `images`.
+            tag: The full name of the image.
+            project: The folder of the Meltano project in the checkout.
+
+        Raises:
+            LocalError: The image cannot be built or loaded.
+        """
+        load = self.image_loader
+        environ = {"IMAGE_BUILDER": str(self.shared.image_builder())} if self.is_ours else {}
+        if given := os.environ.get("IMAGE_BUILDER"):
+            environ["IMAGE_BUILDER"] = given
+        run_command(checkout / "images/build", name, tag, project, **environ)
+        run_command(*load, tag)
+
+
+def shared_kube(checkout: Path) -> SharedKube:
+    """Return the scripts of `../shared/kube`, next to a checkout."""
+    return SharedKube(checkout.parent / "shared/kube")
+
+
+def find_cluster(checkout: Path) -> KubeCluster:
+    """Return the cluster of KUBECONFIG, or else that of `../shared/kube`, which may be stopped.
+
+    Raises:
+        LocalError: There is neither.
+    """
+    shared = shared_kube(checkout)
+    kubeconfig = os.environ.get("KUBECONFIG", "")
+    if kubeconfig:
+        found = KubeCluster(checkout, kubeconfig, shared.owns(kubeconfig))
+        if found.answers():
+            return found
+    if advice := shared.missing():
+        reason = "does not answer" if shutil.which("kubectl") else "needs kubectl"
+        unused = f"the cluster of KUBECONFIG {reason}; " if kubeconfig else ""
+        raise LocalError(
+            f"no Kubernetes: {unused}set KUBECONFIG to the kubeconfig of a cluster, or {advice}"
+        )
+    return KubeCluster(checkout, str(ADMIN_KUBECONFIG), is_ours=True)

@@ -1,0 +1,182 @@
+"""The platform with its tasks in pods of a cluster: `make kube-up`, `make kube-down`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dag_factory.planning.plan import DagPlan
+from dag_factory.settings import Settings
+from local_platform.airflow_server import LocalAirflow
+from local_platform.cluster import KubeCluster, find_cluster
+from local_platform.console import LocalError, say
+from local_platform.image import image_tag
+from local_platform.namespace import (
+    check_namespace,
+    create_namespace,
+    delete_namespace,
+    show_pods,
+    show_rows,
+)
+from local_platform.private_files import write_private
+from local_platform.steps import (
+    FIRST_JOB,
+    first_run,
+    is_running,
+    planned_dags,
+    show_dags,
+    show_login,
+    start,
+)
+
+FOLDER = ".local-kube"
+ENVIRONMENT = "kube"
+_DEFAULT_NAMESPACE = "meltano"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What `kube-up` keeps for the next command about the cluster that it uses.
+
+    Attributes:
+        folder: The folder of its state.
+    """
+
+    folder: Path
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return dict(json.loads(self._file.read_text())) if self._file.exists() else {}
+
+    def update(self, **values: Any) -> None:
+        self.folder.mkdir(exist_ok=True)
+        write_private(self._file, json.dumps(self.values | values))
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "kube.json"
+
+
+def up(checkout: Path, port: int, namespace: str | None) -> None:
+    """Show the same as `make up`, in pods."""
+    image = image_tag(checkout)
+    settings = Settings(checkout / "meltano", environment=ENVIRONMENT, image=image)
+    plans = planned_dags(settings)
+    first = _plan_of(plans, FIRST_JOB)
+    record = _Record(checkout / FOLDER)
+    namespace = namespace or record.values.get("namespace", _DEFAULT_NAMESPACE)
+    cluster = _running_cluster(checkout, namespace, record)
+    create_namespace(cluster, namespace, record.folder / "data")
+    _provide_image(cluster, image)
+    airflow = _airflow(cluster, namespace, image)
+    _serve(airflow, port, cluster, namespace, record)
+    with airflow.api() as api:
+        show_dags(api, plans)
+        first_run(api, first.dag_id)
+    show_pods(cluster, namespace, first)
+    show_rows(cluster, namespace, first)
+    say(f"It listens on {cluster.host} with plain HTTP; whoever reaches that can try to log in.")
+    show_login(airflow, "make kube-down")
+
+
+def down(checkout: Path) -> None:
+    """Stop Airflow and remove everything that `kube-up` made except the image."""
+    record = _Record(checkout / FOLDER)
+    used = record.values
+    if not used:
+        say("kube-up was not running.")
+        return
+    stopped = LocalAirflow(checkout, FOLDER).stop()
+    say("Airflow is stopped." if stopped else "Airflow was not running.")
+    cluster = KubeCluster(checkout, used["kubeconfig"], used["is_ours"])
+    namespace = used.get("namespace")
+    if namespace and cluster.answers():
+        delete_namespace(cluster, namespace)
+    elif namespace:
+        say(f"The cluster does not answer; if it has the namespace {namespace}, delete it there.")
+    if used.get("started"):
+        cluster.shared.stop()
+        say("Kubernetes is stopped.")
+    shutil.rmtree(record.folder)
+    say(f"Removed {record.folder}")
+
+
+def _plan_of(plans: Sequence[DagPlan], job: str) -> DagPlan:
+    for plan in plans:
+        if plan.job == job:
+            return plan
+    raise LocalError(f"meltano/meltano.yml must have a job {job} that can run: it is run first")
+
+
+def _running_cluster(checkout: Path, namespace: str, record: _Record) -> KubeCluster:
+    """Return a cluster that is running, and record which it is.
+
+    Raises:
+        LocalError: There is none, another cluster or namespace is already in use, or the namespace
+            was not made by this checkout.
+    """
+    cluster = find_cluster(checkout)
+    wanted = {"kubeconfig": cluster.kubeconfig, "namespace": namespace}
+    used = {name: record.values.get(name, value) for name, value in wanted.items()}
+    if used != wanted:
+        place = f"the namespace {used['namespace']} of the cluster of {used['kubeconfig']}"
+        raise LocalError(f"it already uses {place}; continue there, or run make kube-down first")
+    if not cluster.answers():
+        say("Starting Kubernetes ...")
+        if cluster.shared.is_stopped:
+            record.update(kubeconfig=cluster.kubeconfig, is_ours=cluster.is_ours, started=True)
+    if cluster.is_ours:
+        cluster.shared.start()
+    node = cluster.kubectl("get", "nodes", "--output=name").split()[0].removeprefix("node/")
+    say(f"Kubernetes answers; its node is {node}, the namespace is {namespace}.")
+    check_namespace(cluster, namespace)
+    record.update(**wanted, is_ours=cluster.is_ours)
+    return cluster
+
+
+def _provide_image(cluster: KubeCluster, tag: str) -> None:
+    """Build the image of Meltano for the cluster, unless the cluster has it."""
+    if cluster.has_image(tag):
+        say(f"The cluster has the image {tag}")
+        return
+    say(f"Building the image {tag}, which takes a minute or two ...")
+    cluster.build_image(cluster.checkout, "meltano", tag)
+
+
+def _airflow(cluster: KubeCluster, namespace: str, image: str) -> LocalAirflow:
+    """Return the Airflow whose tasks are pods of the namespace."""
+    launcher = _launcher_kubeconfig(cluster.checkout)
+    extra = {"kube_config_path": str(launcher), "namespace": namespace}
+    variables = {
+        "AIRFLOW_CONN_KUBERNETES_DEFAULT": json.dumps({"conn_type": "kubernetes", "extra": extra}),
+        "MELTANO_ENVIRONMENT": ENVIRONMENT,
+        "MELTANO_IMAGE": image,
+    }
+    return LocalAirflow(cluster.checkout, FOLDER, cluster.host, variables)
+
+
+def _launcher_kubeconfig(checkout: Path) -> Path:
+    return checkout / FOLDER / "launcher.kubeconfig"
+
+
+def _serve(
+    airflow: LocalAirflow, port: int, cluster: KubeCluster, namespace: str, record: _Record
+) -> None:
+    """Start Airflow, unless it is running, and tell the pods how to reach it."""
+    image = airflow.variables["MELTANO_IMAGE"]
+    if record.values.get("image", image) != image and airflow.stop():
+        say("Airflow is stopped, to start with the new image.")
+    record.update(image=image)
+    running = is_running(airflow, port, "make kube-down")
+    if not airflow.processes():
+        airflow.configure(port)
+    metadata = {"name": "meltano", "namespace": namespace}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    cluster.apply(secret | {"stringData": airflow.tap_variables})
+    cluster.launcher(namespace, _launcher_kubeconfig(cluster.checkout))
+    if not running:
+        start(airflow)

@@ -1,0 +1,153 @@
+"""The namespace of `make kube-up`: its volume, its pods and the rows in its warehouse."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from dag_factory.options.pod_merge import merge_pods
+from dag_factory.planning.plan import DagPlan
+from dag_factory.runners.kubernetes.pod_spec import pod_name, pod_template
+from local_platform.cluster import KubeCluster
+from local_platform.console import LocalError, say, wait_for
+
+_OWNER = "meltano-dag-factory/checkout"
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+# The user of the image; see images/meltano/Dockerfile.
+_USER = 10001
+_PYTHON = ".meltano/loaders/target-duckdb/venv/bin/python"
+_WAREHOUSE = "/data/warehouse.duckdb"
+
+
+def check_namespace(cluster: KubeCluster, namespace: str) -> None:
+    """Check that a namespace does not exist, or was made by the cluster's checkout.
+
+    Raises:
+        LocalError: The namespace is not of this checkout.
+    """
+    owner = _owner(cluster, namespace)
+    if owner not in (None, str(cluster.checkout)):
+        maker = f"made by the checkout {owner}" if owner else "not made by kube-up"
+        hint = "choose another: make kube-up NAMESPACE=..."
+        raise LocalError(f"the namespace {namespace} exists and was {maker}; {hint}")
+
+
+def create_namespace(cluster: KubeCluster, namespace: str, folder: Path) -> None:
+    """Create the namespace and the volume of the warehouse in it.
+
+    Args:
+        cluster: The cluster.
+        namespace: The name of the namespace.
+        folder: The folder of the volume on this machine, if the cluster provides no volumes.
+
+    Raises:
+        LocalError: There is no way to get a volume.
+    """
+    metadata = {"name": namespace, "annotations": {_OWNER: str(cluster.checkout)}}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    if not _has_default_storage_class(cluster):
+        if not cluster.is_ours:
+            raise LocalError("the cluster has no default StorageClass; set one")
+        spec |= {"storageClassName": "", "volumeName": _create_volume(cluster, namespace, folder)}
+    metadata = {"name": "warehouse", "namespace": namespace}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+    cluster.apply(claim | {"spec": spec})
+
+
+def delete_namespace(cluster: KubeCluster, namespace: str) -> None:
+    """Delete the namespace with everything in it, if the cluster's checkout made it."""
+    if _owner(cluster, namespace) != str(cluster.checkout):
+        return
+    if cluster.is_ours:
+        # Kubernetes removes the volume after its claim is gone.
+        volume = _volume_name(namespace)
+        cluster.kubectl("delete", "pv", volume, "--ignore-not-found", "--wait=false")
+    cluster.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=180s")
+    say(f"The namespace {namespace} is deleted.")
+
+
+def show_pods(cluster: KubeCluster, namespace: str, plan: DagPlan) -> None:
+    """Print the names of the recent pods of a job's tasks."""
+    command = ("get", "events", "-n", namespace, "--field-selector=reason=Scheduled")
+    events = json.loads(cluster.kubectl(*command, "--output=json"))["items"]
+    prefixes = tuple(f"{pod_name(plan, task)}-" for task in plan.tasks)
+    for event in events:
+        name = event["involvedObject"]["name"]
+        if name.startswith(prefixes):
+            say(f"    in the pod {name}")
+
+
+def show_rows(cluster: KubeCluster, namespace: str, plan: DagPlan) -> None:
+    """Print the tables of the warehouse, read by a pod like those of the job.
+
+    Raises:
+        LocalError: The pod failed.
+    """
+    script = files("local_platform").joinpath("warehouse_rows.py").read_text()
+    container = {"name": "base", "command": [_PYTHON], "args": ["-c", script, _WAREHOUSE]}
+    own = {"metadata": {"name": "rows"}, "spec": {"containers": [container]}}
+    pod = merge_pods(pod_template(plan, plan.tasks[0]), own)
+    in_namespace = ("-n", namespace)
+    delete = (*in_namespace, "delete", "pod", "rows", "--ignore-not-found")
+    cluster.kubectl(*delete)
+    cluster.kubectl(*in_namespace, "create", "--filename=-", stdin=pod)
+
+    def phase() -> str:
+        return str(cluster.get("pod", "rows", namespace)["status"]["phase"])
+
+    def unfinished() -> str | None:
+        now = phase()
+        return None if now in ("Succeeded", "Failed") else f"the pod rows ({now})"
+
+    try:
+        wait_for(unfinished, limit=180)
+        lines = cluster.kubectl(*in_namespace, "logs", "rows").strip().split("\n")
+        if phase() == "Failed":
+            raise LocalError(f"the rows could not be read: {lines[-1]}")
+    finally:
+        cluster.kubectl(*delete)
+    say(f"Rows in {_WAREHOUSE} of the volume:")
+    say("\n".join(lines))
+
+
+def _owner(cluster: KubeCluster, namespace: str) -> str | None:
+    """Return the checkout that made a namespace: "" if none did, `None` if it does not exist."""
+    found = cluster.kubectl("get", "namespace", namespace, "--ignore-not-found", "--output=json")
+    if not found:
+        return None
+    return str(json.loads(found)["metadata"].get("annotations", {}).get(_OWNER, ""))
+
+
+def _has_default_storage_class(cluster: KubeCluster) -> bool:
+    classes = json.loads(cluster.kubectl("get", "storageclasses", "--output=json"))["items"]
+    annotations = [each["metadata"].get("annotations", {}) for each in classes]
+    return any(each.get(_DEFAULT_CLASS) == "true" for each in annotations)
+
+
+def _volume_name(namespace: str) -> str:
+    return f"{namespace}-warehouse"
+
+
+def _create_volume(cluster: KubeCluster, namespace: str, folder: Path) -> str:
+    """Create a volume in a folder of this machine, which is the node; return its name."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    os.chown(folder, _USER, _USER)
+    name = _volume_name(namespace)
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Gi"},
+        "claimRef": {"name": "warehouse", "namespace": namespace},
+        "hostPath": {"path": str(folder), "type": "Directory"},
+        "storageClassName": "",
+    }
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    )
+    return name

@@ -1,0 +1,111 @@
+"""The steps that `make up` and `make kube-up` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from dag_factory.planning.plan import DagPlan
+from dag_factory.planning.planned_project import check_project
+from dag_factory.settings import Settings
+from local_platform.airflow_server import COMPONENTS, LocalAirflow
+from local_platform.console import LocalError, say, wait_for
+
+FIRST_JOB = "reference_data"
+_FINISHED = ("success", "failed")
+
+
+def is_running(airflow: LocalAirflow, port: int, stop: str) -> bool:
+    """Return whether all of Airflow is running; print its URL, and what needs a `stop` first."""
+    if len(airflow.processes()) < len(COMPONENTS) or airflow.unhealthy():
+        return False
+    say(f"Airflow is running at {airflow.url}")
+    if not airflow.url.endswith(f":{port}"):
+        say(f"    to use port {port}, stop it first: {stop}")
+    if changed := airflow.changed_variables():
+        say(f"    to use the changed {', '.join(changed)}, stop it first: {stop}")
+    return True
+
+
+def start(airflow: LocalAirflow) -> None:
+    """Start the components of Airflow that are not running; wait until all are healthy."""
+    say(f"Starting Airflow at {airflow.url}")
+    airflow.migrate()
+
+    def unhealthy(*started: str) -> str:
+        for name in started:
+            if name not in airflow.processes():
+                raise LocalError(
+                    f"Airflow's {name} ended; its last lines are:\n{airflow.log_tail(name)}"
+                )
+        return ", ".join(airflow.unhealthy())
+
+    # A scheduler that starts before the API server answers loses the tasks that are due.
+    airflow.start("api-server")
+    wait_for(lambda: "api-server" if "api-server" in unhealthy("api-server") else None, limit=300)
+    airflow.start(*COMPONENTS)
+    wait_for(lambda: unhealthy(*COMPONENTS), limit=300)
+
+
+def planned_dags(settings: Settings) -> tuple[DagPlan, ...]:
+    """Return the plans of the jobs in meltano.yml; print its problems.
+
+    Raises:
+        LocalError: No job can run.
+    """
+    planned = check_project(settings)
+    for problem in planned.problems:
+        say(f"    {problem.text(settings.project_root)}")
+    if not planned.plans:
+        raise LocalError("no job in meltano/meltano.yml can run; fix the problems above")
+    return planned.plans
+
+
+def show_dags(api: httpx.Client, plans: Sequence[DagPlan]) -> None:
+    """Wait until Airflow has a DAG for every job, and list the DAGs."""
+
+    def missing() -> str | None:
+        left = [each.dag_id for each in plans if api.get(f"dags/{each.dag_id}").is_error]
+        return f"the DAGs {', '.join(left)}" if left else None
+
+    wait_for(missing, limit=180)
+    say("DAGs, one per job of meltano/meltano.yml:")
+    for plan in plans:
+        say(f"    {plan.dag_id:<20} {plan.start:<21} {len(plan.tasks)} task(s)")
+
+
+def first_run(api: httpx.Client, dag_id: str) -> None:
+    """Run a DAG and wait for the end, unless a run has succeeded before.
+
+    Raises:
+        LocalError: The run failed.
+    """
+    if _get(api, f"dags/{dag_id}/dagRuns", state="success", limit=1)["dag_runs"]:
+        say(f"{dag_id} has run before.")
+        return
+    run = api.post(f"dags/{dag_id}/dagRuns", json={"logical_date": None}).raise_for_status().json()
+    path = f"dags/{dag_id}/dagRuns/{run['dag_run_id']}"
+    state = ""
+
+    def unfinished() -> str | None:
+        nonlocal state
+        state = _get(api, path)["state"]
+        return None if state in _FINISHED else f"the run of {dag_id} ({state})"
+
+    wait_for(unfinished, limit=300)
+    url = f"{api.base_url.copy_with(path='/')}dags/{dag_id}/runs/{run['dag_run_id']}"
+    if state != "success":
+        raise LocalError(f"the run of {dag_id} failed; its log is at {url}")
+    say(f"{dag_id} ran to success: {url}")
+
+
+def show_login(airflow: LocalAirflow, stop: str) -> None:
+    """Print how to log in and what to do next."""
+    say(f"Open {airflow.url} and log in as admin, password {airflow.passwords['admin']}")
+    say(f"Add a job and a schedule to meltano/meltano.yml, and watch its DAG appear. Stop: {stop}")
+
+
+def _get(api: httpx.Client, path: str, **params: Any) -> dict[str, Any]:
+    return dict(api.get(path, params=params).raise_for_status().json())
