@@ -89,7 +89,9 @@ def read_settings(
         raise SettingsError(msg)
     image = environ.get("MELTANO_IMAGE") or None
     if image and not pod_values.is_image(image):
-        msg = f"MELTANO_IMAGE: {image!r} is no image such as {pod_values.AN_IMAGE}: correct it."
+        msg = (
+            f"MELTANO_IMAGE: {image!r} is no image such as {pod_values.EXAMPLE_IMAGE}: correct it."
+        )
         raise SettingsError(msg)
     secrets_prefix = environ.get("DAG_FACTORY_SECRETS_PREFIX") or None
     if secrets_prefix and not is_secret_name(secrets_prefix):

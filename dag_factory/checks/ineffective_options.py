@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from dag_factory.errors import Code, Location, Problem
 from dag_factory.meltano_yaml.includes import YamlMap
 from dag_factory.options.catalog import DagOptions, TaskOptions
-from dag_factory.options.pod_values import BASE
+from dag_factory.options.pod_values import BASE_CONTAINER
 from dag_factory.project.model import Environment, Project
 from dag_factory.project.plugins import Plugin
 
@@ -45,7 +45,7 @@ def no_shared_database(
     ]
     for block in (entry.get("env") for entry in (project.data, environment.entry)):
         written += [block.get(each) for each in _SHARED] if isinstance(block, Mapping) else ()
-    base = next((c for c in _containers(options.pod_override) if c["name"] == BASE), {})
+    base = next((c for c in _containers(options.pod_override) if c["name"] == BASE_CONTAINER), {})
     for variable in base.get("env") or ():
         if variable["name"] in _SHARED:
             written.append(variable.get("value") or variable.get("valueFrom"))
@@ -114,7 +114,7 @@ def lasting_containers(
         places: Where they stand, and what is in them.
     """
     for name in (each["name"] for each in _containers(options.pod_override)):
-        if name != BASE:
+        if name != BASE_CONTAINER:
             *_, place = places[f"pod_override.spec.containers.{name}.name"]
             message = f"a task waits for its container {name!r}, until that ends by itself"
             hint = "move it to `initContainers`, with `restartPolicy: Always` (Kubernetes 1.29)"

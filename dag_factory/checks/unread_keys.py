@@ -8,7 +8,7 @@ from typing import Any
 
 from dag_factory.errors import Code, Problem
 from dag_factory.meltano_yaml.includes import YamlMap
-from dag_factory.options.catalog import KEY, Level, is_option
+from dag_factory.options.catalog import ANNOTATION_KEY, Level, is_option
 from dag_factory.project.model import Project
 
 # Without the short ones, which settings of Meltano's own resemble: `venv` is no misspelt `env`.
@@ -57,10 +57,12 @@ def unread_annotations(project: Project) -> Iterator[Problem]:
         for plugin in project.plugins:
             for entry in environment.configured(plugin):
                 annotations = entry.get("annotations")
-                if isinstance(annotations, YamlMap) and KEY in annotations:
+                if isinstance(annotations, YamlMap) and ANNOTATION_KEY in annotations:
                     message = f"options of {plugin.name!r} in an environment are not read"
                     hint = "put them on the plugin, or on the environment"
-                    yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(KEY), message, hint)
+                    yield Problem(
+                        Code.UNKNOWN_ANNOTATIONS, annotations.at(ANNOTATION_KEY), message, hint
+                    )
 
 
 def _misspelt(entry: YamlMap, what: str, known: Sequence[str]) -> Iterator[Problem]:

@@ -14,7 +14,13 @@ from dag_factory.checks.ineffective_options import (
 )
 from dag_factory.errors import Code, Location, Problem, guess
 from dag_factory.options.catalog import TaskOptions
-from dag_factory.options.pod_values import AN_IMAGE, LESS, above_limits, image_version, is_pinned
+from dag_factory.options.pod_values import (
+    EXAMPLE_IMAGE,
+    LOWER_REQUEST_HINT,
+    above_limits,
+    image_version,
+    is_pinned,
+)
 from dag_factory.planning.plan import ExtractorPlan, TaskPlan, legal_id
 from dag_factory.planning.secret_names import SecretNames
 from dag_factory.project.digests import task_digest
@@ -26,7 +32,7 @@ from dag_factory.settings import Settings
 
 _RUN = ("meltano", "run", "--no-install")
 _ELT = ("meltano", "elt", "--no-install")
-_SUCH_AS = f"such as {AN_IMAGE}"
+_SUCH_AS = f"such as {EXAMPLE_IMAGE}"
 _WINDOW = ("start_date", "end_date")
 
 
@@ -142,7 +148,7 @@ class TaskPlanner:
         at = place.text(self._project.root)
         request, limit = (options.resources[kind][name] for kind in ("requests", "limits"))
         message = f"resources: `requests: {name}: {request}` is above the limit {limit} ({at})"
-        return f"job {source.name!r}: {message}", LESS
+        return f"job {source.name!r}: {message}", LOWER_REQUEST_HINT
 
     def _unpinned(self, image: str | None) -> tuple[str, str]:
         """Return what is wrong with the image of pods, and what to do."""

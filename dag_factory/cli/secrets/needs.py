@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from dag_factory.errors import Problem
-from dag_factory.options.pod_values import AN_IMAGE
+from dag_factory.options.pod_values import EXAMPLE_IMAGE
 from dag_factory.planning.planner import read_all_plans
 from dag_factory.project.model import read_project
 from dag_factory.project.plugins import Plugin, Setting
@@ -130,7 +130,9 @@ class SecretReport:
 def read_needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], tuple[Problem, ...]]:
     """Return the secrets that the jobs of an environment need, and what is wrong with the jobs."""
     # No secret depends on the image of pods, which only a deployment knows.
-    plans, state, problems = read_all_plans(replace(settings, image=settings.image or AN_IMAGE))
+    plans, state, problems = read_all_plans(
+        replace(settings, image=settings.image or EXAMPLE_IMAGE)
+    )
     project, _ = read_project(settings.project_root)
     plugins = plugins_by_secret(project)
     jobs: dict[str, dict[str, None]] = {}

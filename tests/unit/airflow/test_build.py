@@ -93,7 +93,7 @@ def test_an_alert_knows_the_job_its_environment_and_its_schedules(tmp_path):
     [
         ({"dagrun_timout": "2h"}, "no argument 'dagrun_timout'", "'dagrun_timeout'"),
         ({"schedule": "@daily"}, "schedule is not passed on", "remove it"),
-        ({"dagrun_timeout": "2"}, "'2' is no duration", "correct it"),
+        ({"dagrun_timeout": "2"}, "dagrun_timeout must be a duration", "write 2s, 2m"),
     ],
 )
 def test_an_argument_that_airflow_has_not_leaves_one_job_out(tmp_path, options, message, hint):
