@@ -13,7 +13,7 @@ from pathlib import Path
 
 from termcolor import colored
 
-from dag_factory.checks.reporting import FORMATS, tell_wrong
+from dag_factory.checks.reporting import FORMATS, excerpts, tell_wrong
 from dag_factory.cli.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.cli.secrets.commands import add_commands
 from dag_factory.errors import (
@@ -146,10 +146,13 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.airflow:
         problems = in_order((*problems, *_airflow_problems(plans, settings)))
     text = arguments.format == "text"
-    for each in [[problem] for problem in problems] if text else [problems]:
-        shown = FORMATS[arguments.format](each, settings.project_root)
-        if shown:
-            print(_in_color(shown, each[0]) if text else shown)
+    if text:
+        for problem, excerpt in zip(
+            problems, excerpts(problems, settings.project_root), strict=True
+        ):
+            print(_in_color(excerpt, problem))
+    elif shown := FORMATS[arguments.format](problems, settings.project_root):
+        print(shown)
     failing = sum(each.fails_check for each in problems)
     if text:
         fatal = any(problem.severity is Severity.PROJECT for problem in problems)

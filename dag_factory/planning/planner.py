@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from dag_factory.checks.ineffective_options import unheard_deadline
-from dag_factory.checks.plaintext_secrets import wrong_secrets
+from dag_factory.checks.ineffective_options import check_deadline_recipients
+from dag_factory.checks.plaintext_secrets import check_plaintext_secrets
 from dag_factory.checks.reporting import without_ignored
-from dag_factory.checks.unread_keys import unread
-from dag_factory.errors import Code, Location, Problem, guess, in_order, shown
+from dag_factory.checks.unread_keys import check_unread_keys
+from dag_factory.errors import Code, Location, Problem, Problems, guess, in_order, shown
 from dag_factory.planning.dependencies import resolve_after
 from dag_factory.planning.plan import DagPlan, SchedulePlan, TaskPlan, legal_id
 from dag_factory.planning.schedules import elt_plugins, plan_schedule, plan_schedules, runs_in
@@ -46,8 +46,10 @@ def read_plans(settings: Settings) -> tuple[tuple[DagPlan, ...], tuple[Problem, 
     if project is None:
         return (), problems
     plans, _, unplanned = plan_project(project, settings)
-    found = (*problems, *unplanned, *wrong_secrets(project), *unread(project))
-    return plans, without_ignored(in_order(found))
+    warnings = Problems()
+    check_plaintext_secrets(project, warnings)
+    check_unread_keys(project, warnings)
+    return plans, without_ignored(in_order((*problems, *unplanned, *warnings)))
 
 
 def read_all_plans(
@@ -256,7 +258,9 @@ class _Planner:
         file = source.location.file.relative_to(self.project.root)
         self.sources[source.name] = source
         options = self.levels.of_dag(source)
-        self.problems += unheard_deadline(options, self.levels.dag_sources(source))
+        warnings = Problems()
+        check_deadline_recipients(options, self.levels.dag_sources(source), warnings)
+        self.problems += warnings
         return DagPlan(
             dag_id=dag_id,
             job=source.name,

@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import chain, count
 
 from dag_factory.checks.ineffective_options import (
-    lasting_containers,
-    no_secrets_prefix,
-    no_shared_database,
-    without_keys,
+    check_lasting_containers,
+    check_row_keys,
+    check_secrets_prefix,
+    check_shared_database,
 )
-from dag_factory.errors import Code, Location, Problem, guess
+from dag_factory.errors import Code, Location, Problem, Problems, guess
 from dag_factory.options.catalog import TaskOptions
 from dag_factory.options.pod_values import (
     EXAMPLE_IMAGE,
@@ -119,15 +119,18 @@ class TaskPlanner:
     ) -> TaskOptions:
         """Return the options of a task; report what its rows and its pod lack."""
         options = self._levels.of_task(source, task_id, plugins)
+        warnings = Problems()
         if options.retries:
-            self.problems += without_keys(plugins, self._environment)
+            check_row_keys(plugins, self._environment, warnings)
         if not options.in_pod:
+            self.problems += warnings
             return options
         places = self._levels.task_sources(source, task_id, plugins)
         [runner] = places["runner"]
-        self.problems += no_shared_database(self._project, self._environment, options, runner)
-        self.problems += lasting_containers(options, places)
-        self.problems += no_secrets_prefix(options, self._settings.secrets_prefix, places)
+        check_shared_database(self._project, self._environment, options, runner, warnings)
+        check_lasting_containers(options, places, warnings)
+        check_secrets_prefix(options, self._settings.secrets_prefix, places, warnings)
+        self.problems += warnings
         for name in above_limits(options.resources):
             *_, place = places[f"resources.requests.{name}"]
             self._report(Code.INVALID_OPTION, place, *self._above(source, options, name, places))
