@@ -93,8 +93,8 @@ def read_settings(
         raise SettingsError(msg)
     image = environ.get("MELTANO_IMAGE") or None
     if image and not pod_values.is_image(image):
-        msg = f"MELTANO_IMAGE: {image!r} is not an image: write one such as {pod_values.AN_IMAGE}"
-        raise SettingsError(msg)
+        example = f"write one such as {pod_values.EXAMPLE_IMAGE}"
+        raise SettingsError(f"MELTANO_IMAGE: {image!r} is not an image: {example}")
     secrets_prefix = environ.get("DAG_FACTORY_SECRETS_PREFIX") or None
     if secrets_prefix and not is_secret_name(secrets_prefix):
         msg = (

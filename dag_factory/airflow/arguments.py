@@ -20,9 +20,9 @@ from airflow.sdk.definitions.param import ParamsDict
 from dag_factory.airflow.alert_mail import AlertedJob, printable
 from dag_factory.airflow.alerts import deadline_alert, task_callbacks
 from dag_factory.airflow.schedules import dag_schedule, job_asset, pair_asset
-from dag_factory.errors import guess
-from dag_factory.options import values
-from dag_factory.options.pod_values import LAUNCHING
+from dag_factory.errors import InvalidValueError, guess
+from dag_factory.options import times
+from dag_factory.options.pod_values import POD_LAUNCH_ARGUMENTS
 from dag_factory.planning.plan import DagPlan, TaskKind, TaskPlan
 from dag_factory.runners.trigger_form import form
 
@@ -136,7 +136,7 @@ def task_arguments(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     raw = dict(options.operator)
     # The local runner ignores the arguments for pods, so that one `operator` can serve every
     # environment.
-    for_pods = {name: raw.pop(name) for name in LAUNCHING if name in raw}
+    for_pods = {name: raw.pop(name) for name in POD_LAUNCH_ARGUMENTS if name in raw}
     if options.in_pod:
         _check_seconds(holder, for_pods)
         ours |= for_pods
@@ -179,24 +179,24 @@ def _raw_arguments(
             raise WrongArgumentError(holder, name, message, hint)
         if name not in known or known[name].kind is inspect.Parameter.VAR_KEYWORD:
             message = f"Airflow's {receiver.__name__} has no argument {name!r}"
-            others = LAUNCHING if receiver is BaseOperator else ()
+            others = POD_LAUNCH_ARGUMENTS if receiver is BaseOperator else ()
             hint = guess(name, [*known, *others], "remove it")
             raise WrongArgumentError(holder, name, message, hint)
     converted = {}
     for name, value in given.items():
         try:
             converted[name] = _converted(value, str(known[name].annotation), zone)
-        except ValueError as error:
-            message = f"{name}: {value!r} {error}"
-            raise WrongArgumentError(holder, name, message, "correct it") from None
+        except InvalidValueError as error:
+            message = f"{name} {error.reason}"
+            raise WrongArgumentError(holder, name, message, error.hint or "correct it") from None
     return converted
 
 
 def _converted(value: Any, annotation: str, zone: str) -> Any:
     if isinstance(value, str) and "timedelta" in annotation:
-        return values.duration(value)
+        return times.duration(value)
     if isinstance(value, str) and "datetime" in annotation:
-        return _in_timezone(values.moment(value), zone)
+        return _in_timezone(times.moment(value), zone)
     return value
 
 

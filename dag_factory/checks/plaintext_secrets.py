@@ -1,8 +1,8 @@
-"""Secrets that stand in the project in clear, or that the project would override.
+"""Plaintext secrets in the project, and `env:` that overrides a secret.
 
-What is sensitive is what its plugin, or its plugin's lock file, declares so:
+A setting is secret if its plugin, or the plugin's lock file, declares it so:
 https://docs.meltano.com/reference/settings (kinds `password` and `oauth`, `sensitive: true`).
-Everything else in the project, also the annotations, is judged by `secret_texts`.
+Everything else in the project, including annotations, is judged by `secret_patterns`.
 """
 
 from __future__ import annotations
@@ -10,54 +10,56 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
-from dag_factory.checks.secret_patterns import is_literal, secret_in
-from dag_factory.errors import Code, Location, Problem
+from dag_factory.checks.secret_patterns import UNNAMED_KEYS, is_literal, secret_in
+from dag_factory.errors import Code, Location, Problems
 from dag_factory.meltano_yaml.includes import YamlList, YamlMap
 from dag_factory.project.model import Project
 from dag_factory.project.plugins import Plugin, flat_settings
 
-_STORE = "take it out of the file, and give Meltano the variable {} where it runs"
-_REFER = "write a variable such as ${{TOKEN}} in its place"
-_LET_HOLD = "let a connection of Airflow or a Secret of Kubernetes hold it"
-_OTHERWISE = "; if it is no secret, end the line with `# meltano-dags: ignore MDF050`"
-# What stands in these is about columns: `{password: {selected: false}}`.
-_OF_COLUMNS = ("metadata", "schema", "select", "stream_maps")
-# `{name: TOKEN, value: x}` and `TOKEN: {default: x}` give x the name TOKEN.
-_UNNAMED = ("value", "default")
+_SET_WHERE_MELTANO_RUNS = "take it out of the file, and set the variable {} where Meltano runs"
+_WRITE_REFERENCE = "write a variable such as ${{TOKEN}} instead"
+_LET_OTHERS_HOLD_IT = "let a connection of Airflow or a Secret of Kubernetes hold it"
+_SILENCE_HINT = "; if it is not a secret, end the line with `# meltano-dags: ignore MDF050`"
+# The keys below these are the names of columns: `{password: {selected: false}}`.
+_COLUMN_KEYS = ("metadata", "schema", "select", "stream_maps")
 
 
-class _About(NamedTuple):
-    """What is known of the values in a part of the project from where that part stands."""
+class _Context(NamedTuple):
+    """What the place of a part of the project tells about the values in it.
+
+    Attributes:
+        name: The name of a value without a name of its own.
+        columns: Whether keys are the names of columns.
+        hint: What to do about a secret; `{}` stands for its name.
+    """
 
     name: str = ""
     columns: bool = False
-    hint: str = _REFER
+    hint: str = _WRITE_REFERENCE
 
-    def within(self, key: Any, name: str) -> _About:
+    def within(self, key: Any, name: str) -> _Context:
         hint = self.hint
         if key == "annotations":
-            hint = _LET_HOLD
-        elif key == "env" and hint is _REFER:
-            hint = _STORE
-        return _About(name, self.columns or key in _OF_COLUMNS, hint)
+            hint = _LET_OTHERS_HOLD_IT
+        elif key == "env" and hint is _WRITE_REFERENCE:
+            hint = _SET_WHERE_MELTANO_RUNS
+        return _Context(name, self.columns or key in _COLUMN_KEYS, hint)
 
 
-def wrong_secrets(project: Project) -> Iterator[Problem]:
-    """Yield the secrets in clear, and the `env:` that would override a secret.
-
-    Args:
-        project: The project; of its environments, all are looked at.
-    """
-    known: set[Location] = set()
-    for problem in _declared(project):
-        known.add(problem.location)
-        yield problem
-    yield from _undeclared(project.data, _About(), set(), known)
+def check_plaintext_secrets(project: Project, problems: Problems) -> None:
+    """Report plaintext secrets, and each `env:` that overrides a secret, in all environments."""
+    declared = Problems()
+    _check_declared(project, declared)
+    problems.extend(declared)
+    known = {each.location for each in declared}
+    for name, reason, cure, place in _undeclared(project.data, _Context(), set(), known):
+        hint = f"{cure.format(name)}{_SILENCE_HINT}"
+        problems.add(Code.PLAINTEXT_SECRET, place, f"{name!r} {reason}, in plaintext", hint)
 
 
-def _declared(project: Project) -> Iterator[Problem]:
-    """Yield what is wrong with the settings that their plugins declare to be secret."""
-    variables = {
+def _check_declared(project: Project, problems: Problems) -> None:
+    """Report what is wrong with the settings that their plugins declare to be secret."""
+    settings = {
         variable: (plugin, setting.name)
         for plugin in project.plugins
         for setting in plugin.settings
@@ -65,87 +67,97 @@ def _declared(project: Project) -> Iterator[Problem]:
         for variable in setting.env_vars
     }
     for plugin in project.plugins:
-        yield from _in_config(plugin, plugin.entry)
-        yield from _in_env(plugin.entry, variables, overrides=False)
+        _check_config(plugin, plugin.entry, problems)
+        _check_env(plugin.entry, settings, problems, overrides=False)
     for environment in project.environments:
-        yield from _in_env(environment.entry, variables, overrides=True)
+        _check_env(environment.entry, settings, problems, overrides=True)
         for plugin in project.plugins:
             for entry in environment.configured(plugin):
-                yield from _in_config(plugin, entry)
-                yield from _in_env(entry, variables, overrides=False)
-    yield from _in_env(project.data, variables, overrides=True)
+                _check_config(plugin, entry, problems)
+                _check_env(entry, settings, problems, overrides=False)
+    _check_env(project.data, settings, problems, overrides=True)
     for schedule in project.schedules:
-        yield from _in_env(schedule.entry, variables, overrides=False)
+        _check_env(schedule.entry, settings, problems, overrides=False)
 
 
-def _in_config(plugin: Plugin, entry: YamlMap) -> Iterator[Problem]:
-    sensitive = {
+def _check_config(plugin: Plugin, entry: YamlMap, problems: Problems) -> None:
+    variables = {
         name: each.env_vars[0]
         for each in plugin.settings
         if each.sensitive
         for name in (each.name, *each.aliases)
     }
-    if not sensitive:
+    if not variables:
         return
     for name, value, place in flat_settings(entry.get("config")):
-        if name in sensitive and is_literal(value):
-            message = f"the setting {name!r} of {plugin.name!r} is a secret in clear"
-            hint = _STORE.format(sensitive[name])
-            yield Problem(Code.PLAINTEXT_SECRET, place, message, hint)
+        if name in variables and is_literal(value):
+            message = f"the setting {name!r} of {plugin.name!r} is a plaintext secret"
+            hint = _SET_WHERE_MELTANO_RUNS.format(variables[name])
+            problems.add(Code.PLAINTEXT_SECRET, place, message, hint)
     declared = entry.get("settings")
     for setting in declared if isinstance(declared, YamlList) else ():
         known = setting.get("name") if isinstance(setting, YamlMap) else None
-        if isinstance(known, str) and known in sensitive and is_literal(setting.get("value")):
-            message = f"the setting {known!r} of {plugin.name!r} has a secret default in clear"
-            hint = _STORE.format(sensitive[known])
-            yield Problem(Code.PLAINTEXT_SECRET, setting.at("value"), message, hint)
+        if isinstance(known, str) and known in variables and is_literal(setting.get("value")):
+            message = f"the default of {known!r} of {plugin.name!r} is a plaintext secret"
+            hint = _SET_WHERE_MELTANO_RUNS.format(variables[known])
+            problems.add(Code.PLAINTEXT_SECRET, setting.at("value"), message, hint)
 
 
-def _in_env(
-    holder: YamlMap, variables: Mapping[str, tuple[Plugin, str]], *, overrides: bool
-) -> Iterator[Problem]:
+def _check_env(
+    holder: YamlMap,
+    settings: Mapping[str, tuple[Plugin, str]],
+    problems: Problems,
+    *,
+    overrides: bool,
+) -> None:
     env = holder.get("env")
     if not isinstance(env, YamlMap):
         return
     for name, value in env.items():
-        if name not in variables:
+        if name not in settings:
             continue
-        plugin, setting = variables[name]
+        plugin, setting = settings[name]
         what = f"the secret setting {setting!r} of {plugin.name!r}"
         if is_literal(value):
-            message = f"env {name} holds {what} in clear"
-            yield Problem(Code.PLAINTEXT_SECRET, env.at(name), message, _STORE.format(name))
+            message = f"env {name} holds {what} in plaintext"
+            hint = _SET_WHERE_MELTANO_RUNS.format(name)
+            problems.add(Code.PLAINTEXT_SECRET, env.at(name), message, hint)
         elif overrides and value not in (f"${name}", f"${{{name}}}"):
-            message = f"env {name} overrides {what}, even where the process has the right value"
-            hint = f"remove it, and give Meltano {name} itself where it runs"
-            yield Problem(Code.OVERRIDDEN_SECRET, env.at(name), message, hint)
+            message = f"env {name} overrides {what}, even if the process has the right value"
+            hint = f"remove it, and set the variable {name} itself where Meltano runs"
+            problems.add(Code.OVERRIDDEN_SECRET, env.at(name), message, hint)
 
 
 def _undeclared(
-    part: Any, about: _About, seen: set[int], known: Set[Location]
-) -> Iterator[Problem]:
-    """Yield what looks like a secret in a part of the project, but for the places known to be."""
+    part: Any, context: _Context, seen: set[int], known: Set[Location]
+) -> Iterator[tuple[str, str, str, Location]]:
+    """Yield the name, reason, hint and place of each value that looks like a secret.
+
+    Args:
+        part: A part of the project.
+        context: What its place tells about it.
+        seen: The identities of the parts that were searched: aliases repeat them.
+        known: The places to leave out, as they are reported already.
+    """
     if id(part) in seen:
         return
     seen.add(id(part))
     is_map = isinstance(part, YamlMap)
     for key, value in part.items() if is_map else enumerate(part):
-        name = _called(key, part, about.name) if is_map else about.name
+        name = _value_name(key, part, context.name) if is_map else context.name
         is_part = isinstance(value, dict | list)
-        found = None if is_part else secret_in(name, value, by_name=not about.columns)
-        if not (is_part or found):
+        reason = None if is_part else secret_in(name, value, by_name=not context.columns)
+        if not (is_part or reason):
             continue
         place = part.at(key) if is_map else part.places[key]
         if place in known:
             continue
         if is_part:
-            yield from _undeclared(value, about.within(key, name), seen, known)
-        else:
-            message = f"{name!r} {found}, in clear"
-            hint = f"{about.hint.format(name)}{_OTHERWISE}"
-            yield Problem(Code.PLAINTEXT_SECRET, place, message, hint)
+            yield from _undeclared(value, context.within(key, name), seen, known)
+        elif reason:
+            yield name, reason, context.hint, place
 
 
-def _called(key: Any, holder: YamlMap, above: str) -> str:
-    """Return the name of a value: its key, or where that says nothing what is beside or above."""
-    return str(holder.get("name", above)) if key in _UNNAMED else str(key)
+def _value_name(key: Any, holder: YamlMap, above: str) -> str:
+    """Return the name of a value: its key, unless the key names nothing, as `value` does."""
+    return str(holder.get("name", above)) if key in UNNAMED_KEYS else str(key)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dag_factory.checks.secret_patterns import MASK, secret_start, without_secrets
 from dag_factory.errors import Code, Location, Problem
 
 _IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore:?((?:[\s,]+MDF\d+)+)", re.IGNORECASE)
 _TAB = 4
 _LONGEST_LINE = 300
-# CI keeps logs: what may be a secret is not shown.
-_MASK = "***"
+_SECRET_CODES = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET, Code.INVALID_SCHEDULE_ENV)
 _KEY = re.compile(r"[\"']?([\w.-]+)[\"']?\s*:(?=\s|$)")
-_SECRET_KEY = re.compile(
-    r"(?i)(?:pass|pwd|secret|token|credential|auth|key_?id|api_?key|access_?key|private_?key)"
-    r"[\w.-]*[\"']?\s*:"
-)
-_SECRET_IN_ADDRESS = re.compile(r"(?<=://)[^\s/]+@")
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
 
@@ -60,24 +56,43 @@ def _is_ignored(problem: Problem, sources: _Sources) -> bool:
 
 
 def tell_wrong(problems: Iterable[Problem], root: Path) -> bool:
-    """Name on stderr, beside a command's output, what cannot run; return whether there is any."""
-    wrong = [each for each in problems if not each.is_warning]
+    """Print the problems that are not warnings to stderr; return whether there are any."""
+    wrong = [_masked(each) for each in problems if not each.is_warning]
     for problem in wrong:
         print(problem.text(root), file=sys.stderr)
     return bool(wrong)
 
 
+def _masked(problem: Problem) -> Problem:
+    """Return a problem without the secrets that its words quote: CI keeps logs."""
+    message, hint = without_secrets(problem.message), without_secrets(problem.hint)
+    return replace(problem, message=message, hint=hint)
+
+
 def as_text(problems: Iterable[Problem], root: Path) -> str:
     """Return each problem with an excerpt: the line, and a caret below what is wrong."""
+    return "\n".join(excerpts(problems, root))
+
+
+def excerpts(problems: Iterable[Problem], root: Path) -> Iterator[str]:
+    """Yield each problem with an excerpt; the secrets of a line are masked for all its problems."""
+    known = [*problems]
     sources = _Sources()
-    return "\n".join(
-        _excerpt(problem, sources.line(problem.location), root) for problem in problems
-    )
+    secrets: dict[tuple[Path, int], list[int]] = {}
+    for place in (each.location for each in known if each.code in _SECRET_CODES):
+        secrets.setdefault((place.file, place.line), []).append(place.column - 1)
+    for problem in known:
+        place = problem.location
+        line = sources.line(place)
+        if len(line) <= _LONGEST_LINE:
+            line = _visible(line, problem, secrets.get((place.file, place.line), []))
+        else:
+            line = ""
+        yield _excerpt(_masked(problem), line, root)
 
 
 def _excerpt(problem: Problem, line: str, root: Path) -> str:
     before = problem.location.column - 1
-    line = _masked(problem, line) if len(line) <= _LONGEST_LINE else ""
     if before > len(line) or not line.strip():
         return problem.text(root)
     indent = len(line[:before].expandtabs(_TAB))
@@ -86,20 +101,29 @@ def _excerpt(problem: Problem, line: str, root: Path) -> str:
     return f"{problem.text(root)}\n{margin}{text}\n{' ' * (len(margin) + indent)}^"
 
 
-def _masked(problem: Problem, line: str) -> str:
+def _visible(line: str, problem: Problem, secrets: Iterable[int]) -> str:
+    """Return what an excerpt shows of a line: nothing from its first secret on.
+
+    Args:
+        line: The line.
+        problem: A problem of the line. If it is about a secret, only the secret's name is shown.
+        secrets: The indices of the values, or of their keys, that are known to be secrets.
+    """
     before = problem.location.column - 1
-    if problem.code.concerns_secret or problem.code is Code.INVALID_SCHEDULE_ENV:
+    if problem.code in _SECRET_CODES:
         key = _KEY.match(line, before)
-        return f"{' ' * before}{f'{key[1]}: ' if key else ''}{_MASK}"
-    if secret := _SECRET_KEY.search(line):
-        line = f"{line[: secret.end()]} {_MASK}"
-        return line.ljust(before)
-    return _SECRET_IN_ADDRESS.sub(f"{_MASK}@", line)
+        return f"{' ' * before}{f'{key[1]}: ' if key else ''}{MASK}"
+    starts = [key.end() + 1 if (key := _KEY.match(line, each)) else each for each in secrets]
+    if (start := secret_start(line)) is not None:
+        starts.append(start)
+    if not starts:
+        return line
+    return f"{line[: min(starts)]}{MASK}".ljust(before)
 
 
 def as_json(problems: Iterable[Problem], root: Path) -> str:
     """Return an array of objects, for other programs."""
-    return json.dumps([_row(problem, root) for problem in problems], indent=2)
+    return json.dumps([_row(_masked(problem), root) for problem in problems], indent=2)
 
 
 def _row(problem: Problem, root: Path) -> dict[str, Any]:
@@ -120,7 +144,7 @@ def as_github(problems: Iterable[Problem], root: Path) -> str:
 
     Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
     """
-    return "\n".join(_workflow_command(problem, root) for problem in problems)
+    return "\n".join(_workflow_command(_masked(problem), root) for problem in problems)
 
 
 def _workflow_command(problem: Problem, root: Path) -> str:

@@ -1,13 +1,15 @@
-"""What looks like a secret where no plugin declares it: by its name, its form, or its randomness.
+"""What counts as a secret where no plugin declares it: by its name, its form, or its randomness.
 
-The forms are those of gitleaks and detect-secrets for services that data comes from or goes to.
-Everything here is about one name or one text; nothing keeps or returns the secret itself.
+The forms are taken from gitleaks and detect-secrets, for services that data comes from or goes to.
+`secret_in` judges a value that was read. `secret_start` judges a line of YAML, even if it cannot be
+read, and `without_secrets` a message: both find at least what `secret_in` finds there.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from math import log2
 from typing import Any
@@ -33,7 +35,7 @@ _FILE = re.compile(
     r"[.~]{0,2}/.*|[A-Za-z]:\\.*|\S*\.(?:json|ya?ml|pem|p8|p12|pfx|key|crt|cer|txt|toml|ini|env)"
 )
 _ADDRESS = re.compile(r"[a-z][\w+.-]*://\S*")
-# Bounded, so that the search is linear.
+# Bounded: otherwise the search would not be linear.
 _PASSWORD_IN_ADDRESS = re.compile(r"(?<![\w+.-])[a-zA-Z][\w+.-]{0,30}://[^\s/:@]*:([^\s/@]+)@")
 _USER_IN_ADDRESS = re.compile(r"(?<![\w.-])(?:[a-z]{1,9}\+)?https?://(?!git@)([^\s/:@]+)@")
 _ASSIGNED = re.compile(
@@ -68,12 +70,21 @@ _JOINT = re.compile(r"[+/_~=-]+")
 _RUNS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _LEAST_BITS = 3.0
 _LEAST_RUNS = 0.3
+_KEY = re.compile(r"(\w[\w .-]{0,60})[\"']?\s*:")
+_WORD = re.compile(r"[\w.-]+")
+_END_OF_FLOW_VALUE = re.compile(r"[,\]}]")
+_AROUND_VALUE = " \t[\"'"
+
+UNNAMED_KEYS = ("value", "default")
+"""The keys whose values another key names: `{name: TOKEN, value: x}`, `TOKEN: {default: x}`."""
+MASK = "***"
+"""What is shown instead of a secret."""
 
 
 def is_literal(value: Any) -> bool:
-    """Return whether a value, or one within it, stands in clear.
+    """Return whether a value, or a value within it, is plaintext.
 
-    That is: no reference to a variable, no template, not empty, and no placeholder such as
+    It is not if it is empty, refers to a variable, is a template, or is a placeholder such as
     `<token>`, `changeme`, `xxx` or `your-password`.
     """
     if isinstance(value, dict):
@@ -87,40 +98,95 @@ def is_literal(value: Any) -> bool:
 
 
 def secret_in(name: str, value: Any, *, by_name: bool = True) -> str | None:
-    """Return how a value gives a secret away, as words after its name; `None` for no secret.
+    """Return why a value is a secret, as words that follow its name; `None` for no secret.
 
     Args:
-        name: What the value is called.
-        value: No mapping and no list.
-        by_name: Whether the name says something of the value: that of a column does not.
+        name: The name of the value.
+        value: A value that is neither a mapping nor a list.
+        by_name: Whether the name tells something about the value: the name of a column does not.
     """
     if isinstance(value, str):
-        if "://" in value and _has_credential(value):
+        if "://" in value and any(_credentials(value)):
             return "holds an address with a credential"
-        if len(value) >= _SHORTEST_FORM and (form := _form(value)):
-            return f"holds a {form}"
-        if ("=" in value or "--" in value) and any(
-            _is_secret(flag or parameter, given)
-            for flag, parameter, given in _ASSIGNED.findall(value)
-        ):
-            return "gives a secret as an argument or parameter"
+        if len(value) >= _SHORTEST_FORM and (found := next(_tokens(value), None)):
+            return f"holds a {_form(found[0])}"
+        if ("=" in value or "--" in value) and any(_secret_arguments(value)):
+            return "holds a secret as an argument or parameter"
     if by_name and _is_secret(name, value):
-        return "is by its name a secret"
+        return "is a secret by its name"
     if by_name and isinstance(value, str) and _is_random(value) and not _is_public(name):
         return "is as random as a secret"
     return None
 
 
-def _has_credential(text: str) -> bool:
-    patterns = (_PASSWORD_IN_ADDRESS, _USER_IN_ADDRESS)
-    return any(is_literal(each) for pattern in patterns for each in pattern.findall(text))
+def secret_start(line: str) -> int | None:
+    """Return the index at which the first secret of a line of YAML begins; `None` for no secret.
+
+    The rest of the line may belong to the secret. In doubt, a value is a secret.
+    """
+    starts = (
+        *(start for start, _ in _spans(line)),
+        *_starts_by_name(line),
+        *_starts_of_random(line),
+    )
+    return min(starts, default=None)
 
 
-def _form(text: str) -> str | None:
-    found = _ANY_FORM.search(text)
-    if found is None or not is_literal(found[0]):
-        return None
-    return next(name for name, pattern in _FORMS.items() if re.match(pattern, found[0]))
+def without_secrets(text: str) -> str:
+    """Return a text with the secrets masked that need no name to be known."""
+    parts, end = [], 0
+    for start, stop in sorted(_spans(text)):
+        if start >= end:
+            parts += [text[end:start], MASK]
+        end = max(end, stop)
+    return "".join([*parts, text[end:]])
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each secret in a text that needs no name to be known."""
+    yield from (match.span(1) for match in _credentials(text))
+    yield from (match.span() for match in _tokens(text))
+    yield from (match.span(3) for match in _secret_arguments(text))
+
+
+def _credentials(text: str) -> Iterator[re.Match[str]]:
+    for pattern in (_PASSWORD_IN_ADDRESS, _USER_IN_ADDRESS):
+        yield from (match for match in pattern.finditer(text) if is_literal(match[1]))
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    yield from (match for match in _ANY_FORM.finditer(text) if is_literal(match[0]))
+
+
+def _secret_arguments(text: str) -> Iterator[re.Match[str]]:
+    for match in _ASSIGNED.finditer(text):
+        if _is_secret(match[1] or match[2], match[3]):
+            yield match
+
+
+def _form(token: str) -> str:
+    return next(name for name, pattern in _FORMS.items() if re.match(pattern, token))
+
+
+def _starts_by_name(line: str) -> Iterator[int]:
+    """Yield where the values begin whose names on the line are those of secrets."""
+    for key in _KEY.finditer(line):
+        value = line[key.end() :].lstrip(_AROUND_VALUE)
+        names = _WORD.findall(line) if key[1] in UNNAMED_KEYS else [key[1]]
+        if value.startswith("{") or not any(map(_is_called_secret, names)):
+            continue
+        for written in (value, value.partition(" #")[0]):
+            for each in (written, _END_OF_FLOW_VALUE.split(written)[0]):
+                if any(_is_secret(name, each.strip(_AROUND_VALUE)) for name in names):
+                    yield len(line) - len(value)
+
+
+def _starts_of_random(line: str) -> Iterator[int]:
+    keys = [*_KEY.finditer(line)]
+    for match in _RANDOM.finditer(line):
+        key = next((each[1] for each in reversed(keys) if each.end() <= match.start()), "")
+        if _is_random(match[0]) and not _is_public(key):
+            yield match.start()
 
 
 @lru_cache(maxsize=4096)
@@ -139,7 +205,7 @@ def _is_public(name: str) -> bool:
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    """Return whether a value is called a secret, and may be one."""
+    """Return whether a value has the name of a secret, and may be one."""
     if not (_is_called_secret(name) and is_literal(value)):
         return False
     if not isinstance(value, str) or _is_random(value):
@@ -150,7 +216,7 @@ def _is_secret(name: str, value: Any) -> bool:
 def _is_random(text: str) -> bool:
     """Return whether a text has many different characters, and changes often between their kinds.
 
-    Words and dates change seldom, also where dashes join them; entropy alone would take them.
+    Words and dates change seldom, even if dashes join them; by entropy alone they would be random.
     """
     if not _RANDOM.fullmatch(text) or _UUID.fullmatch(text):
         return False

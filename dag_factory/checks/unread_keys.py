@@ -1,17 +1,16 @@
-"""Keys that Meltano takes for something of another tool's, and that were meant to be its own."""
+"""Keys that Meltano ignores as another tool's, but that were meant for Meltano or for options."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from dag_factory.errors import Code, Problem
+from dag_factory.errors import Code, Problems
 from dag_factory.meltano_yaml.includes import YamlMap
-from dag_factory.options.catalog import KEY, Level, is_option
+from dag_factory.options.catalog import ANNOTATION_KEY, Level, is_option
 from dag_factory.project.model import Project
 
-# Without the short ones, which settings of Meltano's own resemble: `venv` is no misspelt `env`.
+# Without short keys: settings of Meltano resemble them, as `venv` is not a misspelt `env`.
 _TOP_LEVEL = (
     *("plugins", "schedules", "environments", "jobs", "annotations", "include_paths"),
     *("default_environment", "requires_meltano"),
@@ -27,55 +26,50 @@ _PLUGIN = (
     *("schema", "catalog", "state", "load_schema", "dialect", "target_schema", "docs", "repo"),
     *("logo_url", "hidden", "update", "vars", "keywords", "maintenance_status", "usage"),
 )
-_ALIKE = 0.8
+_LIKENESS = 0.8
 
 
-def unread(project: Project) -> Iterator[Problem]:
-    """Yield what somebody wrote that nobody reads."""
-    yield from misspelt_keys(project)
-    yield from unread_annotations(project)
+def check_unread_keys(project: Project, problems: Problems) -> None:
+    """Report keys and options that nothing reads."""
+    _check_misspelt_keys(project, problems)
+    _check_unread_annotations(project, problems)
 
 
-def misspelt_keys(project: Project) -> Iterator[Problem]:
-    """Yield the keys that look like misspelt ones of Meltano's, and options in the wrong place."""
-    yield from _misspelt(project.data, "meltano.yml", _TOP_LEVEL)
+def _check_misspelt_keys(project: Project, problems: Problems) -> None:
+    """Report keys that look like misspelt keys of Meltano, and options next to `annotations`."""
+    _check_spelling(project.data, "meltano.yml", _TOP_LEVEL, problems)
     for plugin in project.plugins:
-        yield from _misspelt(plugin.entry, f"plugin {plugin.name!r}", _PLUGIN)
+        _check_spelling(plugin.entry, f"plugin {plugin.name!r}", _PLUGIN, problems)
     for schedule in project.schedules:
         what = f"schedule {schedule.name!r}"
-        yield from _misspelt(schedule.entry, what, _SCHEDULE)
+        _check_spelling(schedule.entry, what, _SCHEDULE, problems)
         for key in schedule.entry:
             if is_option(key, Level.SCHEDULE):
-                message = f"{what} has the key {key!r}, which nobody reads there"
-                hint = f"write annotations: {{airflow: {{{key}: ...}}}}"
-                yield Problem(Code.UNREAD_KEY, schedule.entry.at(key), message, hint)
+                message = f"{what} has the key {key!r}, which nothing reads there"
+                hint = f"write annotations: {{{ANNOTATION_KEY}: {{{key}: ...}}}}"
+                problems.add(Code.UNREAD_KEY, schedule.entry.at(key), message, hint)
 
 
-def unread_annotations(project: Project) -> Iterator[Problem]:
-    """Yield the options on plugins in environments, which have a place of their own."""
+def _check_unread_annotations(project: Project, problems: Problems) -> None:
+    """Report options on plugins in environments: they are read on the plugin or the environment."""
     for environment in project.environments:
         for plugin in project.plugins:
             for entry in environment.configured(plugin):
                 annotations = entry.get("annotations")
-                if isinstance(annotations, YamlMap) and KEY in annotations:
+                if isinstance(annotations, YamlMap) and ANNOTATION_KEY in annotations:
                     message = f"options of {plugin.name!r} in an environment are not read"
                     hint = "put them on the plugin, or on the environment"
-                    yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(KEY), message, hint)
+                    place = annotations.at(ANNOTATION_KEY)
+                    problems.add(Code.UNKNOWN_ANNOTATIONS, place, message, hint)
 
 
-def _misspelt(entry: YamlMap, what: str, known: Sequence[str]) -> Iterator[Problem]:
+def _check_spelling(entry: YamlMap, what: str, known: Sequence[str], problems: Problems) -> None:
     for key in entry:
         if key in known:
             continue
         file = entry.at(key).file
-        # What another file of the project has is no reason to be misspelt here.
+        # A key may be misspelt here even if another file of the project has the right one.
         absent = [each for each in known if each not in entry or entry.at(each).file != file]
-        near = _near(key, absent)
-        if near:
+        if near := difflib.get_close_matches(str(key), absent, n=1, cutoff=_LIKENESS):
             message = f"{what} has the key {key!r}, which Meltano does not read"
-            yield Problem(Code.UNREAD_KEY, entry.at(key), message, f"did you mean {near!r}?")
-
-
-def _near(key: Any, known: Sequence[str]) -> str | None:
-    found = difflib.get_close_matches(str(key), known, n=1, cutoff=_ALIKE)
-    return found[0] if found else None
+            problems.add(Code.UNREAD_KEY, entry.at(key), message, f"did you mean {near[0]!r}?")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from termcolor import colored
 
-from dag_factory.checks.reporting import FORMATS, tell_wrong
+from dag_factory.checks.reporting import FORMATS, excerpts, tell_wrong
 from dag_factory.cli.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.cli.project_options import settings_from
 from dag_factory.errors import Code, Problem, Severity, UsageError, counted, guess, in_order
@@ -71,10 +71,13 @@ def _check(arguments: argparse.Namespace) -> bool:
     if arguments.airflow:
         problems = in_order((*problems, *_airflow_problems(planned, settings)))
     is_text = arguments.format == "text"
-    for each in [[problem] for problem in problems] if is_text else [problems]:
-        output = FORMATS[arguments.format](each, settings.project_root)
-        if output:
-            print(_in_color(output, each[0]) if is_text else output)
+    if is_text:
+        for problem, excerpt in zip(
+            problems, excerpts(problems, settings.project_root), strict=True
+        ):
+            print(_in_color(excerpt, problem))
+    elif output := FORMATS[arguments.format](problems, settings.project_root):
+        print(output)
     failing = sum(each.fails_check for each in problems)
     if is_text:
         fatal = any(problem.severity is Severity.PROJECT for problem in problems)

@@ -13,7 +13,7 @@ from typing import Any
 from dag_factory.cron import next_runs
 from dag_factory.errors import shown
 from dag_factory.options.catalog import DagOptions, TaskOptions
-from dag_factory.options.values import written_duration
+from dag_factory.options.times import written_duration
 from dag_factory.planning.plan import DagPlan
 from dag_factory.planning.planned_project import OptionSources
 from dag_factory.project.model import Job, Project, Schedule

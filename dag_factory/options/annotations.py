@@ -1,4 +1,4 @@
-"""What `annotations: {airflow: {...}}` says in each place, and which place wins.
+"""Reads the options in `annotations: {airflow: {...}}`, and combines those of several places.
 
 `annotations` is Meltano's own place for other tools' metadata:
 https://docs.meltano.com/concepts/project#annotations. The nearest place wins: the top level of
@@ -10,27 +10,25 @@ replaces.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from zoneinfo import available_timezones
 
-from dag_factory.errors import Code, Location, Problem, guess, shown
+from dag_factory.errors import Code, InvalidValueError, Location, Problem, Problems, guess, shown
 from dag_factory.meltano_yaml.includes import YamlMap
 from dag_factory.options.catalog import (
-    KEY,
+    ANNOTATION_KEY,
+    NESTED_LEVELS,
     OPTIONS,
-    PARTS,
     DagOptions,
     Level,
     TaskOptions,
     is_option,
 )
 from dag_factory.options.pod_merge import item_name, merge_pods
-from dag_factory.options.values import Secrets
+from dag_factory.options.values import Secrets, alternatives
 
-_ALIKE = 0.8
+_LIKENESS = 0.8
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,12 @@ class Annotations:
     """The options that one place of the project sets.
 
     Attributes:
-        values: The options that are right.
-        places: Where each stands; what is in a mapping that adds up, too, as `dag.fail_fast` or
-            `pod_override.spec.containers.base.env`.
-        parts: Those of a job's `tasks` or an environment's `jobs`, by name.
-        wrong: Whether something is wrong with others: the job that they are for does not run.
-        location: Where they stand.
+        values: The valid options.
+        places: The location of each option, and of each key in a mapping that adds up, such as
+            `dag.fail_fast` or `pod_override.spec.containers.base.env`.
+        parts: The options below a job's `tasks` or an environment's `jobs`, by name.
+        wrong: Whether an option is invalid: then the job that it is for does not run.
+        location: The location of the options.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -54,74 +52,103 @@ class Annotations:
 
 
 def read_annotations(holder: YamlMap, level: Level) -> tuple[Annotations, tuple[Problem, ...]]:
-    """Read the options that stand in the `annotations` of a part of the project.
+    """Read the options in the `annotations` of a part of the project.
 
     Returns:
-        The options that are set and right, and a problem for each that is not.
+        The valid options, and a problem for each invalid one.
     """
     annotations = holder.get("annotations")
     if not isinstance(annotations, YamlMap):
         return Annotations(), ()
-    misplaced = tuple(_misplaced(annotations))
-    if KEY not in annotations:
-        return Annotations(), misplaced
+    problems = Problems()
+    _check_place(annotations, problems)
+    if ANNOTATION_KEY not in annotations:
+        return Annotations(), (*problems,)
     who = "" if level is Level.PROJECT else f"{level.split()[-1]} {shown(holder.get('name'))}: "
-    found, problems = _Reader(level, who).read(annotations, KEY)
-    return found, (*misplaced, *problems)
+    found = _read_options(annotations, ANNOTATION_KEY, level, who, problems)
+    return found, (*problems,)
+
+
+def _check_place(annotations: YamlMap, problems: Problems) -> None:
+    """Report options next to the key that should hold them, and misspellings of that key."""
+    for key in filter(OPTIONS.__contains__, annotations):
+        message = f"`{key}` is next to `{ANNOTATION_KEY}:` instead of below it, so nothing reads it"
+        hint = f"write annotations: {{{ANNOTATION_KEY}: {{{key}: ...}}}}"
+        problems.add(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
+    others = [str(each) for each in annotations if each != ANNOTATION_KEY]
+    for key in difflib.get_close_matches(ANNOTATION_KEY, others, cutoff=_LIKENESS):
+        message = f"annotations for {key!r} belong to another tool"
+        hint = f"did you mean {ANNOTATION_KEY!r}?"
+        problems.add(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
+
+
+def _read_options(
+    holder: YamlMap, key: Any, level: Level, who: str, problems: Problems
+) -> Annotations:
+    """Read the options below a key of their holder; `who` begins each message."""
+    reader = _Reader(level, who, problems)
+    before = len(problems)
+    options = holder[key]
+    if isinstance(options, YamlMap):
+        for option in options:
+            reader.read(options, option)
+    else:
+        message = f"{who}`{key}` must be a mapping of options"
+        reader.report(holder.at(key), message, "write option: value")
+    is_wrong = len(problems) > before
+    return Annotations(reader.values, reader.places, reader.parts, is_wrong, holder.at(key))
 
 
 class _Reader:
-    """Reads the options of one place; `who` begins each message."""
+    """Reads the options of one place."""
 
-    def __init__(self, level: Level, who: str) -> None:
+    def __init__(self, level: Level, who: str, problems: Problems) -> None:
         self.level = level
         self.who = who
+        self.problems = problems
         self.values: dict[str, Any] = {}
         self.places: dict[str, Location] = {}
         self.parts: dict[str, Annotations] = {}
-        self.problems: list[Problem] = []
-
-    def read(self, holder: YamlMap, key: str) -> tuple[Annotations, tuple[Problem, ...]]:
-        written = holder[key]
-        if isinstance(written, YamlMap):
-            for option in written:
-                self.option(written, option)
-        else:
-            message = f"{self.who}{key} is no mapping of options"
-            self.report(holder.at(key), message, "write option: value")
-        place, wrong = holder.at(key), bool(self.problems)
-        found = Annotations(self.values, self.places, self.parts, wrong, place)
-        return found, tuple(self.problems)
 
     def report(self, place: Location, message: str, hint: str) -> None:
-        self.problems.append(Problem(Code.INVALID_OPTION, place, message, hint))
+        self.problems.add(Code.INVALID_OPTION, place, message, hint)
 
-    def option(self, written: YamlMap, key: Any) -> None:
-        if self.level in PARTS and key == PARTS[self.level][0]:
-            self.part(written, key)
+    def read(self, options: YamlMap, key: Any) -> None:
+        if self.level in NESTED_LEVELS and key == NESTED_LEVELS[self.level][0]:
+            self.read_parts(options, key)
         elif not is_option(key, self.level):
-            self.report(written.at(key), *_unknown(self.who, key, self.level))
+            message = f"{self.who}{shown(key)} is not an option of {self.level}"
+            self.report(options.at(key), message, _known_option(key, self.level))
         else:
             try:
-                self.values[key] = OPTIONS[key].read(written[key])
-                self.places |= {key: written.at(key), **_items(written, key)}
-            except (ValueError, OverflowError) as error:
-                said = "is too long" if isinstance(error, OverflowError) else str(error)
-                reason, _, hint = said.partition("; ")
-                about_a_part = reason.startswith(("has ", "needs "))
-                value = "" if about_a_part else f"{shown(written[key])} "
-                message = f"{self.who}{key}: {value}{reason}"
-                self.report(written.at(key), message, hint or _right_form(key, written[key]))
+                self.values[key] = OPTIONS[key].kind.read(options[key])
+                self.places |= {key: options.at(key), **_items(options, key)}
+            except InvalidValueError as error:
+                message = f"{self.who}`{key}` {error.reason}"
+                hint = error.hint or "correct it, or remove it"
+                self.report(options.at(key), message, hint)
 
-    def part(self, written: YamlMap, key: str) -> None:
-        entries, level = written[key], PARTS[self.level][1]
-        if not isinstance(entries, YamlMap):
-            self.report(written.at(key), f"{self.who}{key} is no mapping", "write NAME: {...}")
+    def read_parts(self, options: YamlMap, key: str) -> None:
+        parts, level = options[key], NESTED_LEVELS[self.level][1]
+        if not isinstance(parts, YamlMap):
+            message = f"{self.who}`{key}` must be a mapping"
+            self.report(options.at(key), message, "write NAME: {...}")
             return
-        for name in entries:
-            reader = _Reader(level, f"{self.who}{key[:-1]} {shown(name)}: ")
-            self.parts[str(name)], problems = reader.read(entries, name)
-            self.problems += problems
+        for name in parts:
+            who = f"{self.who}{key[:-1]} {shown(name)}: "
+            self.parts[str(name)] = _read_options(parts, name, level, who, self.problems)
+
+
+def _known_option(key: Any, level: Level) -> str:
+    """Return the hint for what is not an option of a level: a place for it, or a name like it."""
+    holders = [holder for holder, (part, _) in NESTED_LEVELS.items() if part == key]
+    levels = OPTIONS[key].levels if key in OPTIONS else holders
+    if levels:
+        return f"move it to {alternatives(levels)}"
+    known = [name for name in OPTIONS if is_option(name, level)]
+    if level in NESTED_LEVELS:
+        known.append(NESTED_LEVELS[level][0])
+    return guess(key, known, f"the options are {', '.join(known)}")
 
 
 def _items(written: YamlMap, key: str) -> dict[str, Location]:
@@ -129,7 +156,7 @@ def _items(written: YamlMap, key: str) -> dict[str, Location]:
 
 
 def _places(path: tuple[str, ...], part: Any) -> Iterator[tuple[str, Location]]:
-    """Yield where each key of a mapping stands, and those below it."""
+    """Yield the location of each key of a mapping, and of the keys below it."""
     if isinstance(part, YamlMap):
         for name in part:
             yield ".".join((*path, str(name))), part.at(name)
@@ -139,58 +166,13 @@ def _places(path: tuple[str, ...], part: Any) -> Iterator[tuple[str, Location]]:
             yield from _places((*path, item_name(path[-1], item, index)), item)
 
 
-def _unknown(who: str, key: Any, level: Level) -> tuple[str, str]:
-    if key in OPTIONS:
-        message = f"{who}{key} is no option of {level}"
-        *levels, last = OPTIONS[key].levels
-        return message, f"put it on {' or '.join(filter(None, [', '.join(levels), last]))}"
-    holders = [holder for holder, (part, _) in PARTS.items() if part == key]
-    if holders:
-        return f"{who}{key} is no option of {level}", f"put it on {holders[0]}"
-    known = [name for name in OPTIONS if is_option(name, level)]
-    if level in PARTS:
-        known.append(PARTS[level][0])
-    message = f"{who}there is no option {shown(key)} for {level}"
-    return message, guess(key, known, f"the options are {', '.join(known)}")
-
-
-def _right_form(key: str, value: Any) -> str:
-    """Return how to write what was meant, as far as that can be told."""
-    schema = OPTIONS[key].schema
-    kind = schema.get("type")
-    if kind == "array" and isinstance(value, str):
-        return f"write [{value}]"
-    if kind == "boolean":
-        return "write true or false"
-    if kind == "integer" and isinstance(value, str) and value.isdecimal():
-        return f"write {value} without quotes"
-    known = available_timezones() if key == "timezone" else schema.get("enum", ())
-    if near := difflib.get_close_matches(str(value), known, n=1):
-        return f"did you mean {near[0]!r}?"
-    if "pattern" in schema and (number := re.match(r"[1-9]\d*", str(value))):
-        return f"write {number[0]}s, {number[0]}m, {number[0]}h or {number[0]}d"
-    return "correct it, or remove it"
-
-
-def _misplaced(annotations: YamlMap) -> Iterator[Problem]:
-    for key in filter(OPTIONS.__contains__, annotations):
-        message = f"{key} stands beside `{KEY}:`, not below it, and nobody reads it"
-        hint = f"write annotations: {{{KEY}: {{{key}: ...}}}}"
-        yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
-    others = [str(each) for each in annotations if each != KEY]
-    for key in difflib.get_close_matches(KEY, others, cutoff=_ALIKE):
-        message = f"annotations for {key!r} are another tool's"
-        hint = f"did you mean {KEY!r}?"
-        yield Problem(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
-
-
 def dag_options(places: Iterable[Annotations]) -> DagOptions:
-    """Combine what the places say of a job as a whole; the later wins."""
+    """Combine the options of places for a job as a whole; a later place wins."""
     return DagOptions(**_combined(places, DagOptions))
 
 
 def task_options(places: Iterable[Annotations]) -> TaskOptions:
-    """Combine what the places say of a task; the later wins."""
+    """Combine the options of places for a task; a later place wins."""
     return TaskOptions(**_combined(places, TaskOptions))
 
 
@@ -222,7 +204,7 @@ def _added(name: str, earlier: Any, value: Any) -> Any:
 
 
 def sources(places: Iterable[Annotations], kind: type) -> dict[str, tuple[Location, ...]]:
-    """Return where the effective value of each option of a kind, and of its items, comes from."""
+    """Return the locations that set each effective option of a kind, and each of its items."""
     names = {each.name for each in fields(kind)}
     found: dict[str, tuple[Location, ...]] = {}
     for place in places:

@@ -1,17 +1,19 @@
-"""Merges parts of a pod the way Kubernetes merges: lists of named things by their names.
+"""Merge parts of a pod the way Kubernetes merges: the items of some lists merge by a key.
 
 Source: "strategic merge patch",
 https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/, with
-the keys of the API reference of PodSpec, Container and ObjectMeta. Of ports and of topology spread
-constraints it names two for server-side apply, and only the first for patches: here both count, as
-53/UDP would else replace 53/TCP. A volume has one source, so that a new one replaces the other:
-`retainKeys` there.
+the keys of the API reference of PodSpec, Container and ObjectMeta. For ports and for topology
+spread constraints, it names two keys for server-side apply and only the first for patches. Here
+both count: otherwise 53/UDP would replace 53/TCP. A volume has one source, so a new source replaces
+the old one (`retainKeys` in the reference).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from dag_factory.errors import InvalidValueError
 
 MERGE_KEYS = {
     "containers": ("name",),
@@ -29,7 +31,7 @@ MERGE_KEYS = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "ownerReferences": ("uid",),
 }
-"""By which of their keys the items of such lists are the same."""
+"""The keys that identify an item in each of these lists."""
 _DEFAULTS = {"protocol": "TCP"}
 _VOLUMES = "volumes"
 _FREE_KEYS = ("labels", "annotations", "nodeSelector", "matchLabels", "limits", "requests")
@@ -38,18 +40,18 @@ _FREE_KEYS = ("labels", "annotations", "nodeSelector", "matchLabels", "limits", 
 def merge_pods(
     pod: Mapping[str, Any], override: Mapping[str, Any], *, keep_removals: bool = False
 ) -> dict[str, Any]:
-    """Return a pod, or a part of one, with another laid over it.
+    """Return a pod, or a part of one, merged with an override.
 
-    Mappings merge key by key, and `null` removes a key. Of lists, those whose items have a merge
-    key, such as containers and variables by their names, merge item by item: what is there keeps
-    its place, what is new follows, so that a new variable may refer to those before it. A volume
-    gets another source in place of the one that it has. Every other list and value replaces.
+    Mappings merge key by key, and `null` removes a key. Lists whose items have a merge key, such as
+    containers and variables, merge item by item: existing items keep their places and new ones
+    follow, so a new variable may refer to the variables before it. A volume gets the new source
+    instead of the old one. Every other list and value is replaced.
 
     Args:
-        pod: What is there; it stays as it is.
-        override: What wins.
-        keep_removals: Whether a `null` stays, for a pod that both are to be laid over. What the
-            first takes away and the second gives again is then merged with the pod's.
+        pod: The pod; it is not changed.
+        override: The part that overrides the pod.
+        keep_removals: Whether a `null` stays, because the result itself will override a pod. What
+            the first part removes and the second adds again is then merged with the pod's.
     """
     merged = dict(pod)
     for key, value in override.items():
@@ -77,19 +79,19 @@ def _identity(key: str, item: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _without_source(volume: Mapping[str, Any], override: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a volume without the source that it has, if it is to get another."""
+    """Return a volume without its source, if the override has a source."""
     if all(key == "name" or value is None for key, value in override.items()):
         return volume
     return {key: value for key, value in volume.items() if key in override}
 
 
 def item_name(key: str, item: Any, index: int) -> str:
-    """Return what tells an item of a list from the others: what it merges by, or its number.
+    """Return what identifies an item of a list: the values of its merge keys, or its index.
 
     Args:
-        key: That of the list.
+        key: The key of the list.
         item: The item.
-        index: Where it stands, from 0.
+        index: The index of the item, from 0.
     """
     names = MERGE_KEYS.get(key)
     if names is None or not _is_named(item, names):
@@ -97,22 +99,24 @@ def item_name(key: str, item: Any, index: int) -> str:
     return "/".join(map(str, _identity(key, item)))
 
 
-def unmergeable(part: Any) -> Iterator[str]:
-    """Yield what of a part of a pod cannot be merged: items without what they merge by."""
+def check_mergeable(part: Any) -> None:
+    """Reject a part of a pod that cannot be merged: list items without their merge keys."""
     if isinstance(part, list):
         for item in part:
-            yield from unmergeable(item)
+            check_mergeable(item)
     if not isinstance(part, Mapping):
         return
     for key, value in part.items():
         names = MERGE_KEYS.get(key)
         if key.startswith("$"):
-            yield f"`{key}`, which only kubectl knows; set what should go to `null`"
-        elif names and value is not None and not _are_named(value, names):
+            hint = "set what must go to `null`"
+            raise InvalidValueError(f"has `{key}`, which only kubectl knows", hint)
+        if names and value is not None and not _are_named(value, names):
             needed = " and a ".join(f"`{name}`" for name in names if name not in _DEFAULTS)
-            yield f"`{key}` that is no list of items with a {needed} each"
-        elif key not in _FREE_KEYS:
-            yield from unmergeable(value)
+            form = f"a list of items with a {needed} each"
+            raise InvalidValueError(f"has `{key}`, which must be {form}")
+        if key not in _FREE_KEYS:
+            check_mergeable(value)
 
 
 def _are_named(items: Any, names: tuple[str, ...]) -> bool:

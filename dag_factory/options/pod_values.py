@@ -1,35 +1,34 @@
-"""How the values of the options of pods are read; what is wrong with one is a ValueError's text."""
+"""How the values of the options of pods are read; an `InvalidValueError` says what is wrong."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from itertools import chain
 from typing import Any
 
-from dag_factory.errors import guess
-from dag_factory.options.pod_merge import unmergeable
-from dag_factory.options.values import line, mapping, whole
+from dag_factory.errors import InvalidValueError, guess
+from dag_factory.options.pod_merge import check_mergeable
+from dag_factory.options.values import line, mapping, one_of, read_part, whole, wrong_value
 
-BASE = "base"
+BASE_CONTAINER = "base"
 """The name of the container that runs Meltano, as in Airflow's KubernetesPodOperator."""
-AN_IMAGE = "registry.example.com/meltano:1.4.2"
-"""An image as it should be, for messages."""
+EXAMPLE_IMAGE = "registry.example.com/meltano:1.4.2"
+"""The name of an image with a version, for messages."""
 MANAGED_BY = {"app.kubernetes.io/managed-by": "meltano-dag-factory"}
 """The label of every pod that this package starts."""
-WHOSE = ("meltano_job", "meltano_environment")
-"""The labels by which a task finds its pod, beside Airflow's: environments share namespaces."""
-_OF_AIRFLOW = ("already_checked", "airflow-worker")
-"""Labels that tell Airflow that a pod is no task's, or no longer."""
-LESS = "request less, or raise the limit"
+IDENTITY_LABELS = ("meltano_job", "meltano_environment")
+"""The labels by which a task finds its pod, besides Airflow's: environments share namespaces."""
+_AIRFLOW_LABELS = ("already_checked", "airflow-worker")
+"""Labels that tell Airflow that a pod does not, or no longer, belong to a task."""
+LOWER_REQUEST_HINT = "request less, or raise the limit"
 """What to do about a request above its limit."""
-LAUNCHING = (
+POD_LAUNCH_ARGUMENTS = (
     *("kubernetes_conn_id", "in_cluster", "cluster_context", "config_file", "namespace"),
     *("startup_timeout_seconds", "schedule_timeout_seconds", "startup_check_interval_seconds"),
     *("poll_interval", "logging_interval"),
 )
-"""The arguments of KubernetesPodOperator that no option has, and that are no part of the pod."""
+"""The arguments of KubernetesPodOperator that neither an option nor `pod_override` sets."""
 # https://github.com/distribution/reference: a host, a path, and a tag or a digest or both.
 _IMAGE = re.compile(
     r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*"
@@ -42,7 +41,7 @@ _QUANTITY = re.compile(
 )
 _UNITS = {unit: Decimal(1000) ** power for power, unit in enumerate("num-kMGTPE", -3)}
 _UNITS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
-_OF_A_BYTE = ("n", "u", "m")
+_BELOW_A_BYTE = ("n", "u", "m")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../labels/
 _OBJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _LABEL = r"[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?"
@@ -55,15 +54,15 @@ _TOLERATION_WORDS = {
     "operator": ("Exists", "Equal"),
     "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
 }
-_POD = ("metadata", "spec")
-_GRACE = "terminationGracePeriodSeconds"
+_POD_KEYS = ("metadata", "spec")
+_GRACE_PERIOD = "terminationGracePeriodSeconds"
 
 
 def image(value: Any) -> str:
     """Read the name of an image."""
     found = line(value)
     if not is_image(found):
-        raise ValueError(f"is no image such as {AN_IMAGE}")
+        raise wrong_value(f"the name of an image such as {EXAMPLE_IMAGE}", value)
     return found
 
 
@@ -79,7 +78,7 @@ def is_pinned(name: str) -> bool:
 
 
 def image_version(name: str) -> str:
-    """Return the tag of an image, or else the beginning of its digest."""
+    """Return the tag of an image; without a tag, the beginning of its digest."""
     match = _IMAGE.fullmatch(name)
     if match is None:
         return ""
@@ -89,16 +88,17 @@ def image_version(name: str) -> str:
 def resources(value: Any) -> Mapping[str, Mapping[str, str]]:
     """Read `{requests: {cpu: 500m, memory: 1Gi}, limits: {...}}`."""
     if not isinstance(value, dict) or not value or not set(value) <= set(_KINDS):
-        raise ValueError("is not {requests: {cpu: ..., memory: ...}, limits: {...}}")
+        raise wrong_value("{requests: {cpu: ..., memory: ...}, limits: {...}}", value)
     found = {kind: _quantities(kind, quantities) for kind, quantities in value.items()}
     for name in above_limits(found):
         request, limit = (found[kind][name] for kind in _KINDS)
-        raise ValueError(f"has `requests: {name}: {request}`, above its limit {limit}; {LESS}")
+        reason = f"has `requests: {name}: {request}`, which is above the limit {limit}"
+        raise InvalidValueError(reason, LOWER_REQUEST_HINT)
     return found
 
 
 def above_limits(resources: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Yield the names of what is requested beyond its limit: Kubernetes refuses such a pod."""
+    """Yield the names of the requests above their limits: Kubernetes rejects such a pod."""
     requests, limits = (resources.get(kind, {}) for kind in _KINDS)
     for name in requests:
         if name in limits and _number(requests[name]) > _number(limits[name]):
@@ -113,42 +113,47 @@ def _number(quantity: str) -> Decimal:
 
 def _quantities(kind: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise ValueError(f"has `{kind}`, which is not {{cpu: 500m, memory: 1Gi}}")  # noqa: TRY004
+        wrong = wrong_value("{cpu: 500m, memory: 1Gi}", value)
+        raise InvalidValueError(f"has `{kind}`, which {wrong.reason}")
     for name, quantity in value.items():
         is_number = isinstance(quantity, int | float | str) and not isinstance(quantity, bool)
-        written = f"has `{kind}: {name}: {quantity}`"
         if not isinstance(name, str) or not is_number or not _QUANTITY.fullmatch(str(quantity)):
-            raise ValueError(f"{written}, which is no quantity such as 500m or 1Gi")
-        if name == "memory" and str(quantity).endswith(_OF_A_BYTE):
-            raise ValueError(f"{written}, which are parts of a byte; write Mi or Gi")
+            wrong = wrong_value("a quantity such as 500m or 1Gi", quantity)
+            raise InvalidValueError(f"has `{kind}: {name}`, which {wrong.reason}")
+        if name == "memory" and str(quantity).endswith(_BELOW_A_BYTE):
+            raise InvalidValueError(
+                f"has `{kind}: {name}: {quantity}`, a fraction of a byte", "write Mi or Gi"
+            )
     return {name: str(quantity) for name, quantity in value.items()}
 
 
 def object_name(value: Any) -> str:
     """Read the name of an object of Kubernetes, such as a service account."""
-    found = line(value)
-    if not _OBJECT_NAME.fullmatch(found):
-        raise ValueError("is no name in Kubernetes: lower-case letters, digits, - and .")
-    return found
+    if not _OBJECT_NAME.fullmatch(line(value)):
+        form = "a name in Kubernetes (lower-case letters, digits, - and .)"
+        raise wrong_value(form, value)
+    return str(value)
 
 
 def labels(value: Any) -> Mapping[str, str]:
-    """Read labels of nodes: their values are text, and `true` or a number is to be quoted."""
+    """Read labels of nodes; their values are text, so `true` or a number must be quoted."""
     found = mapping(value)
-    for name, text in found.items():
+    for name, each in found.items():
         if not _LABEL_KEY.fullmatch(name):
-            raise ValueError(f"has {name!r}, which is no label's name")
-        if not isinstance(text, str):
-            raise ValueError(f"has a value for {name} that is no text; quote it")  # noqa: TRY004
-        if not _LABEL_VALUE.fullmatch(text):
-            raise ValueError(f"has {text!r} for {name}, which is no label's value")
+            raise InvalidValueError(f"has {name!r}, which is not the name of a label")
+        if not isinstance(each, str):
+            raise InvalidValueError(f"has a value for {name} that must be text", "quote it")
+        if not _LABEL_VALUE.fullmatch(each):
+            wrong = wrong_value("the value of a label", each)
+            raise InvalidValueError(f"has a value for {name} that {wrong.reason}")
     return found
 
 
 def tolerations(value: Any) -> tuple[Mapping[str, Any], ...]:
     """Read a list of tolerations."""
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise ValueError("is no list of {key: ..., operator: Exists, effect: NoSchedule}")
+        form = "a list of {key: ..., operator: Exists, effect: NoSchedule}"
+        raise wrong_value(form, value)
     return tuple(map(_toleration, value))
 
 
@@ -156,71 +161,72 @@ def _toleration(value: Any) -> Mapping[str, Any]:
     found = mapping(value)
     for key, each in found.items():
         if key not in _TOLERATION:
-            hint = guess(key, _TOLERATION, f"it has {', '.join(_TOLERATION)}")
-            raise ValueError(f"has {key!r} in a toleration; {hint}")
-        if key == "tolerationSeconds":
+            hint = guess(key, _TOLERATION, f"the keys are {', '.join(_TOLERATION)}")
+            raise InvalidValueError(f"has {key!r} in a toleration", hint)
+        where = f"has a toleration whose {key}"
+        if key in _TOLERATION_WORDS:
+            read_part(where, one_of(_TOLERATION_WORDS[key]), each)
+        elif key == "tolerationSeconds":
             if not isinstance(each, int) or isinstance(each, bool):
-                raise ValueError(f"has a toleration whose {key} are no whole number")
+                raise InvalidValueError(f"{where} must be a whole number")
         elif not isinstance(each, str):
-            raise ValueError(f"has a toleration whose {key} is no text; quote it")
-        elif each not in _TOLERATION_WORDS.get(key, (each,)):
-            known = ", ".join(_TOLERATION_WORDS[key])
-            raise ValueError(f"has a toleration with {key}: {each}, which is none of {known}")
+            raise InvalidValueError(f"{where} must be text", "quote it")
     return found
 
 
 def pod_override(value: Any) -> Mapping[str, Any]:
-    """Read a part of a pod, which is laid over the one that the runner makes."""
+    """Read a part of a pod, which is merged into the pod that the runner makes."""
     found = mapping(value)
     for key, part in found.items():
-        if key not in _POD:
-            raise ValueError(f"has {key!r}; write it below `spec` or `metadata`")
+        if key not in _POD_KEYS:
+            raise InvalidValueError(f"has {key!r}", "write it below `spec` or `metadata`")
         if not isinstance(part, dict):
-            raise ValueError(f"has `{key}` that is no mapping")  # noqa: TRY004
-    for wrong in chain(unmergeable(found), _not_to_override(found)):
-        raise ValueError(f"has {wrong}")
-    _check_grace(found.get("spec", {}).get(_GRACE))
+            raise InvalidValueError(f"has `{key}`, which must be a mapping")
+    check_mergeable(found)
+    _check_not_reserved(found)
+    grace_period = found.get("spec", {}).get(_GRACE_PERIOD)
+    if grace_period is not None:
+        read_part(f"has `{_GRACE_PERIOD}`, which", whole(0), grace_period)
     return found
 
 
-def _not_to_override(pod: Mapping[str, Any]) -> Iterator[str]:
-    metadata, spec = (pod.get(key, {}) for key in _POD)
-    yield from _not_of_metadata(metadata)
+def _check_not_reserved(pod: Mapping[str, Any]) -> None:
+    """Reject what an override must leave to the runner."""
+    metadata, spec = (pod.get(key, {}) for key in _POD_KEYS)
+    _check_metadata(metadata)
     if "restartPolicy" in spec:
-        yield "a `restartPolicy`; remove it, the option `retries` says how often a task is tried"
+        hint = "remove it; the option `retries` says how often a task is retried"
+        raise InvalidValueError("has a `restartPolicy`", hint)
     if "containers" in spec and spec["containers"] is None:
-        yield f"`containers` without {BASE!r}, which runs Meltano; remove it"
+        reason = f"has `containers` without {BASE_CONTAINER!r}, which runs Meltano"
+        raise InvalidValueError(reason, "remove it")
     for container in spec.get("containers") or ():
-        if container["name"] == BASE:
-            yield from _not_of_base(container)
+        if container["name"] == BASE_CONTAINER:
+            _check_base_container(container)
 
 
-def _not_of_metadata(metadata: Mapping[str, Any]) -> Iterator[str]:
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
     if "name" in metadata:
-        yield "a name; remove it, each try has a pod of its own"
+        raise InvalidValueError("has a name", "remove it; each attempt has a pod of its own")
     if "namespace" in metadata:
-        yield "a namespace; write `operator: {namespace: ...}` instead"
+        raise InvalidValueError("has a namespace", "write `operator: {namespace: ...}` instead")
     labels = metadata.get("labels", {})
     if not isinstance(labels, Mapping):
-        yield "`labels` that are no mapping; to remove some, name each"
-        return
-    for name in (*MANAGED_BY, *WHOSE, *_OF_AIRFLOW):
+        hint = "to remove labels, set each to `null`"
+        raise InvalidValueError("has `labels`, which must be a mapping", hint)
+    for name in (*MANAGED_BY, *IDENTITY_LABELS, *_AIRFLOW_LABELS):
         if name in labels:
-            yield f"the label {name}; remove it, a task finds its pods by it"
+            hint = "remove it; a task finds its pods by it"
+            raise InvalidValueError(f"has the label {name}", hint)
 
 
-def _not_of_base(container: Mapping[str, Any]) -> Iterator[str]:
+def _check_base_container(container: Mapping[str, Any]) -> None:
     if "image" in container:
-        yield f"an image for {BASE!r}; use the option `image`"
+        raise InvalidValueError(f"has an image for {BASE_CONTAINER!r}", "use the option `image`")
     if "args" in container:
-        yield f"args for {BASE!r}; remove them, a run has its own"
+        reason = f"has args for {BASE_CONTAINER!r}"
+        raise InvalidValueError(reason, "remove them; the run sets its own")
     resources = container.get("resources", {})
     if not isinstance(resources, Mapping) or {*_KINDS} & {*resources}:
-        yield f"`resources` for {BASE!r}; use the option `resources`, but for their `claims`"
-
-
-def _check_grace(seconds: Any) -> None:
-    try:
-        whole(0)(0 if seconds is None else seconds)
-    except ValueError as error:
-        raise ValueError(f"has `{_GRACE}: {seconds}`, which {error}") from None
+        reason = f"has `resources` for {BASE_CONTAINER!r}"
+        raise InvalidValueError(reason, "use the option `resources`, except for `claims`")

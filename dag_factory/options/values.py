@@ -1,64 +1,60 @@
-"""How the value of each option is read; what is wrong with one is the text of a ValueError."""
+"""How the values of options are read; an `InvalidValueError` says what is wrong with one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import Any, TypeVar
 
+from dag_factory.errors import InvalidValueError, guess, shown
 from dag_factory.meltano_yaml.reader import as_json_value
-from dag_factory.options.expectations import Bounds, Expectation
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _ADDRESS = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+")
 _LINK = re.compile(r"(?:https?://|mailto:)\S+")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-_OTHERS_VARIABLES = re.compile(r"(?:MELTANO|AIRFLOW|PYTHON|LD)_?.*|PATH|HOME|SHELL|TMPDIR")
-# Airflow adds durations to dates, and its database keeps whole numbers, in four bytes or eight.
-_LONGEST = timedelta(days=3650)
+_RESERVED_VARIABLE = re.compile(r"(?:MELTANO|AIRFLOW|PYTHON|LD)_?.*|PATH|HOME|SHELL|TMPDIR")
+# Airflow's database keeps whole numbers, in four bytes or eight.
 _LARGEST = 2**31 - 1
-_LARGEST_OF_ALL = 2**63 - 1
+_LARGEST_IN_JSON = 2**63 - 1
 _LONGEST_LINE = 250
 _LONGEST_LINK = 500
-_AGE = "max_age"
-_ROWS = ("min", "max")
-_EXPECTED = {"rows", _AGE, "streams"}
+_LONGEST_QUOTE = 30
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_+=.@-]+(?:/[A-Za-z0-9_+=.@-]+)*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_NOTIFIER_KEYS = ("class", "kwargs", "events")
+_ITEM = "has an item that"
+_Read = TypeVar("_Read")
 
 SECRET_MODES = ("aws", "k8s")
-"""From where pods have their secrets: AWS Secrets Manager, or Secrets of Kubernetes."""
+"""Where a pod gets its secrets from: AWS Secrets Manager, or Secrets of Kubernetes."""
 EVENTS = ("failure", "retry", "deadline")
-"""What somebody can hear of: the last try failed, another one follows, a run is late."""
+"""The events to notify of: the last attempt failed, a retry follows, a run is late."""
 WEIGHT_RULES = ("downstream", "upstream", "absolute")
 """Airflow's weight rules: https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/priority-weight.html"""
 ORDERS = ("sequential", "parallel")
 """How the tasks of a job follow each other."""
 RUNNERS = ("local", "kubernetes")
-"""How a task is executed."""
+"""Where a task runs."""
 PARAM_KEYS = (
     *("type", "title", "description", "description_md", "default", "enum", "examples"),
     *("values_display", "format", "pattern", "minLength", "maxLength", "section", "multipleOf"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
 )
-"""What may be said of such a field, in the words of JSON Schema and of Airflow's form."""
+"""The keys of a job's own field of the trigger form: JSON Schema, and what Airflow adds to it."""
 PARAM_TYPES = ("string", "integer", "number", "boolean")
-"""What a job's own field of the trigger form may hold: each becomes a variable."""
+"""The types of a job's own field of the trigger form: each becomes an environment variable."""
 
 
 @dataclass(frozen=True)
 class After:
-    """The jobs that a job runs after.
+    """The jobs after which a job runs.
 
     Attributes:
         jobs: Their names.
-        any: Whether one of them is enough; else all must be done.
+        any: Whether one of them is enough; otherwise all must be done.
     """
 
     jobs: tuple[str, ...]
@@ -75,9 +71,9 @@ class Notifier:
     Source: https://airflow.apache.org/docs/apache-airflow/stable/howto/notifications.html
 
     Attributes:
-        class_path: Where it is imported from.
-        kwargs: What it is made with.
-        events: Of what it hears.
+        class_path: The import path of its class.
+        kwargs: The arguments of its class.
+        events: The `EVENTS` it is called for.
     """
 
     class_path: str
@@ -90,11 +86,12 @@ class Notifier:
 
 @dataclass(frozen=True)
 class Secrets:
-    """Which secrets a task reads beside those of its plugins, and how a pod has them.
+    """The secrets that a task reads besides those of its plugins, and how a pod gets secrets.
 
     Attributes:
-        names: Below those of the environment: of other plugins, or of variables for any.
-        mode: One of `SECRET_MODES`; `None` where it is not said, which means `aws`.
+        names: The names below the environment's: of another plugin, or of a secret whose keys are
+            environment variables.
+        mode: One of `SECRET_MODES`; `None` where no mode is set, which means `aws`.
     """
 
     names: tuple[str, ...] = ()
@@ -104,64 +101,85 @@ class Secrets:
         return ", ".join([*self.names, *([f"mode: {self.mode}"] if self.mode else [])]) or "none"
 
     def under(self, later: Secrets) -> Secrets:
-        """Return what holds where another place adds names, or says another mode."""
+        """Return these secrets with a later place's names added; its mode overrides this one."""
         names = tuple(dict.fromkeys((*self.names, *later.names)))
         return Secrets(names, later.mode or self.mode)
+
+
+def wrong_value(form: str, value: Any, hint: str = "") -> InvalidValueError:
+    """Return the error of a value that is not of a form; it quotes a short, single value."""
+    quotes = not isinstance(value, dict | list) and len(str(value)) <= _LONGEST_QUOTE
+    return InvalidValueError(f"must be {form}" + (f", not {shown(value)}" if quotes else ""), hint)
 
 
 def text(value: Any) -> str:
     """Read a text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise ValueError("is no text")
+        raise wrong_value("text", value)
     if _CONTROL.search(value):
-        raise ValueError("holds a control character, which no database takes")
+        raise InvalidValueError("has a control character, which databases reject")
     return value
 
 
 def line(value: Any) -> str:
-    """Read a text of one line, as long as Airflow's database takes it."""
+    """Read a text of one line that Airflow's database can store."""
     found = text(value)
     if len(found) > _LONGEST_LINE or not found.isprintable():
-        raise ValueError(f"is no line of up to {_LONGEST_LINE} characters")
+        raise InvalidValueError(f"must be one line of up to {_LONGEST_LINE} characters")
     return found
 
 
+def read_part(where: str, read: Callable[[Any], _Read], part: Any) -> _Read:
+    """Read a part of a value.
+
+    Args:
+        where: The beginning of an error's reason, such as `has an item that`.
+        read: The reader of the part.
+        part: The part.
+
+    Raises:
+        InvalidValueError: The part cannot be used.
+    """
+    try:
+        return read(part)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"{where} {error.reason}", error.hint) from None
+
+
 def texts(value: Any) -> tuple[str, ...]:
-    """Read a list of texts; what stands twice counts once."""
+    """Read a list of texts, without repetitions."""
     if not isinstance(value, list):
-        raise ValueError("is no list of texts")  # noqa: TRY004 - one kind of error for one caller
-    for item in value:
-        try:
-            line(item)
-        except ValueError as error:
-            raise ValueError(f"has {item!r}, which {error}") from None
-    return tuple(dict.fromkeys(value))
+        hint = f"write [{value}]" if isinstance(value, str) else ""
+        raise wrong_value("a list of texts", value, hint)
+    return tuple(dict.fromkeys(read_part(_ITEM, line, each) for each in value))
 
 
 def flag(value: Any) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
-        raise ValueError("is neither true nor false")  # noqa: TRY004
+        raise wrong_value("true or false", value, "write true or false")
     return value
 
 
 def whole(least: int) -> Callable[[Any], int]:
-    """Return a reader of whole numbers that a database takes."""
+    """Return a reader of whole numbers that a database can store."""
 
     def read(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _LARGEST:
-            raise ValueError(f"is no whole number from {least}")
+            is_quoted = isinstance(value, str) and value.isdecimal()
+            hint = f"write {value} without quotes" if is_quoted else ""
+            raise wrong_value(f"a whole number of at least {least}", value, hint)
         return value
 
     return read
 
 
 def backoff(value: Any) -> float:
-    """Read by how much each wait is longer than the last; `true` doubles it, as in Airflow."""
+    """Read the factor by which each wait is longer than the last; `true` is 2, as in Airflow."""
     if isinstance(value, bool):
         return 2.0 if value else 0.0
     if not isinstance(value, int | float) or not (value == 0 or 1 <= value <= _LARGEST):
-        raise ValueError("is neither true, false nor a number from 1")
+        raise wrong_value("true, false or a number of at least 1", value)
     return float(value)
 
 
@@ -170,98 +188,57 @@ def one_of(words: tuple[str, ...]) -> Callable[[Any], str]:
 
     def read(value: Any) -> str:
         if value not in words:
-            raise ValueError(f"is none of {', '.join(words)}")
+            raise wrong_value(alternatives(words), value, guess(value, words, ""))
         return str(value)
 
     return read
 
 
+def alternatives(words: Sequence[str]) -> str:
+    """Return words as a choice: `a, b or c`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def events(value: Any) -> tuple[str, ...]:
     """Read a list of `EVENTS`."""
-    found = texts(value)
-    unknown = [each for each in found if each not in EVENTS]
-    if unknown:
-        raise ValueError(f"has {unknown[0]!r}, which is none of {', '.join(EVENTS)}")
-    return found
-
-
-def timezone(value: Any) -> str:
-    """Read a time zone of the IANA database."""
-    try:
-        return ZoneInfo(text(value)).key
-    except (KeyError, ValueError, OSError):
-        raise ValueError("is no time zone such as Europe/Prague") from None
-
-
-def duration(value: Any) -> timedelta:
-    """Read a duration: `90s`, `6m`, `2h`, `1d`, or ISO 8601 such as `PT1H30M`.
-
-    Raises:
-        ValueError: It is neither, or it is zero.
-    """
-    written = str(value)
-    if match := re.fullmatch(r"(\d+)([smhd])", written):
-        found = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    elif match := _ISO_8601.fullmatch(written):
-        days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        found = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    else:
-        found = timedelta()
-    if not found:
-        raise ValueError("is no duration such as 90s, 6m, 2h, 1d or PT1H30M")
-    if found > _LONGEST:
-        raise ValueError(f"is longer than {_LONGEST.days}d")
-    return found
-
-
-def written_duration(value: timedelta) -> str:
-    """Return a duration as it is written: in the largest unit that serves."""
-    seconds = round(value.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
-def moment(value: Any) -> datetime:
-    """Read a date or a moment; one without an offset is in the time zone of the DAG."""
-    if isinstance(value, date):
-        return value if isinstance(value, datetime) else datetime.combine(value, time())
-    try:
-        return datetime.fromisoformat(text(value))
-    except ValueError:
-        raise ValueError("is no date such as 2026-01-31 or 2026-01-31T06:00") from None
+    return tuple(read_part(_ITEM, one_of(EVENTS), each) for each in texts(value))
 
 
 def addresses(value: Any) -> tuple[str, ...]:
     """Read one e-mail address, or a list of them."""
-    found = texts([value] if isinstance(value, str) else value)
-    wrong = [each for each in found if not _ADDRESS.fullmatch(each)]
-    if wrong:
-        raise ValueError(f"has {wrong[0]!r}, which is no e-mail address")
-    return found
+    if isinstance(value, str):
+        return (_address(value),)
+    return tuple(read_part(_ITEM, _address, each) for each in texts(value))
+
+
+def _address(value: Any) -> str:
+    if not _ADDRESS.fullmatch(line(value)):
+        raise wrong_value("an e-mail address", value)
+    return str(value)
 
 
 def links(value: Any) -> Mapping[str, str]:
     """Read a link for each owner."""
     found = mapping(value)
-    for each in found.values():
+    for name, each in found.items():
         if not isinstance(each, str) or not _LINK.fullmatch(each) or len(each) > _LONGEST_LINK:
-            raise ValueError("has a value that is neither an http(s) nor a mailto link")
+            form = f"an http, https or mailto link of up to {_LONGEST_LINK} characters"
+            raise InvalidValueError(f"has a value for {name} that must be {form}")
     return found
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """Read a mapping with texts as keys and what JSON can hold as values; dates become texts."""
+    """Read a mapping of texts to values that JSON can hold; dates become texts."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise ValueError("is no mapping of names to values")
+        raise wrong_value("a mapping of names to values", value)
     found = dict(as_json_value(value))
-    _check_storable(found, _LARGEST_OF_ALL)
+    _check_storable(found, _LARGEST_IN_JSON)
     return found
 
 
 def arguments(value: Any) -> dict[str, Any]:
-    """Read arguments of Airflow's; its database keeps their numbers in four bytes."""
+    """Read arguments for Airflow, whose database keeps their numbers in four bytes."""
     found = mapping(value)
     _check_storable(found, _LARGEST)
     return found
@@ -270,45 +247,46 @@ def arguments(value: Any) -> dict[str, Any]:
 def _check_storable(value: Any, largest: int) -> None:
     if isinstance(value, dict):
         for key, each in value.items():
-            text(key)
+            read_part("has a name that", text, key)
             _check_storable(each, largest)
     elif isinstance(value, list):
         for each in value:
             _check_storable(each, largest)
     elif isinstance(value, str) and value:
-        text(value)
+        read_part("has a value that", text, value)
     elif isinstance(value, float) and not isfinite(value):
-        raise ValueError(f"has {value}, which is no number to JSON")
+        raise InvalidValueError(f"has {value}, which is not a number in JSON")
     elif isinstance(value, int) and abs(value) > largest:
-        raise ValueError(f"has {value}, which is too large a number")
+        raise InvalidValueError(f"has a number above {largest}")
 
 
 def after(value: Any) -> After:
     """Read the names of jobs: one, a list (all of them), `{all: [...]}` or `{any: [...]}`."""
     if isinstance(value, dict):
         if len(value) != 1 or not set(value) <= {"all", "any"}:
-            raise ValueError("is neither {all: [...]} nor {any: [...]}")
+            raise wrong_value("{all: [...]} or {any: [...]}", value)
         [(how, names)] = value.items()
     else:
         how, names = "all", [value] if isinstance(value, str) else value
     found = texts(names)
     if not found:
-        raise ValueError("names no job")
+        raise InvalidValueError("must name a job")
     return After(found, any=how == "any" and len(found) > 1)
 
 
 def secrets(value: Any) -> Secrets:
     """Read names of secrets: `[NAME, ...]`, or `{mode: k8s, names: [NAME, ...]}`."""
-    if isinstance(value, list):
-        value = {"names": value}
-    if not isinstance(value, dict) or not value or not set(value) <= {"names", "mode"}:
-        raise ValueError("is neither [NAME, ...] nor {mode: ..., names: [NAME, ...]}")
-    names = texts(value.get("names", []))
-    if wrong := [each for each in names if not is_secret_name(each)]:
-        raise ValueError(f"has {wrong[0]!r}, which is no name of a secret such as shared/proxy")
-    if "mode" in value and value["mode"] not in SECRET_MODES:
-        raise ValueError(f"has a mode that is none of {', '.join(SECRET_MODES)}")
-    return Secrets(names, value.get("mode"))
+    written = {"names": value} if isinstance(value, list) else value
+    if not isinstance(written, dict) or not written or not set(written) <= {"names", "mode"}:
+        raise wrong_value("[NAME, ...] or {mode: ..., names: [NAME, ...]}", value)
+    names = texts(written.get("names", []))
+    for each in names:
+        if not is_secret_name(each):
+            wrong = wrong_value("the name of a secret such as shared/proxy", each)
+            raise InvalidValueError(f"{_ITEM} {wrong.reason}")
+    if "mode" not in written:
+        return Secrets(names)
+    return Secrets(names, read_part("has a mode that", one_of(SECRET_MODES), written["mode"]))
 
 
 def is_secret_name(text: str) -> bool:
@@ -319,68 +297,39 @@ def is_secret_name(text: str) -> bool:
 def notifiers(value: Any) -> tuple[Notifier, ...]:
     """Read a list of `{class: ..., kwargs: {...}, events: [...]}`."""
     if not isinstance(value, list):
-        raise ValueError("is no list of {class: ..., kwargs: {...}}")  # noqa: TRY004
+        raise wrong_value("a list of {class: ..., kwargs: {...}}", value)
     return tuple(map(_notifier, value))
 
 
 def _notifier(value: Any) -> Notifier:
     if not isinstance(value, dict) or "class" not in value:
-        raise ValueError("has an item without class")
-    if unknown := set(value) - {"class", "kwargs", "events"}:
-        raise ValueError(f"has {min(unknown)!r}, which is none of class, kwargs, events")
+        raise InvalidValueError("has an item without `class`")
+    for key in value:
+        if key not in _NOTIFIER_KEYS:
+            hint = guess(key, _NOTIFIER_KEYS, f"the keys are {', '.join(_NOTIFIER_KEYS)}")
+            raise InvalidValueError(f"has an item with the key {shown(key)}", hint)
     if not isinstance(value["class"], str) or not _IMPORT_PATH.fullmatch(value["class"]):
-        raise ValueError("has a class that is no path such as package.module.Notifier")
-    hears = events(value["events"]) if "events" in value else Notifier.events
-    return Notifier(value["class"], mapping(value.get("kwargs", {})), hears)
-
-
-def expect(value: Any) -> Expectation:
-    """Read what a run is to load: `{rows: {min: 1}, max_age: 26h, streams: {NAME: {min: 1}}}`."""
-    if not isinstance(value, dict) or not value or not set(value) <= _EXPECTED:
-        raise ValueError(
-            "is not {rows: {min: ..., max: ...}, max_age: 26h, streams: {NAME: {...}}}"
-        )
-    rows = _bounds("rows", value["rows"], _ROWS) if "rows" in value else Bounds()
-    streams = {
-        name: _bounds(f"streams: {name}", bounds, (*_ROWS, _AGE))
-        for name, bounds in mapping(value.get("streams", {})).items()
-    }
-    max_age = _age("the run", value[_AGE]) if _AGE in value else None
-    return Expectation(replace(rows, max_age=max_age), streams)
-
-
-def _bounds(where: str, value: Any, keys: tuple[str, ...]) -> Bounds:
-    if not isinstance(value, dict) or not value or not set(value) <= {*keys}:
-        form = ", ".join(f"{key}: ..." for key in keys)
-        raise ValueError(f"has `{where}`, which is not {{{form}}}")
-    try:
-        numbers = {key: whole(0)(number) for key, number in value.items() if key in _ROWS}
-    except ValueError as error:
-        raise ValueError(f"has `{where}` with a number that {error}") from None
-    found = Bounds(**numbers, max_age=_age(where, value[_AGE]) if _AGE in value else None)
-    if found.max is not None and found.max < found.min:
-        raise ValueError(f"has `{where}` with a max below its min")
-    return found
-
-
-def _age(where: str, value: Any) -> timedelta:
-    try:
-        return duration(value)
-    except ValueError as error:
-        raise ValueError(f"has `max_age` of {where}, which {error}") from None
+        wrong = wrong_value("an import path such as package.module.Notifier", value["class"])
+        raise InvalidValueError(f"has a `class` that {wrong.reason}")
+    notify_of = read_part("has `events`, which", events, value.get("events", [*Notifier.events]))
+    kwargs = read_part("has `kwargs`, which", mapping, value.get("kwargs", {}))
+    return Notifier(value["class"], kwargs, notify_of)
 
 
 def params(value: Any) -> Mapping[str, Mapping[str, Any]]:
-    """Read a job's own fields of the trigger form: a variable's name and its JSON Schema."""
+    """Read a job's own fields of the trigger form: an environment variable and its JSON Schema."""
     found = mapping(value)
     for name, schema in found.items():
         if not _VARIABLE.fullmatch(name):
-            raise ValueError(f"has {name!r}, which is no name of a variable such as SHOP_REGION")
-        if _OTHERS_VARIABLES.fullmatch(name):
-            raise ValueError(f"has {name!r}, a variable that is not the job's own")
+            reason = f"has {name!r}, which must be the name of a variable such as SHOP_REGION"
+            raise InvalidValueError(reason)
+        if _RESERVED_VARIABLE.fullmatch(name):
+            raise InvalidValueError(f"has {name!r}, a variable that does not belong to the job")
         if not isinstance(schema, dict) or schema.get("type") not in PARAM_TYPES:
-            raise ValueError(f"needs a `type` for {name}: one of {', '.join(PARAM_TYPES)}")
-        if unknown := sorted(set(schema) - set(PARAM_KEYS)):
-            known = ", ".join(PARAM_KEYS)
-            raise ValueError(f"has {unknown[0]!r} for {name}, which is none of {known}")
+            types = ", ".join(PARAM_TYPES)
+            raise InvalidValueError(f"needs a `type` for {name}", f"the types are {types}")
+        for key in schema:
+            if key not in PARAM_KEYS:
+                hint = guess(key, PARAM_KEYS, f"the keys are {', '.join(PARAM_KEYS)}")
+                raise InvalidValueError(f"has {key!r} for {name}, which is not a key of it", hint)
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dag_factory.checks.plaintext_secrets import wrong_secrets
+from dag_factory.checks.plaintext_secrets import check_plaintext_secrets
 from dag_factory.checks.reporting import without_ignored
-from dag_factory.checks.unread_keys import unread
+from dag_factory.checks.unread_keys import check_unread_keys
 from dag_factory.errors import Code, Problem, Problems, guess, in_order
 from dag_factory.planning.plan import DagPlan
 from dag_factory.planning.planner import Planner
@@ -93,8 +93,8 @@ def _read_and_plan(settings: Settings, *, with_checks: bool) -> PlannedProject:
     problems = Problems()
     problems.extend((*wrong, *planned.problems))
     if with_checks:
-        problems.extend(wrong_secrets(project))
-        problems.extend(unread(project))
+        check_plaintext_secrets(project, problems)
+        check_unread_keys(project, problems)
     return replace(planned, problems=without_ignored(in_order(problems)))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from dag_factory.checks.ineffective_options import unheard_deadline
+from dag_factory.checks.ineffective_options import check_deadline_recipients
 from dag_factory.errors import Code, Location, Problems, shown
 from dag_factory.planning.dependencies import resolve_after
 from dag_factory.planning.plan import DagPlan, SchedulePlan, TaskPlan, legal_id
@@ -151,7 +151,7 @@ class Planner:
         file = definition.location.file.relative_to(self.project.root)
         self.definitions[definition.name] = definition
         options = self.levels.of_dag(definition)
-        self.problems.extend(unheard_deadline(options, self.levels.dag_sources(definition)))
+        check_deadline_recipients(options, self.levels.dag_sources(definition), self.problems)
         return DagPlan(
             dag_id=dag_id,
             job=definition.name,

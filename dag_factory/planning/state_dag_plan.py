@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dag_factory.options.catalog import DagOptions, TaskOptions
-from dag_factory.options.pod_values import LAUNCHING, is_pinned
+from dag_factory.options.pod_values import POD_LAUNCH_ARGUMENTS, is_pinned
 from dag_factory.planning.plan import DagPlan, TaskKind, TaskPlan, legal_id
 from dag_factory.planning.secret_names import SecretNames
 from dag_factory.project.model import Environment, Project
@@ -15,7 +15,7 @@ _PLACE_OPTIONS = (
     *("queue", "runner", "deferrable", "image", "resources", "service_account"),
     *("node_selector", "tolerations", "secrets", "pod_override"),
 )
-_PLACE_ARGUMENTS = ("executor", *LAUNCHING)
+_PLACE_ARGUMENTS = ("executor", *POD_LAUNCH_ARGUMENTS)
 
 
 def plan_state(project: Project, environment: Environment, settings: Settings) -> DagPlan | None:

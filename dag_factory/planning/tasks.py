@@ -7,14 +7,20 @@ from dataclasses import replace
 from itertools import chain, count
 
 from dag_factory.checks.ineffective_options import (
-    lasting_containers,
-    no_secrets_prefix,
-    no_shared_database,
-    without_keys,
+    check_lasting_containers,
+    check_row_keys,
+    check_secrets_prefix,
+    check_shared_database,
 )
 from dag_factory.errors import Code, Location, Problems, guess
 from dag_factory.options.catalog import TaskOptions
-from dag_factory.options.pod_values import AN_IMAGE, LESS, above_limits, image_version, is_pinned
+from dag_factory.options.pod_values import (
+    EXAMPLE_IMAGE,
+    LOWER_REQUEST_HINT,
+    above_limits,
+    image_version,
+    is_pinned,
+)
 from dag_factory.planning.plan import ExtractorPlan, TaskKind, TaskPlan, legal_id
 from dag_factory.planning.secret_names import SecretNames
 from dag_factory.project.digests import task_digest
@@ -24,7 +30,7 @@ from dag_factory.project.plugins import Plugin, env_var
 from dag_factory.project.task_grammar import Blocks, pairs
 from dag_factory.settings import Settings
 
-_SUCH_AS = f"such as {AN_IMAGE}"
+_SUCH_AS = f"such as {EXAMPLE_IMAGE}"
 _WINDOW = ("start_date", "end_date")
 
 
@@ -119,18 +125,18 @@ class TaskPlanner:
         """Return the options of a task; report what its rows and its pod need and do not have."""
         options = self._levels.of_task(source, task_id, plugins)
         if options.retries:
-            self._problems.extend(without_keys(plugins, self._environment))
+            check_row_keys(plugins, self._environment, self._problems)
         if not options.in_pod:
             return options
         places = self._levels.task_sources(source, task_id, plugins)
         [runner] = places["runner"]
-        self._problems.extend(no_shared_database(self._project, self._environment, options, runner))
-        self._problems.extend(lasting_containers(options, places))
-        self._problems.extend(no_secrets_prefix(options, self._settings.secrets_prefix, places))
+        check_shared_database(self._project, self._environment, options, runner, self._problems)
+        check_lasting_containers(options, places, self._problems)
+        check_secrets_prefix(options, self._settings.secrets_prefix, places, self._problems)
         for name in above_limits(options.resources):
             *_, place = places[f"resources.requests.{name}"]
             message = self._above(source, options, name, places)
-            self._problems.add(Code.INVALID_OPTION, place, message, LESS)
+            self._problems.add(Code.INVALID_OPTION, place, message, LOWER_REQUEST_HINT)
             self.unrunnable.add(source.name)
         image = self._settings.image or options.image
         if image and is_pinned(image):

@@ -121,7 +121,7 @@ def test_the_table_says_where_each_option_stands_and_what_it_is_by_default(name,
     built_in = vars(DagOptions()) | vars(TaskOptions()) | vars(PluginOptions())
     if literal := re.fullmatch(r"`(.+)`|(\d+)", default):
         written = yaml.safe_load(literal[1] or literal[2])
-        assert OPTIONS[name].read(written) == built_in[name]
+        assert OPTIONS[name].kind.read(written) == built_in[name]
     else:
         assert built_in[name] in (None, (), {}, Secrets())
 

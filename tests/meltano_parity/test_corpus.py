@@ -10,9 +10,9 @@ import re
 
 import pytest
 
-from dag_factory.checks.plaintext_secrets import wrong_secrets
+from dag_factory.checks.plaintext_secrets import check_plaintext_secrets
 from dag_factory.cli.listing import meltano_listing
-from dag_factory.errors import Code, Severity
+from dag_factory.errors import Code, Problems, Severity
 from dag_factory.planning.planned_project import plan_project
 from dag_factory.project.model import read_project
 from dag_factory.settings import Settings
@@ -101,11 +101,13 @@ def secrets():
     if not PROJECTS:
         pytest.skip("no ../shared/corpus with public Meltano projects")
     read = {root.resolve(): read_project(root)[0] for root in PROJECTS}
-    return {
-        root: {(each.location.file, each.location.line) for each in wrong_secrets(project)}
-        for root, project in read.items()
-        if project
-    }
+    found = {}
+    for root, project in read.items():
+        if project:
+            problems = Problems()
+            check_plaintext_secrets(project, problems)
+            found[root] = {(each.location.file, each.location.line) for each in problems}
+    return found
 
 
 def test_every_password_in_a_public_project_is_found(secrets):

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from dag_factory.errors import InvalidValueError, Problem
-from dag_factory.options.pod_values import AN_IMAGE
+from dag_factory.options.pod_values import EXAMPLE_IMAGE
 from dag_factory.planning.planned_project import read_and_plan
 from dag_factory.planning.secret_names import SecretName
 from dag_factory.project.plugins import Plugin, Setting
@@ -127,7 +127,7 @@ class SecretReport:
 def read_needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], tuple[Problem, ...]]:
     """Return the secrets that the jobs of an environment need, and the problems of the jobs."""
     # No secret depends on the image of pods, which only a deployment knows.
-    planned = read_and_plan(replace(settings, image=settings.image or AN_IMAGE))
+    planned = read_and_plan(replace(settings, image=settings.image or EXAMPLE_IMAGE))
     project = planned.project
     plugins = plugins_by_secret(project)
     jobs: dict[SecretName, dict[str, None]] = {}

@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 
 from dag_factory.exit_codes import ExitCode
 from dag_factory.meltano_process.result import RunSummary
-from dag_factory.options.pod_values import WHOSE
+from dag_factory.options.pod_values import IDENTITY_LABELS
 from dag_factory.runners.kubernetes.old_pods import delete_old_pods
 from dag_factory.runners.kubernetes.pod_failures import (
     container_end,
@@ -67,7 +67,7 @@ class MeltanoPod(KubernetesPodOperator):
         labels = template.get("metadata", {}).get("labels", {})
         super().__init__(
             pod_template_dict={**template},
-            labels={name: labels[name] for name in WHOSE if name in labels},
+            labels={name: labels[name] for name in IDENTITY_LABELS if name in labels},
             on_finish_action="delete_active_pod",
             log_pod_spec_on_failure=False,
             container_name_log_prefix_enabled=False,

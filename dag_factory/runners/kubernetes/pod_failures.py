@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dag_factory.options.pod_values import BASE
+from dag_factory.options.pod_values import BASE_CONTAINER
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1ContainerState, V1ContainerStatus, V1Pod
@@ -127,13 +127,13 @@ def container_end(pod: V1Pod) -> tuple[int | None, str]:
 
 def _state(pod: V1Pod) -> V1ContainerState | None:
     for status in pod.status.container_statuses or ():
-        if status.name == BASE:
+        if status.name == BASE_CONTAINER:
             return status.state
     return None
 
 
 def _container(pod: V1Pod) -> Any:
-    return next(each for each in pod.spec.containers if each.name == BASE)
+    return next(each for each in pod.spec.containers if each.name == BASE_CONTAINER)
 
 
 def _limits(pod: V1Pod) -> dict[str, str] | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dag_factory.options.pod_merge import merge_pods
-from dag_factory.options.pod_values import BASE, MANAGED_BY, image_version
+from dag_factory.options.pod_values import BASE_CONTAINER, MANAGED_BY, image_version
 from dag_factory.planning.plan import DagPlan, TaskPlan, legal_id
 from dag_factory.runners.prepare import PreparedRun
 
@@ -81,8 +81,8 @@ def _with_secrets(pod: dict[str, Any], task: TaskPlan) -> dict[str, Any]:
         for each in task.secrets
         for name in each.names
     ]
-    [base] = (each for each in pod["spec"]["containers"] if each["name"] == BASE)
-    container = {"name": BASE, "envFrom": [*sources, *base.get("envFrom", ())]}
+    [base] = (each for each in pod["spec"]["containers"] if each["name"] == BASE_CONTAINER)
+    container = {"name": BASE_CONTAINER, "envFrom": [*sources, *base.get("envFrom", ())]}
     return merge_pods(pod, {"spec": {"containers": [container]}})
 
 
@@ -93,7 +93,7 @@ def _container(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
     unlimited = {name: each for name, each in _DEFAULT_REQUESTS.items() if name not in limits}
     resources["requests"] = {**unlimited, **resources.get("requests", {})}
     return {
-        "name": BASE,
+        "name": BASE_CONTAINER,
         "image": task.options.image,
         "resources": resources,
         "env": [{"name": "MELTANO_ENVIRONMENT", "value": plan.environment}],
@@ -124,7 +124,7 @@ def pod_of_run(template: Mapping[str, Any], run: PreparedRun) -> dict[str, Any]:
         for name, value in run.variables.items()
     )
     container = {
-        "name": BASE,
+        "name": BASE_CONTAINER,
         "args": [*map(_literal, arguments), "--", *map(_literal, run.argv)],
         "env": [*variables],
     }

@@ -136,7 +136,7 @@ def test_rows_are_told_with_the_assets_and_missing_ones_fail_the_task(api, trigg
     assert wait_until(lambda: finished(api, run), 120, "its end") == "failed"
     (task,) = api.get(f"{run}/taskInstances").json()["task_instances"]
     assert task["try_number"] == 1
-    assert "stream nothing: expected at least 1 rows, and there were 0" in read_log(run)
+    assert "stream nothing: expected at least 1 rows, got 0" in read_log(run)
 
     run = trigger("reference_data", full_refresh=True)
     assert wait_until(lambda: finished(api, run), 120, "its end") == "success"

@@ -102,7 +102,7 @@ def test_an_alert_knows_the_job_its_environment_and_its_schedules(tmp_path):
         ({"dagrun_timout": "2h"}, "no argument 'dagrun_timout'", "'dagrun_timeout'"),
         ({"schedule": "@daily"}, "schedule is set by the DAG factory", "remove it"),
         ({"deadline": "2h"}, "deadline is set by the DAG factory", "remove it"),
-        ({"dagrun_timeout": "2"}, "'2' is no duration", "correct it"),
+        ({"dagrun_timeout": "2"}, "dagrun_timeout must be a duration", "write 2s, 2m"),
     ],
 )
 def test_an_invalid_argument_leaves_out_only_its_job(tmp_path, options, message, hint):

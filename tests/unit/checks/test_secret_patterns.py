@@ -57,7 +57,7 @@ def test_an_address_with_a_credential_is_known(value):
     ],
 )
 def test_an_argument_or_parameter_that_is_called_a_secret_is_known(value):
-    found = "gives a secret as an argument or parameter"
+    found = "holds a secret as an argument or parameter"
     assert secret_in("note", value, by_name=False) == found
 
 
@@ -95,7 +95,7 @@ def test_an_address_or_an_argument_without_a_secret_is_left_alone(value):
     ],
 )
 def test_a_name_that_says_secret_is_known(name):
-    assert secret_in(name, "hunter2") == "is by its name a secret"
+    assert secret_in(name, "hunter2") == "is a secret by its name"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_name_that_says_no_secret_is_left_alone(name):
 @pytest.mark.parametrize("value", ["hunter2", 12345, "p4$sword", "changeme123", "admin", "a{b}c"])
 def test_what_could_be_a_password_is_one(value):
     assert is_literal(value)
-    assert secret_in("password", value) == "is by its name a secret"
+    assert secret_in("password", value) == "is a secret by its name"
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from dag_factory.cli.json_schema import MELTANO_SCHEMA, project_schema
+from dag_factory.cli.json_schema import MELTANO_SCHEMA, option_schema, project_schema
 from dag_factory.errors import Problems
 from dag_factory.meltano_yaml.includes import read_project_files
-from dag_factory.options.catalog import OPTIONS, Level, option_schema
+from dag_factory.options.catalog import OPTIONS, Level
 from tests.support.running import CHECKOUT
 
 

@@ -5,7 +5,8 @@ import pytest
 from dag_factory.errors import Code
 from dag_factory.options.annotations import Annotations, dag_options, task_options
 from dag_factory.options.catalog import DagOptions, TaskOptions
-from dag_factory.options.values import RUNNERS, Secrets, duration
+from dag_factory.options.times import duration
+from dag_factory.options.values import RUNNERS, Secrets
 from dag_factory.project.model import read_project
 
 
@@ -19,7 +20,7 @@ def test_durations(text, seconds):
 
 def test_a_duration_that_airflow_could_not_add_to_a_date_is_refused():
     assert duration("3650d") == timedelta(days=3650)
-    with pytest.raises(ValueError, match="is longer than 3650d"):
+    with pytest.raises(ValueError, match="must be at most 3650d"):
         duration("3651d")
 
 
@@ -27,7 +28,7 @@ def test_a_duration_that_airflow_could_not_add_to_a_date_is_refused():
     "text", ["", "6", "6 m", "m", "-1h", "P", "PT", "0s", "1w", 5, None, "1.5h"]
 )
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="must be a duration"):
         duration(text)
 
 
@@ -143,16 +144,16 @@ def test_secrets_are_names_or_a_mode_or_both(write_project, written, found, plac
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("tap-x", "secrets: 'tap-x' is neither [NAME, ...] nor {mode: ..., names: [NAME, ...]}"),
-        ("{}", "secrets: {} is neither"),
-        ("{name: a}", "is neither [NAME, ...] nor"),
-        ("{mode: vault}", "secrets: has a mode that is none of aws, k8s"),
-        ("{mode: [k8s]}", "secrets: has a mode that is none of aws, k8s"),
-        ("{mode: null}", "secrets: has a mode that is none of aws, k8s"),
-        ("{names: a}", "is no list of texts"),
-        ("[1]", "secrets: has 1, which is no text"),
-        ("[/a]", "secrets: has '/a', which is no name of a secret such as shared/proxy"),
-        ("['a b']", "secrets: has 'a b', which is no name of a secret"),
+        ("tap-x", "`secrets` must be [NAME, ...] or {mode: ..., names: [NAME, ...]}, not 'tap-x'"),
+        ("{}", "`secrets` must be [NAME, ...] or"),
+        ("{name: a}", "`secrets` must be [NAME, ...] or"),
+        ("{mode: vault}", "`secrets` has a mode that must be aws or k8s, not 'vault'"),
+        ("{mode: [k8s]}", "`secrets` has a mode that must be aws or k8s"),
+        ("{mode: null}", "`secrets` has a mode that must be aws or k8s, not null"),
+        ("{names: a}", "must be a list of texts, not 'a'"),
+        ("[1]", "`secrets` has an item that must be text, not 1"),
+        ("[/a]", "has an item that must be the name of a secret such as shared/proxy, not '/a'"),
+        ("['a b']", "must be the name of a secret such as shared/proxy, not 'a b'"),
     ],
 )
 def test_secrets_of_another_form_are_a_problem_in_its_place(write_project, written, said):

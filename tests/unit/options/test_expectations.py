@@ -12,8 +12,8 @@ from dag_factory.project.model import read_project
     [
         ({"a": 1}, []),
         ({"a": 2, "b": 3}, []),
-        ({}, ["expected at least 1 rows, and there were 0"]),
-        ({"a": 5, "b": 6}, ["expected at most 10 rows, and there were 11"]),
+        ({}, ["expected at least 1 rows, got 0"]),
+        ({"a": 5, "b": 6}, ["expected at most 10 rows, got 11"]),
     ],
 )
 def test_all_rows_of_a_task_count(counted, said):
@@ -23,15 +23,15 @@ def test_all_rows_of_a_task_count(counted, said):
 def test_rows_of_streams_that_are_left_out_count_for_the_run():
     expected = Expectation(Bounds(5, 9), {"a": Bounds(2)})
     assert expected.wrong_rows({"a": 2}, 3) == []
-    assert expected.wrong_rows({"a": 2}, 8) == ["expected at most 9 rows, and there were 10"]
+    assert expected.wrong_rows({"a": 2}, 8) == ["expected at most 9 rows, got 10"]
 
 
 def test_each_stream_has_bounds_of_its_own():
     expected = Expectation(streams={"a": Bounds(2), "b": Bounds(0, 1)})
     assert expected.wrong_rows({"a": 2, "c": 100}) == []
     assert expected.wrong_rows({"b": 2}) == [
-        "stream a: expected at least 2 rows, and there were 0",
-        "stream b: expected at most 1 rows, and there were 2",
+        "stream a: expected at least 2 rows, got 0",
+        "stream b: expected at most 1 rows, got 2",
     ]
 
 
@@ -67,7 +67,7 @@ HOUR = timedelta(hours=1)
         ({"a": NOW + HOUR}, []),
         (
             {"a": NOW - 27 * HOUR, "b": NOW - 99 * HOUR},
-            ["the newest row is of 2026-11-01T09:00:00+00:00, older than 26h"],
+            ["the newest row is from 2026-11-01T09:00:00+00:00, older than 26h"],
         ),
         ({}, ["no bookmark tells how old the newest row is"]),
     ],
@@ -80,7 +80,7 @@ def test_each_stream_has_an_age_of_its_own():
     expected = Expectation(streams={"a": Bounds(max_age=HOUR), "b": Bounds(max_age=HOUR)})
     assert expected.wrong_ages({"a": NOW, "b": NOW}, NOW) == []
     assert expected.wrong_ages({"a": NOW - 2 * HOUR}, NOW) == [
-        "stream a: the newest row is of 2026-11-02T10:00:00+00:00, older than 1h",
+        "stream a: the newest row is from 2026-11-02T10:00:00+00:00, older than 1h",
         "stream b: no bookmark tells how old the newest row is",
     ]
 
@@ -109,5 +109,5 @@ def test_an_expectation_is_read_and_said(write_project):
     found = project.jobs[0].options.values["expect"]
     streams = {"a": Bounds(0, 9, 90 * timedelta(minutes=1))}
     assert found == Expectation(Bounds(1, max_age=26 * HOUR), streams)
-    said = "rows: 1 to any number, no older than 26h; a: 0 to 9, no older than 1.5h"
+    said = "rows: 1 to any number, no older than 26h; a: 0 to 9, no older than 90m"
     assert str(found) == said

@@ -38,7 +38,9 @@ def test_a_command_reads_the_project_once(root, command, monkeypatch, capsys):
     monkeypatch.setenv("DAG_FACTORY_SECRETS_PREFIX", "acme")
     reads = []
     read = model.read_project_files
-    monkeypatch.setattr(model, "read_project_files", lambda path: reads.append(path) or read(path))
+    monkeypatch.setattr(
+        model, "read_project_files", lambda *args: reads.append(args[0]) or read(*args)
+    )
     main([*command, "--project", str(root)])
     assert reads == [root], capsys.readouterr()
 

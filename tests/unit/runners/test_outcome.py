@@ -100,8 +100,8 @@ def test_rows_that_are_missing_fail_for_good_and_tell_no_asset():
             counted(a=1, b=2), expect=expect, outlets=["asset"], context={"outlet_events": events}
         )
     assert str(failed.value) == (
-        "Meltano succeeded, but expected at least 5 rows, and there were 3;"
-        " stream a: expected at least 2 rows, and there were 1"
+        "Meltano succeeded, but expected at least 5 rows, got 3;"
+        " stream a: expected at least 2 rows, got 1"
     )
     assert events["asset"].extra == {}
 
@@ -122,7 +122,7 @@ def of_many(**expected):
 
 def test_all_rows_count_also_where_not_all_streams_are_told(caplog):
     of_many(run=Bounds(499500, 499500))
-    with pytest.raises(AirflowFailException, match="at least 499501 rows, and there were 499500"):
+    with pytest.raises(AirflowFailException, match="at least 499501 rows, got 499500"):
         of_many(run=Bounds(499501))
     assert not caplog.records
 
@@ -144,12 +144,12 @@ def test_where_only_an_age_is_expected_nobody_misses_counts(caplog):
 @pytest.mark.parametrize(
     ("expect", "summary", "said"),
     [
-        (Expectation(Bounds(max_age=2 * HOUR)), aged(a=3, b=5), "the newest row is of "),
+        (Expectation(Bounds(max_age=2 * HOUR)), aged(a=3, b=5), "the newest row is from "),
         (Expectation(Bounds(max_age=2 * HOUR)), aged(), "no bookmark tells how old the newest"),
         (
             Expectation(streams={"b": Bounds(max_age=2 * HOUR)}),
             aged(a=1, b=3),
-            "stream b: the newest row is of ",
+            "stream b: the newest row is from ",
         ),
         (
             Expectation(streams={"b": Bounds(max_age=2 * HOUR)}),
@@ -159,7 +159,7 @@ def test_where_only_an_age_is_expected_nobody_misses_counts(caplog):
         (
             Expectation(streams={"b": Bounds(max_age=2 * HOUR)}),
             aged(is_part=True, b=3),
-            "stream b: the newest row is of ",
+            "stream b: the newest row is from ",
         ),
     ],
 )
