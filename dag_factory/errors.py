@@ -86,7 +86,7 @@ class Code(StrEnum):
     NO_KEYS = "MDF034"
     LASTING_CONTAINER = "MDF035"
     NO_SECRETS_PREFIX = "MDF036"
-    UNHEARD_DEADLINE = "MDF037"
+    UNNOTIFIED_DEADLINE = "MDF037"
     DAG_NOT_BUILT = "MDF040"
     WRONG_ARGUMENT = "MDF041"
     MISSING_TIMETABLE = "MDF042"
@@ -126,7 +126,7 @@ _SEVERITIES = {
     Code.NO_KEYS: Severity.WARNING,
     Code.LASTING_CONTAINER: Severity.WARNING,
     Code.NO_SECRETS_PREFIX: Severity.WARNING,
-    Code.UNHEARD_DEADLINE: Severity.WARNING,
+    Code.UNNOTIFIED_DEADLINE: Severity.WARNING,
     Code.PLAINTEXT_SECRET: Severity.WARNING,
     Code.OVERRIDDEN_SECRET: Severity.WARNING,
 }
@@ -281,13 +281,15 @@ class SecretsError(DagFactoryError):
     The message is one line that says what to do. It never contains the value of a secret.
 
     Attributes:
-        may_pass: Whether a retry may succeed.
-        lacks: The permission that AWS denied for the whole call, such as `secretsmanager:...`.
+        is_temporary: Whether a retry may succeed.
+        denied_action: What AWS denied for the whole call, such as `secretsmanager:GetSecretValue`.
         exit_code: The exit code of a task that cannot start because of the error.
     """
 
-    def __init__(self, message: str, *, may_pass: bool = False, lacks: str = "") -> None:
-        self.may_pass = may_pass
-        self.lacks = lacks
-        self.exit_code = ExitCode.UNAVAILABLE if may_pass else ExitCode.CONFIG_ERROR
+    def __init__(
+        self, message: str, *, is_temporary: bool = False, denied_action: str = ""
+    ) -> None:
+        self.is_temporary = is_temporary
+        self.denied_action = denied_action
+        self.exit_code = ExitCode.UNAVAILABLE if is_temporary else ExitCode.CONFIG_ERROR
         super().__init__(message)

@@ -104,7 +104,7 @@ def check_deadline_recipients(
         *_, place = places["deadline"]
         message = "nobody is notified of a missed `deadline`"
         hint = "set `email`, with deadline in its `email_on`, or `notify`; or remove the deadline"
-        problems.add(Code.UNHEARD_DEADLINE, place, message, hint)
+        problems.add(Code.UNNOTIFIED_DEADLINE, place, message, hint)
 
 
 def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:

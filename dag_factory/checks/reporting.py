@@ -55,7 +55,7 @@ def _is_ignored(problem: Problem, sources: _Sources) -> bool:
     return found is not None and str(problem.code) in re.split(r"[\s,]+", found[1].upper())
 
 
-def tell_wrong(problems: Iterable[Problem], root: Path) -> bool:
+def print_errors(problems: Iterable[Problem], root: Path) -> bool:
     """Print the problems that are not warnings to stderr; return whether there are any."""
     wrong = [_masked(each) for each in problems if not each.is_warning]
     for problem in wrong:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from termcolor import colored
 
-from dag_factory.checks.reporting import FORMATS, excerpts, tell_wrong
+from dag_factory.checks.reporting import FORMATS, excerpts, print_errors
 from dag_factory.cli.listing import dag_rows, dag_table, describe_dag, meltano_listing
 from dag_factory.cli.project_options import settings_from
 from dag_factory.errors import Code, Problem, Severity, UsageError, counted, guess, in_order
@@ -107,7 +107,7 @@ def _in_color(shown: str, problem: Problem) -> str:
 def _planned(settings: Settings) -> PlannedProject:
     """Return the planned project; print on stderr what cannot run."""
     planned = check_project(settings)
-    tell_wrong(planned.problems, settings.project_root)
+    print_errors(planned.problems, settings.project_root)
     return planned
 
 

@@ -142,7 +142,7 @@ def labels(value: Any) -> Mapping[str, str]:
         if not _LABEL_KEY.fullmatch(name):
             raise InvalidValueError(f"has {name!r}, which is not the name of a label")
         if not isinstance(each, str):
-            raise InvalidValueError(f"has a value for {name} that must be text", "quote it")
+            raise InvalidValueError(f"has a value for {name} that must be a string", "quote it")
         if not _LABEL_VALUE.fullmatch(each):
             wrong = wrong_value("the value of a label", each)
             raise InvalidValueError(f"has a value for {name} that {wrong.reason}")
@@ -170,7 +170,7 @@ def _toleration(value: Any) -> Mapping[str, Any]:
             if not isinstance(each, int) or isinstance(each, bool):
                 raise InvalidValueError(f"{where} must be a whole number")
         elif not isinstance(each, str):
-            raise InvalidValueError(f"{where} must be text", "quote it")
+            raise InvalidValueError(f"{where} must be a string", "quote it")
     return found
 
 

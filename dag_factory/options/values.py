@@ -115,7 +115,7 @@ def wrong_value(form: str, value: Any, hint: str = "") -> InvalidValueError:
 def text(value: Any) -> str:
     """Read a text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise wrong_value("text", value)
+        raise wrong_value("a string", value)
     if _CONTROL.search(value):
         raise InvalidValueError("has a control character, which databases reject")
     return value
@@ -147,10 +147,10 @@ def read_part(where: str, read: Callable[[Any], _Read], part: Any) -> _Read:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """Read a list of texts, without repetitions."""
+    """Read a list of strings, without repetitions."""
     if not isinstance(value, list):
         hint = f"write [{value}]" if isinstance(value, str) else ""
-        raise wrong_value("a list of texts", value, hint)
+        raise wrong_value("a list of strings", value, hint)
     return tuple(dict.fromkeys(read_part(_ITEM, line, each) for each in value))
 
 

@@ -127,7 +127,7 @@ def _chosen_environment(
     names = [*reversed(environments)]
     known = f"one of {', '.join(names)}" if names else "one that you add under `environments`"
     if name not in environments:
-        if name not in project.refused:
+        if name not in project.rejected_names:
             by_default = name == default and "default_environment" in project.data
             place = project.data.at("default_environment" if by_default else "environments")
             message = f"no environment is named {name!r}" if name else "no environment is chosen"

@@ -59,7 +59,7 @@ class Planner:
 
     def plans(self) -> tuple[DagPlan, ...]:
         """Plan the jobs, then the ELT schedules."""
-        of_jobs = [each for each in self.schedules if each.job and not self._is_refused(each.job)]
+        of_jobs = [each for each in self.schedules if each.job and not self._is_rejected(each.job)]
         elt = [each for each in self.schedules if not each.job]
         here = self.environment.name
         schedules = plan_schedules(of_jobs, self.jobs, self.levels, here, self.problems)
@@ -89,7 +89,7 @@ class Planner:
         for entry in entries:
             name, place = entry.name, entry.entry.at("name")
             if not isinstance(name, str):
-                message = f"the name of a {key[:-1]} must be text, not {shown(name)}"
+                message = f"the name of a {key[:-1]} must be a string, not {shown(name)}"
                 hint = "give it a name" if name is None else "quote it"
                 self.problems.add(Code.INVALID_NAME, place, message, hint)
             elif name in found:
@@ -119,7 +119,9 @@ class Planner:
     def _job_tasks(self, job: Job) -> tuple[TaskPlan, ...]:
         """Return the tasks of a job; none if it cannot run, or not in this environment."""
         sequences = self.grammar.sequences(job, self.problems)
-        if not sequences or not self._has_state_ids(sequences) or not self.levels.are_right(job):
+        if not sequences or not self._has_state_ids(sequences):
+            return ()
+        if not self.levels.options_are_valid(job):
             return ()
         if not runs_in(self.environment.name, job.options):
             return ()
@@ -129,13 +131,15 @@ class Planner:
         unknown = report_unknown_parts(what, job.options, task_ids, "task", self.problems)
         return () if unknown or job.name in self.tasks.unrunnable else tasks
 
-    def _is_refused(self, name: Any) -> bool:
+    def _is_rejected(self, name: Any) -> bool:
         """Return whether a name is unknown only because Meltano rejects the entry that has it."""
-        return isinstance(name, str) and name not in self.jobs and name in self.project.refused
+        return (
+            isinstance(name, str) and name not in self.jobs and name in self.project.rejected_names
+        )
 
     def _report_unknown_jobs(self, names: Iterable[str]) -> None:
         """Report the options of environments for jobs that do not exist."""
-        known = [*names, *self.project.refused]
+        known = [*names, *self.project.rejected_names]
         for environment in self.project.environments:
             what = f"environment {environment.name!r}"
             report_unknown_parts(what, environment.options, known, "job", self.problems)
@@ -168,7 +172,7 @@ class Planner:
 
     def _elt_schedule(self, schedule: Schedule, ids: Mapping[str, str]) -> Iterator[DagPlan]:
         planned = plan_schedule(schedule, self.levels.of_dag(schedule).timezone, self.problems)
-        plugins = elt_plugins(schedule, self.project, self._is_refused, self.problems)
+        plugins = elt_plugins(schedule, self.project, self._is_rejected, self.problems)
         if schedule.name in self.jobs:
             message = f"the schedule {schedule.name!r} has the name of a job"
             hint = "rename it: its name is also its state ID, and the ID of its DAG"
@@ -176,7 +180,7 @@ class Planner:
         elif (
             planned
             and plugins
-            and self.levels.are_right(schedule)
+            and self.levels.options_are_valid(schedule)
             and runs_in(self.environment.name, schedule.options)
         ):
             task = self.tasks.of_elt_schedule(schedule, plugins)

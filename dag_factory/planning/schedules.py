@@ -74,14 +74,14 @@ def plan_schedule(schedule: Schedule, timezone: str, problems: Problems) -> Sche
 
 
 def elt_plugins(
-    schedule: Schedule, project: Project, is_refused: Callable[[Any], bool], problems: Problems
+    schedule: Schedule, project: Project, is_rejected: Callable[[Any], bool], problems: Problems
 ) -> tuple[Plugin, ...]:
     """Return the extractor and the loader of an ELT schedule; neither if one does not exist.
 
     Args:
         schedule: The schedule.
         project: The project, which defines the plugins.
-        is_refused: Returns whether Meltano rejects the plugin of a name, which is reported already.
+        is_rejected: Returns whether Meltano rejects a plugin name, which is reported already.
         problems: Where unknown plugins and a wrong `transform` are reported.
     """
     before = len(problems)
@@ -91,7 +91,7 @@ def elt_plugins(
         known = {each.name: each for each in reversed(project.plugins) if each.type == kind}
         if isinstance(name, str) and name in known:
             found.append(known[name])
-        elif not is_refused(name):
+        elif not is_rejected(name):
             hint = guess(name, known, "add the plugin to the project")
             message = f"schedule {schedule.name!r}: no {key} is named {shown(name)}"
             problems.add(Code.UNKNOWN_PLUGIN, schedule.entry.at(key), message, hint)
@@ -122,7 +122,7 @@ def _check_env(schedule: Schedule, problems: Problems) -> None:
         return
     for key, value in env.items():
         if not isinstance(key, str) or not isinstance(value, str):
-            message = f"{what}: {key} must be text, or `meltano schedule run` fails"
+            message = f"{what}: {key} must be a string, or `meltano schedule run` fails"
             hint = "put its value in quotes" if isinstance(key, str) else "quote the name"
             if value is None:
                 hint = 'write "" for an empty value'

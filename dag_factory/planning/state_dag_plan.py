@@ -27,7 +27,7 @@ def plan_state(project: Project, environment: Environment, settings: Settings) -
     Returns:
         The plan; `None` if pods have no pinned image, which the jobs report.
     """
-    common = OptionLevels(project, environment).of_no_job()
+    common = OptionLevels(project, environment).of_environment()
     place = {name: getattr(common, name) for name in _PLACE_OPTIONS}
     place["image"] = image = settings.image or common.image
     if common.in_pod and not (image and is_pinned(image)):

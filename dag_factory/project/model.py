@@ -110,7 +110,7 @@ class Project:
         jobs: The jobs as written, including those with equal names.
         schedules: The schedules as written, including those with equal names.
         options: The options that the annotations of the project set.
-        refused: The names in a project that Meltano rejects. An unknown name that is among them
+        rejected_names: The names in a project that Meltano rejects. An unknown name among them
             needs no report of its own.
     """
 
@@ -122,7 +122,7 @@ class Project:
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     options: Annotations = field(default_factory=Annotations)
-    refused: frozenset[str] = frozenset()
+    rejected_names: frozenset[str] = frozenset()
 
 
 def read_project(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
@@ -156,7 +156,7 @@ def read_project(root: Path) -> tuple[Project | None, tuple[Problem, ...]]:
         jobs=tuple(reader.jobs()),
         schedules=tuple(reader.schedules()),
         options=reader.options(data, Level.PROJECT),
-        refused=frozenset(name for part in parts for name in _names(part)),
+        rejected_names=frozenset(name for part in parts for name in _names(part)),
     )
     return project, in_order(problems)
 

@@ -31,11 +31,11 @@ class OptionLevels:
         """Return the effective options of a task of a job. The task runs these plugins."""
         return task_options(self._task_levels(source, task_id, plugins))
 
-    def of_no_job(self) -> TaskOptions:
+    def of_environment(self) -> TaskOptions:
         """Return the effective options of a task that belongs to the environment, not to a job."""
         return task_options([self._project, self._environment])
 
-    def are_right(self, source: Job | Schedule) -> bool:
+    def options_are_valid(self, source: Job | Schedule) -> bool:
         """Return whether every option of a job is valid."""
         return not any(each.wrong for each in (source.options, *self._of_environment_for(source)))
 

@@ -64,7 +64,7 @@ class Grammar:
 
     def __init__(self, project: Project) -> None:
         self.jobs = frozenset(job.name for job in project.jobs if isinstance(job.name, str))
-        self.rejected_names = project.refused
+        self.rejected_names = project.rejected_names
         self.plugins: dict[str, Plugin] = {}
         self.mappers: dict[str, list[Plugin]] = {}
         for plugin in project.plugins:

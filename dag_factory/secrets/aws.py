@@ -57,7 +57,7 @@ class Fault:
         return _DENIED_CODES.search(self.code) is not None
 
     @property
-    def may_pass(self) -> bool:
+    def is_temporary(self) -> bool:
         """Whether a later attempt may succeed."""
         return _TEMPORARY_CODES.search(self.code) is not None
 
@@ -71,7 +71,7 @@ class Fault:
         """What to do about a secret that exists."""
         if self.is_denied:
             return f"allow {self.needed_action} on {'its key' if self.of_key else 'it'}"
-        return _TEMPORARY if self.may_pass else "restore it, if it is being deleted"
+        return _TEMPORARY if self.is_temporary else "restore it, if it is being deleted"
 
 
 ACCESS_DENIED = Fault("AccessDeniedException")
@@ -200,7 +200,7 @@ def _client(service: str) -> Iterator[Any]:
         ResponseParserError,
     ) as error:
         hint = f"({type(error).__name__}): check the network and AWS_DEFAULT_REGION"
-        raise SecretsError(f"AWS cannot be reached {hint}", may_pass=True) from None
+        raise SecretsError(f"AWS cannot be reached {hint}", is_temporary=True) from None
     except exceptions.NoCredentialsError:
         hint = "a task has a role by its service account or its machine, a person has a profile"
         raise SecretsError(f"there are no AWS credentials: {hint}") from None
@@ -249,8 +249,8 @@ def _rejected(error: ClientError) -> SecretsError:
         {"ErrorCode": str(answer.get("Code")), "Message": str(answer.get("Message"))}
     )
     status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-    may_pass = status >= _SERVER_ERROR or fault.may_pass
-    hint, right = _TEMPORARY if may_pass else "check the AWS credentials", ""
+    is_temporary = status >= _SERVER_ERROR or fault.is_temporary
+    hint, right = _TEMPORARY if is_temporary else "check the AWS credentials", ""
     if call.startswith("AssumeRole"):
         hint = "name the ServiceAccount in the trust policy of the role"
     elif fault.is_denied and fault.of_key:
@@ -259,4 +259,4 @@ def _rejected(error: ClientError) -> SecretsError:
         right = f"secretsmanager:{call}"
         hint = f"allow the role {right} on {'*' if call == _BATCH_CALL else 'the secret'}"
     msg = f"AWS rejects {call} ({fault.code}): {hint}"
-    return SecretsError(msg, may_pass=may_pass, lacks=right)
+    return SecretsError(msg, is_temporary=is_temporary, denied_action=right)

@@ -43,7 +43,9 @@ def read_secrets(secrets: Sequence[SecretPlan]) -> SecretValues:
         fetched = fetch_secrets(names)
     except SecretsError as error:
         listed = ", ".join(f"'{each}'" for each in names)
-        raise SecretsError(f"{error}; the task reads {listed}", may_pass=error.may_pass) from None
+        raise SecretsError(
+            f"{error}; the task reads {listed}", is_temporary=error.is_temporary
+        ) from None
     variables: dict[str, str] = {}
     keys: dict[SecretName, tuple[str, ...]] = {}
     failures = [*_failures(secrets, fetched)]
@@ -59,7 +61,7 @@ def read_secrets(secrets: Sequence[SecretPlan]) -> SecretValues:
                 failures.append((f"the secret '{name}' {error.reason}: {hint}", False))
     if failures:
         reasons = "; ".join(reason for reason, _ in failures)
-        raise SecretsError(reasons, may_pass=all(may_pass for _, may_pass in failures))
+        raise SecretsError(reasons, is_temporary=all(is_temporary for _, is_temporary in failures))
     return SecretValues(variables, keys)
 
 
@@ -83,7 +85,7 @@ def _failures(secrets: Iterable[SecretPlan], fetched: Fetched) -> Iterator[tuple
             yield f"the task may not read the secret '{name}': {fault.hint}", False
         elif not fault.is_missing:
             reason = f"AWS does not return the secret '{name}' ({fault.code}): {fault.hint}"
-            yield reason, fault.may_pass
+            yield reason, fault.is_temporary
     for secret in secrets:
         if all(map(fetched.is_missing, secret.names)):
             names = " or ".join(f"'{each}'" for each in secret.names)

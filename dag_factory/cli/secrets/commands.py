@@ -14,7 +14,7 @@ from typing import Any
 
 from termcolor import colored
 
-from dag_factory.checks.reporting import tell_wrong
+from dag_factory.checks.reporting import print_errors
 from dag_factory.cli.project_options import settings_from
 from dag_factory.cli.secrets.doctor import examine
 from dag_factory.cli.secrets.needs import (
@@ -80,7 +80,7 @@ def _needs(settings: Settings) -> tuple[tuple[SecretNeed, ...], bool]:
         hint = "set it to the prefix of the names of secrets, such as acme"
         raise UsageError(f"DAG_FACTORY_SECRETS_PREFIX is not set: {hint}")
     needs, problems = read_needs(settings)
-    return needs, not tell_wrong(problems, settings.project_root)
+    return needs, not print_errors(problems, settings.project_root)
 
 
 def _plan(arguments: argparse.Namespace) -> bool:
@@ -100,7 +100,7 @@ def _plan(arguments: argparse.Namespace) -> bool:
         print(total_line(reports))
     if failure:
         msg = f"the states of the secrets are unknown: {failure}"
-        raise SecretsError(msg, may_pass=failure.may_pass)
+        raise SecretsError(msg, is_temporary=failure.is_temporary)
     old = [each for each in reports if _is_old(age_in_days(each, now), arguments.max_age)]
     for report in old:
         name = report.need.name
@@ -123,7 +123,7 @@ def _look_up(
     try:
         fetched = fetch_secrets(names)
     except SecretsError as error:
-        if not error.lacks:
+        if not error.denied_action:
             raise
         fetched = Fetched({}, dict.fromkeys(names, ACCESS_DENIED), "")
     denied = [name for name, fault in fetched.faults.items() if fault.is_denied]
@@ -156,7 +156,7 @@ def _push(arguments: argparse.Namespace) -> bool:
             write_secret(change.name, change.text)
         except SecretsError as error:
             msg = f"the secret '{change.name}' was not written: {error}"
-            raise SecretsError(msg, may_pass=error.may_pass) from None
+            raise SecretsError(msg, is_temporary=error.is_temporary) from None
         print(f"wrote {change.name}")
     print(f"{counted(len(changes), 'secret')} written")
     return True

@@ -45,7 +45,7 @@ def examine(needs: Sequence[SecretNeed]) -> Iterator[Finding]:
     try:
         fetched = fetch_secrets([each.name for each in needs])
     except SecretsError as error:
-        lacking = _statement(error.lacks, "*") if error.lacks else None
+        lacking = _statement(error.denied_action, "*") if error.denied_action else None
         yield Finding(call, str(error), statement=lacking)
     else:
         yield Finding(f"{call} in {fetched.region}")

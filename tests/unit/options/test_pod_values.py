@@ -132,8 +132,8 @@ def test_labels_are_texts_of_texts():
 @pytest.mark.parametrize(
     ("value", "wrong"),
     [
-        ({"spot": True}, "a value for spot that must be text; quote it"),
-        ({"gpus": 2}, "a value for gpus that must be text; quote it"),
+        ({"spot": True}, "a value for spot that must be a string; quote it"),
+        ({"gpus": 2}, "a value for gpus that must be a string; quote it"),
         ({"a b": "c"}, "'a b', which is not the name of a label"),
         ({"a/b/c": "d"}, "not the name of a label"),
         ({"-a": "b"}, "not the name of a label"),
@@ -170,7 +170,7 @@ def test_tolerations_are_those_of_kubernetes():
             [{"effect": "NoScheduel"}],
             "whose effect must be NoSchedule, PreferNoSchedule or NoExecute",
         ),
-        ([{"key": "a", "value": True}], "a toleration whose value must be text; quote it"),
+        ([{"key": "a", "value": True}], "a toleration whose value must be a string; quote it"),
         (
             [{"tolerationSeconds": "60"}],
             "a toleration whose tolerationSeconds must be a whole number",

@@ -17,7 +17,7 @@ def refused(call, *arguments):
     with pytest.raises(SecretsError) as caught:
         call(*arguments)
     assert CONTENT not in str(caught.value)
-    return str(caught.value), caught.value.lacks
+    return str(caught.value), caught.value.denied_action
 
 
 def test_a_secret_is_created_and_then_has_new_versions(secrets_manager):
@@ -69,8 +69,8 @@ def test_a_denied_key_is_told_from_a_denied_secret(answers):
 
 def test_a_right_that_is_lacking_is_named(answers):
     answers.refuse(400, "AccessDeniedException")
-    said, lacks = refused(write_secret, A, CONTENT)
-    assert lacks == "secretsmanager:PutSecretValue"
+    said, denied_action = refused(write_secret, A, CONTENT)
+    assert denied_action == "secretsmanager:PutSecretValue"
     assert said == (
         "AWS rejects PutSecretValue (AccessDeniedException): allow the role"
         " secretsmanager:PutSecretValue on the secret"
@@ -79,11 +79,11 @@ def test_a_right_that_is_lacking_is_named(answers):
 
 def test_a_key_that_may_not_be_used_is_named(answers):
     answers.refuse(400, "EncryptionFailure")
-    said, lacks = refused(write_secret, A, CONTENT)
+    said, denied_action = refused(write_secret, A, CONTENT)
     assert said.endswith(
         "allow the role kms:Decrypt and kms:GenerateDataKey on the key of the secret"
     )
-    assert lacks == ""
+    assert denied_action == ""
 
 
 def test_who_asks(secrets_manager):
