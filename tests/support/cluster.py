@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from local_platform.cluster import KubeCluster, find_cluster, shared_kube
 from local_platform.console import LocalError
-from local_platform.shared_kube import STATE
+from local_platform.kube.cluster import KubeCluster, find_cluster, shared_kube
+from local_platform.kube.shared_kube import STATE
 
 from tests.support.running import CHECKOUT, wait_until
 

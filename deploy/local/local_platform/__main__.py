@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local_platform import kubernetes, machine
+from local_platform import machine
 from local_platform.airflow_server import LocalAirflow
 from local_platform.console import LocalError, report
+from local_platform.kube import commands as kube
 
 _COMMANDS = ("up", "down", "clean", "kube-up", "kube-down")
 
@@ -22,14 +23,14 @@ def main() -> int:
     parser.add_argument("--namespace", help="of the pods (default: as before, or meltano)")
     arguments = parser.parse_args()
     checkout = Path.cwd()
-    folder = kubernetes.FOLDER if arguments.command.startswith("kube-") else machine.FOLDER
+    folder = kube.FOLDER if arguments.command.startswith("kube-") else machine.FOLDER
     airflow = LocalAirflow(checkout, folder)
     commands: dict[str, Callable[[], None]] = {
         "up": lambda: machine.up(airflow, arguments.port),
         "down": lambda: machine.down(airflow),
         "clean": lambda: machine.clean(airflow),
-        "kube-up": lambda: kubernetes.up(checkout, arguments.port, arguments.namespace),
-        "kube-down": lambda: kubernetes.down(checkout),
+        "kube-up": lambda: kube.up(checkout, arguments.port, arguments.namespace),
+        "kube-down": lambda: kube.down(checkout),
     }
 
     def run() -> None:

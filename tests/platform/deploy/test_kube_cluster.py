@@ -6,9 +6,9 @@ import threading
 
 import pytest
 import yaml
-from local_platform.cluster import KubeCluster, find_cluster
-from local_platform.commands import run_command
 from local_platform.console import LocalError
+from local_platform.kube.cluster import KubeCluster, find_cluster
+from local_platform.subprocesses import run_command
 
 needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl")
 

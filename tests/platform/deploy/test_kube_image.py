@@ -1,7 +1,7 @@
 """The image of `make kube-up` has a new name when, and only when, it would be another one."""
 
 import pytest
-from local_platform.image import image_tag
+from local_platform.kube.image import image_tag
 
 from tests.support.running import copy_checkout
 

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import yaml
 
-from local_platform.commands import run_command
+from local_platform.subprocesses import run_command
 
 STATE = Path(tempfile.gettempdir()) / "kubetest"
 """The folder in which the cluster keeps its files."""

@@ -12,10 +12,10 @@ from typing import Any
 from dag_factory.planning.plan import DagPlan
 from dag_factory.settings import Settings
 from local_platform.airflow_server import LocalAirflow
-from local_platform.cluster import KubeCluster, find_cluster
 from local_platform.console import LocalError, say
-from local_platform.image import image_tag
-from local_platform.namespace import (
+from local_platform.kube.cluster import KubeCluster, find_cluster
+from local_platform.kube.image import image_tag
+from local_platform.kube.namespace import (
     check_namespace,
     create_namespace,
     delete_namespace,

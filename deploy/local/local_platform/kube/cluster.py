@@ -17,9 +17,9 @@ from typing import Any
 
 import yaml
 
-from local_platform.commands import run_command
 from local_platform.console import LocalError
-from local_platform.shared_kube import ADMIN_KUBECONFIG, SharedKube
+from local_platform.kube.shared_kube import ADMIN_KUBECONFIG, SharedKube
+from local_platform.subprocesses import run_command
 
 _SERVICE_ACCOUNT = "airflow"
 _TOKEN_HOURS = 720

@@ -11,8 +11,8 @@ from typing import Any
 from dag_factory.options.pod_merge import merge_pods
 from dag_factory.planning.plan import DagPlan
 from dag_factory.runners.kubernetes.pod_spec import pod_name, pod_template
-from local_platform.cluster import KubeCluster
 from local_platform.console import LocalError, say, wait_for
+from local_platform.kube.cluster import KubeCluster
 
 _OWNER = "meltano-dag-factory/checkout"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
