@@ -6,15 +6,17 @@ docstring of each sub-package lists all of its modules.
 Read a project: the DAG processor, a worker (it parses the DAG file again), a task's pod, a terminal
     meltano_yaml     meltano.yml and its includes as YAML 1.2: reader (one file), includes (merged)
     project          as Meltano loads it: model (jobs, schedules), plugins, task_grammar (what the
-                     words of `tasks` mean), validation (what Meltano rejects)
+                     words of `tasks` mean), validation (what Meltano rejects),
+                     option_precedence (which place of an option wins)
     options          `annotations: {airflow: ...}`: catalog (every option and its default, such as
-                     `retries`), annotations (which place wins), values and pod_values
+                     `retries`), annotations (the options of a place), values and pod_values
     checks           warnings: plaintext_secrets, unread_keys; reporting (how problems are printed)
     planning         planner (why a job is planned or not), tasks, schedules, dependencies
                      (`after`), secret_names (what a task reads); the result is in plan
-    cron             how a cron expression is read, and when it fires
+    cron             intervals such as `@daily`, how cron is read, when it fires
     settings         the environment variables of a deployment, such as `MELTANO_ENVIRONMENT`
     errors           the codes of problems, and the exceptions
+    secret_patterns  what counts as a plaintext secret, and is masked in messages
 
 Build DAGs: the DAG processor, a worker
     airflow          build (DAGs), arguments, schedules, state_dag, plan_cache (the last good plan);
@@ -38,7 +40,7 @@ Look at a project: a terminal, CI
 
 Imports go one way, which `lint-imports` checks: cli > airflow > runners, pod > secrets > planning >
 checks > project, settings > options > meltano_yaml > errors, cron, meltano_process >
-exit_codes. Airflow is imported only when a function below is called.
+exit_codes, secret_patterns. Airflow is imported only when a function below is called.
 """
 
 from __future__ import annotations

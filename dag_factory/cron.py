@@ -153,7 +153,7 @@ def _ticks(cron: str, zone: ZoneInfo, first: datetime, last: datetime) -> Iterat
 
 
 def _first_skipped(cron: str, zone: ZoneInfo, wall: datetime) -> datetime:
-    """Return the first tick that the same clock change skips: all that it skips become one."""
+    """Return the first tick that is skipped together with another one; they become one tick."""
     earlier = croniter(cron, wall)
     while _shift(before := earlier.get_prev(datetime), zone) > timedelta():
         wall = before

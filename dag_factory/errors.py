@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from dag_factory.exit_codes import ExitCode
+from dag_factory.secret_patterns import MASK, secret_in, without_secrets
 
 
 class Severity(StrEnum):
@@ -148,6 +149,11 @@ class Problem:
     message: str
     hint: str
 
+    def __post_init__(self) -> None:
+        # Airflow's UI and the logs of CI keep what is printed.
+        for name in ("message", "hint"):
+            object.__setattr__(self, name, without_secrets(getattr(self, name)))
+
     @property
     def severity(self) -> Severity:
         """The reach of the problem."""
@@ -180,11 +186,32 @@ class Problem:
         return text.replace("\n", " ")
 
 
+class _ShortForm(reprlib.Repr):
+    """Masks secrets before it shortens a value: the rest of a token may not look like one."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(without_secrets(x), level)
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        masked = {
+            key: MASK if _is_scalar(value) and secret_in(str(key), value) else value
+            for key, value in x.items()
+        }
+        return super().repr_dict(masked, level)
+
+
+def _is_scalar(value: Any) -> bool:
+    return not isinstance(value, dict | list)
+
+
+_SHORT_FORM = _ShortForm()
+
+
 def shown(value: Any) -> str:
-    """Return a short form of a value, with null, true and false as in YAML."""
+    """Return a short form of a value, with null, true and false as in YAML, and without secrets."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return reprlib.repr(value)
+    return _SHORT_FORM.repr(value)
 
 
 def counted(number: int, noun: str) -> str:

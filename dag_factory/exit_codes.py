@@ -40,3 +40,11 @@ def to_returncode(exit_code: int) -> int:
     """Return the return code of `subprocess` that containers and shells report as an exit code."""
     number = exit_code - _SIGNAL_BASE
     return -number if number in {*signal.Signals} else exit_code
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as `SIGKILL`; `signal 40` for one that has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

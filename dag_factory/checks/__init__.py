@@ -2,7 +2,6 @@
 
 Modules:
     plaintext_secrets    secrets in plaintext (MDF050), and settings that override a secret
-    secret_patterns      what looks like a secret: by its name, its form or its randomness
     unread_keys          keys that Meltano ignores, such as misspelt ones
     ineffective_options  options that have no effect, or not the expected one
     reporting            comments that silence a warning; text with carets, JSON, GitHub

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
-from dag_factory.checks.secret_patterns import UNNAMED_KEYS, is_literal, secret_in
 from dag_factory.errors import Code, Location, Problems
 from dag_factory.meltano_yaml.includes import YamlList, YamlMap
 from dag_factory.project.model import Project
 from dag_factory.project.plugins import Plugin, flat_settings
+from dag_factory.secret_patterns import UNNAMED_KEYS, is_literal, secret_in
 
 _SET_WHERE_MELTANO_RUNS = "take it out of the file, and set the variable {} where Meltano runs"
 _WRITE_REFERENCE = "write a variable such as ${{TOKEN}} instead"
-_LET_OTHERS_HOLD_IT = "let a connection of Airflow or a Secret of Kubernetes hold it"
+_LET_OTHERS_HOLD_IT = "move it to an Airflow connection or a Kubernetes Secret"
 _SILENCE_HINT = "; if it is not a secret, end the line with `# meltano-dags: ignore MDF050`"
 # The keys below these are the names of columns: `{password: {selected: false}}`.
 _COLUMN_KEYS = ("metadata", "schema", "select", "stream_maps")
@@ -123,8 +123,8 @@ def _check_env(
             hint = _SET_WHERE_MELTANO_RUNS.format(name)
             problems.add(Code.PLAINTEXT_SECRET, env.at(name), message, hint)
         elif overrides and value not in (f"${name}", f"${{{name}}}"):
-            message = f"env {name} overrides {what}, even if the process has the right value"
-            hint = f"remove it, and set the variable {name} itself where Meltano runs"
+            message = f"env {name} replaces the value that {what} gets from the environment"
+            hint = f"remove it here, and set the variable {name} where Meltano runs"
             problems.add(Code.OVERRIDDEN_SECRET, env.at(name), message, hint)
 
 

@@ -6,12 +6,11 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dag_factory.checks.secret_patterns import MASK, secret_start, without_secrets
 from dag_factory.errors import Code, Location, Problem
+from dag_factory.secret_patterns import MASK, secret_start
 
 _IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore:?((?:[\s,]+MDF\d+)+)", re.IGNORECASE)
 _TAB = 4
@@ -57,16 +56,10 @@ def _is_ignored(problem: Problem, sources: _Sources) -> bool:
 
 def print_errors(problems: Iterable[Problem], root: Path) -> bool:
     """Print the problems that are not warnings to stderr; return whether there are any."""
-    wrong = [_masked(each) for each in problems if not each.is_warning]
+    wrong = [each for each in problems if not each.is_warning]
     for problem in wrong:
         print(problem.text(root), file=sys.stderr)
     return bool(wrong)
-
-
-def _masked(problem: Problem) -> Problem:
-    """Return a problem without the secrets that its words quote: CI keeps logs."""
-    message, hint = without_secrets(problem.message), without_secrets(problem.hint)
-    return replace(problem, message=message, hint=hint)
 
 
 def as_text(problems: Iterable[Problem], root: Path) -> str:
@@ -88,7 +81,7 @@ def excerpts(problems: Iterable[Problem], root: Path) -> Iterator[str]:
             line = _visible(line, problem, secrets.get((place.file, place.line), []))
         else:
             line = ""
-        yield _excerpt(_masked(problem), line, root)
+        yield _excerpt(problem, line, root)
 
 
 def _excerpt(problem: Problem, line: str, root: Path) -> str:
@@ -122,8 +115,8 @@ def _visible(line: str, problem: Problem, secrets: Iterable[int]) -> str:
 
 
 def as_json(problems: Iterable[Problem], root: Path) -> str:
-    """Return an array of objects, for other programs."""
-    return json.dumps([_row(_masked(problem), root) for problem in problems], indent=2)
+    """Return a JSON array of objects."""
+    return json.dumps([_row(problem, root) for problem in problems], indent=2)
 
 
 def _row(problem: Problem, root: Path) -> dict[str, Any]:
@@ -144,7 +137,7 @@ def as_github(problems: Iterable[Problem], root: Path) -> str:
 
     Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
     """
-    return "\n".join(_workflow_command(_masked(problem), root) for problem in problems)
+    return "\n".join(_workflow_command(problem, root) for problem in problems)
 
 
 def _workflow_command(problem: Problem, root: Path) -> str:

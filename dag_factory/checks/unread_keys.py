@@ -1,4 +1,4 @@
-"""Keys that Meltano ignores as another tool's, but that were meant for Meltano or for options."""
+"""Keys that Meltano ignores, although they look like misspelt keys of Meltano or options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PLUGIN = (
     *("schema", "catalog", "state", "load_schema", "dialect", "target_schema", "docs", "repo"),
     *("logo_url", "hidden", "update", "vars", "keywords", "maintenance_status", "usage"),
 )
-_LIKENESS = 0.8
+_SIMILARITY_CUTOFF = 0.8
 
 
 def check_unread_keys(project: Project, problems: Problems) -> None:
@@ -70,6 +70,6 @@ def _check_spelling(entry: YamlMap, what: str, known: Sequence[str], problems: P
         file = entry.at(key).file
         # A key may be misspelt here even if another file of the project has the right one.
         absent = [each for each in known if each not in entry or entry.at(each).file != file]
-        if near := difflib.get_close_matches(str(key), absent, n=1, cutoff=_LIKENESS):
+        if near := difflib.get_close_matches(str(key), absent, n=1, cutoff=_SIMILARITY_CUTOFF):
             message = f"{what} has the key {key!r}, which Meltano does not read"
             problems.add(Code.UNREAD_KEY, entry.at(key), message, f"did you mean {near[0]!r}?")

@@ -88,7 +88,7 @@ def _elt_schedule(schedule: Schedule) -> dict[str, Any]:
 
 
 def dag_rows(plans: Iterable[DagPlan]) -> list[dict[str, Any]]:
-    """Return the DAGs for other programs, as `meltano-dags list --format json` prints them."""
+    """Return the DAGs as data, as `meltano-dags list --format json` prints them."""
     return [
         {
             "dag_id": plan.dag_id,
@@ -107,7 +107,7 @@ def dag_rows(plans: Iterable[DagPlan]) -> list[dict[str, Any]]:
 
 
 def dag_table(plans: Iterable[DagPlan]) -> str:
-    """Return the DAGs for people: when they run, and their commands."""
+    """Return the DAGs as text: when they run, and their commands."""
     lines = []
     for plan in plans:
         lines.append(f"{plan.dag_id}  ({plan.start})")

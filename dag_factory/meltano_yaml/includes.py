@@ -230,5 +230,5 @@ class _Includes:
 
     def report_conflict(self, key: Any, place: Location, other: Location) -> None:
         message = f"{key} cannot be merged with the {key} of {other.text(self.root)}"
-        hint = "write both as the same kind of value, or remove one"
+        hint = "make both a list or both a mapping, or remove one; an empty key counts as neither"
         self.problems.add(Code.WRONG_SHAPE, place, message, hint)

@@ -2,7 +2,7 @@
 
 Modules:
     catalog       every option: its default, the places where it is allowed, its JSON Schema
-    annotations   the options of each place, and which place wins
+    annotations   reads the options of one place; combines places in the order it is given
     kinds         the kinds of value: each with its reader and its JSON Schema
     values        how the value of an option is read
     times         durations, dates and time zones: how they are read and written

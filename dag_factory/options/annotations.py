@@ -28,7 +28,7 @@ from dag_factory.options.catalog import (
 from dag_factory.options.pod_merge import item_name, merge_pods
 from dag_factory.options.values import Secrets, alternatives
 
-_LIKENESS = 0.8
+_SIMILARITY_CUTOFF = 0.8
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _check_place(annotations: YamlMap, problems: Problems) -> None:
         hint = f"write annotations: {{{ANNOTATION_KEY}: {{{key}: ...}}}}"
         problems.add(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)
     others = [str(each) for each in annotations if each != ANNOTATION_KEY]
-    for key in difflib.get_close_matches(ANNOTATION_KEY, others, cutoff=_LIKENESS):
+    for key in difflib.get_close_matches(ANNOTATION_KEY, others, cutoff=_SIMILARITY_CUTOFF):
         message = f"annotations for {key!r} belong to another tool"
         hint = f"did you mean {ANNOTATION_KEY!r}?"
         problems.add(Code.UNKNOWN_ANNOTATIONS, annotations.at(key), message, hint)

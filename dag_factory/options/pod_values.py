@@ -20,7 +20,7 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "meltano-dag-factory"}
 IDENTITY_LABELS = ("meltano_job", "meltano_environment")
 """The labels by which a task finds its pod, besides Airflow's: environments share namespaces."""
 _AIRFLOW_LABELS = ("already_checked", "airflow-worker")
-"""Labels that tell Airflow that a pod does not, or no longer, belong to a task."""
+"""Labels that mark a pod as not, or no longer, belonging to a task of Airflow."""
 LOWER_REQUEST_HINT = "request less, or raise the limit"
 """What to do about a request above its limit."""
 POD_LAUNCH_ARGUMENTS = (

@@ -136,7 +136,7 @@ class DagPlan:
         line: The job's line in that file. It is not part of the DAG, which must not change when
             lines above it do.
         environment: The Meltano environment in which it runs.
-        link: The address of the file for people.
+        link: The web address of the file.
         schedules: The job's schedules, including those that never fire.
         after: The IDs of the DAGs that it runs after.
         options: How Airflow runs it.

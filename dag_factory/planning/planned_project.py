@@ -1,4 +1,4 @@
-"""Reads a project and plans its DAGs, once for everything that is asked about them."""
+"""Reads a project and plans its DAGs, once; callers ask the result for what they need."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Planner:
         self.definitions: dict[str, Job | Schedule] = {}
         self.jobs = {each.name: each for each in self._first_named(project.jobs, "jobs")}
         self.schedules = tuple(self._first_named(project.schedules, "schedules"))
-        self._report_overlooked()
+        self._report_ignored()
 
     def plans(self) -> tuple[DagPlan, ...]:
         """Plan the jobs, then the ELT schedules."""
@@ -98,8 +98,8 @@ class Planner:
                 found[name] = place
                 yield entry
 
-    def _report_overlooked(self) -> None:
-        """Report the plugins and environments that Meltano overlooks, as others have their name."""
+    def _report_ignored(self) -> None:
+        """Report plugins and environments whose name an earlier one has; Meltano ignores them."""
         found: dict[tuple[str, str], Location] = {}
         named = [(each.type, each.name, each.entry) for each in self.project.plugins]
         named += [("environments", each.name, each.entry) for each in self.project.environments]

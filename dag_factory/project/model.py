@@ -68,16 +68,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule of a job or, in its older form, of an extractor and a loader.
+    """A schedule of a job, or of an extractor and a loader (an *ELT schedule*).
 
     Attributes:
         name: The name of the schedule.
         interval: The interval as written.
         cron_interval: The cron expression of the interval; `None` if it only runs manually.
         env: The environment variables of its runs, as written.
-        job: The job that it runs; `None` in the older form.
+        job: The job that it runs; `None` for an ELT schedule.
         options: The options that its annotations set.
-        entry: The entry of `schedules`. The older form has `extractor`, `loader` and `transform`.
+        entry: The entry of `schedules`. An ELT schedule has `extractor`, `loader`, `transform`.
         location: The place of the entry.
     """
 
@@ -92,7 +92,7 @@ class Schedule:
 
     @property
     def elt_args(self) -> tuple[Any, Any, str, str]:
-        """The arguments of `meltano elt` for the older form."""
+        """The arguments of `meltano elt` for an ELT schedule."""
         transform = f"--transform={self.entry['transform']}"
         return self.entry["extractor"], self.entry["loader"], transform, f"--state-id={self.name}"
 

@@ -22,7 +22,7 @@ class OptionLevels:
         self._environment = environment.options
 
     def of_dag(self, source: Job | Schedule) -> DagOptions:
-        """Return the effective options of a job, or of a schedule of the older form."""
+        """Return the effective options of a job, or of an ELT schedule."""
         return dag_options(self._dag_levels(source))
 
     def of_task(

@@ -137,7 +137,8 @@ class _JobReader:
     def are_words(self, words: list[Any], task: Any, place: Location) -> bool:
         if not all(isinstance(word, str) for word in words):
             message = f"the task {shown(task)} must be a string"
-            self.report(Code.INVALID_TASKS, place, message, _WRITE_TASKS)
+            hint = "remove the empty item, or write a task" if task is None else _WRITE_TASKS
+            self.report(Code.INVALID_TASKS, place, message, hint)
             return False
         if not all(words):
             message = f"the task {shown(task)} has an extra space"
@@ -161,7 +162,9 @@ class _JobReader:
                 self.report_unknown(word, place)
             return None
         if plugin.inherits_itself:
-            message = f"the plugin {plugin.name!r} inherits from itself"
+            parent = plugin.entry.get("inherit_from")
+            through = "" if parent == plugin.name else f" through {parent!r}"
+            message = f"the plugin {plugin.name!r} inherits from itself{through}"
             hint = f"correct `inherit_from` of {plugin.name!r}"
             origin = plugin.entry.at("inherit_from")
             self.report(Code.CYCLIC_INHERITANCE, origin, message, hint)
@@ -221,8 +224,8 @@ class _JobReader:
         self, name: str, command: str, known: Iterable[str], place: Location
     ) -> None:
         names = ", ".join(sorted(known))
-        some = f"write one of {names}, or add it to `commands` of the plugin"
-        hint = guess(command, known, some if names else "add it to `commands` of the plugin")
+        add = f"add {command!r} to the `commands` of the plugin"
+        hint = guess(command, known, f"use one of {names}; or {add}" if names else add)
         message = f"the plugin {name!r} has no command {command!r}"
         self.report(Code.UNKNOWN_COMMAND, place, message, hint)
 

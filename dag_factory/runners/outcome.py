@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from dag_factory.exit_codes import ExitCode, from_returncode
+from dag_factory.exit_codes import ExitCode, from_returncode, signal_name
 from dag_factory.meltano_process.result import RunSummary
 from dag_factory.runners.prepare import PreparedRun
 
@@ -91,5 +91,5 @@ def _failure(exit_code: int) -> str:
     if exit_code in (-signal.SIGTERM, from_returncode(-signal.SIGTERM)):
         return STOPPED_MESSAGE
     if exit_code < 0:
-        return f"Meltano was killed by {signal.Signals(-exit_code).name}"
+        return f"Meltano was killed by {signal_name(-exit_code)}"
     return f"Meltano failed with exit code {exit_code}"

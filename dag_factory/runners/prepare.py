@@ -48,7 +48,7 @@ class PreparedRun:
     Attributes:
         argv: The command.
         variables: The variables that override the environment of the process that starts it.
-        is_dry: Whether the run only shows what would run, so that nothing must run after it.
+        is_dry: Whether the run only shows what would run, so nothing may run after it.
         extractors: The names of the extractors that the command runs.
         expect: The rows that the run must load.
         streams: The streams that were chosen in the trigger form by their full names.

@@ -202,13 +202,13 @@ def _client(service: str) -> Iterator[Any]:
         hint = f"({type(error).__name__}): check the network and AWS_DEFAULT_REGION"
         raise SecretsError(f"AWS cannot be reached {hint}", is_temporary=True) from None
     except exceptions.NoCredentialsError:
-        hint = "a task has a role by its service account or its machine, a person has a profile"
+        hint = "give the task's service account or machine a role; at a terminal, set AWS_PROFILE"
         raise SecretsError(f"there are no AWS credentials: {hint}") from None
     except exceptions.NoRegionError:
-        raise SecretsError("there is no AWS region: set AWS_DEFAULT_REGION") from None
+        raise SecretsError("no AWS region is set; set AWS_DEFAULT_REGION") from None
     except (exceptions.BotoCoreError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise SecretsError(f"AWS cannot be asked: fix its configuration: {reason}") from None
+        raise SecretsError(f"the AWS client cannot be set up: {reason}") from None
 
 
 @contextmanager

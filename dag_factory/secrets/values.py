@@ -110,7 +110,9 @@ def secret_variables(name: SecretName, text: str | None, *, of_plugin: bool) -> 
     variables = {}
     for key, value in secret_object(text).items():
         if not key or not (of_plugin or _VARIABLE.fullmatch(key)):
-            raise InvalidValueError("has a key that is not the name of a variable")
+            raise InvalidValueError(
+                "has a key that cannot name an environment variable (letters, digits, _)"
+            )
         if value is None:
             raise InvalidValueError(f"has null for {key!r}")
         written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from dag_factory.exit_codes import ExitCode, from_returncode, to_returncode
+from dag_factory.exit_codes import ExitCode, from_returncode, signal_name, to_returncode
 
 
 def test_the_documented_numbers_stay():
@@ -19,3 +19,8 @@ def test_the_documented_numbers_stay():
 def test_a_signal_is_128_plus_its_number(returncode, exit_code):
     assert from_returncode(returncode) == exit_code
     assert to_returncode(exit_code) == returncode
+
+
+def test_a_signal_without_a_name_has_its_number():
+    assert signal_name(signal.SIGKILL) == "SIGKILL"
+    assert signal_name(40) == "signal 40"

@@ -218,7 +218,7 @@ def _new_values(
 
 
 def _is_confirmed(changes: Sequence[SecretChange], *, asks: bool) -> bool:
-    """Return whether to write; without a question, no secret is replaced as a whole."""
+    """Return whether to write; `--yes` never replaces a secret that is not a JSON object."""
     if not (asks and changes):
         for change in changes:
             if change.replaces:

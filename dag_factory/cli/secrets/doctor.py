@@ -1,4 +1,4 @@
-"""The findings of `meltano-dags secrets doctor`: it does what a pod will do, as its caller."""
+"""The findings of `meltano-dags secrets doctor`: a pod's look-ups with the caller's own rights."""
 
 from __future__ import annotations
 

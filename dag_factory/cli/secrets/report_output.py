@@ -16,7 +16,7 @@ _KNOWN_CONTENT = (*_UNFINISHED, State.EXISTS, State.MISSING, State.INHERITED)
 
 
 def report_row(report: SecretReport, now: datetime) -> dict[str, Any]:
-    """Return a report for other programs."""
+    """Return a report as data for JSON."""
     need = report.need
     is_known = report.state in _KNOWN_CONTENT
     return {
@@ -42,7 +42,7 @@ def report_row(report: SecretReport, now: datetime) -> dict[str, Any]:
 
 
 def report_lines(report: SecretReport, now: datetime) -> Iterator[str]:
-    """Yield the lines of a report for people."""
+    """Yield the lines of a report as text."""
     need, state = report.need, str(report.state)
     if report.state.is_wrong or report.state in _UNFINISHED:
         state = colored(state, "red" if report.state.is_wrong else "yellow")

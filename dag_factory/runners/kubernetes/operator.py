@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from dag_factory.runners.kubernetes.pod import MeltanoPod
 
 _NO_SUMMARY = (
-    "the pod wrote no summary; its image must have the entrypoint meltano-task of the same version "
-    "of meltano-dag-factory as Airflow"
+    "the pod wrote no summary; the entrypoint of its image must be meltano-task, from the version "
+    "of meltano-dag-factory that Airflow uses"
 )
 _UNREACHABLE = "Kubernetes did not answer; if the pod still runs, the next attempt will find it"
 # A program ends with this code if it does not know its arguments, such as an older meltano-task.

@@ -152,7 +152,7 @@ def _find(name: str) -> str:
 
 
 def _project_problem(root: Path) -> str | None:
-    """Return why Meltano rejects the project, with file and line, which Meltano does not name."""
+    """Return why Meltano rejects the project; unlike Meltano's error it names file and line."""
     _, problems = read_project(root)
     fatal = (each.text(root) for each in problems if each.severity is Severity.PROJECT)
     return next(fatal, None)

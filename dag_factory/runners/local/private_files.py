@@ -1,4 +1,4 @@
-"""Keeps the files of a Meltano run, besides its rows, from other users of the machine."""
+"""Hides the files of a Meltano run, except the loaded rows, from other users of the machine."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ def private_files(root: Path, environ: Mapping[str, str]) -> Iterator[dict[str, 
     try:
         folder.chmod(_OWNER_ONLY)
     except PermissionError:
-        _log.warning("Other users may read secrets in %s: it belongs to another user", folder)
+        _log.warning(
+            "Other users can read the secrets of runs in %s, which another user owns; give the "
+            "folder to the user of the worker",
+            folder,
+        )
     with TemporaryDirectory(prefix="meltano-", ignore_cleanup_errors=True) as logs:
         yield {**environ, "XDG_STATE_HOME": logs}

@@ -59,7 +59,7 @@ def test_a_worker_without_the_plan_fails_its_task_with_one_clear_line(
     run = trigger("reference_data")
     text = wait_until(lambda: log_with(read_log, run, "MDF001"), 120, "the task's log")
     (line,) = [each for each in text.splitlines() if "MDF001" in each]
-    assert re.match(r"meltano.yml:2:9: MDF001 .* DAG_FACTORY_STATE_DIR would keep", line)
+    assert re.match(r"meltano.yml:2:9: MDF001 .* set DAG_FACTORY_STATE_DIR to keep", line)
     api.patch(run, json={"state": "failed"}).raise_for_status()
     assert finished(api, run) == "failed"
 

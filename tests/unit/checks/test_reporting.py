@@ -3,10 +3,10 @@ import json
 import pytest
 
 from dag_factory.checks.reporting import FORMATS, as_text
-from dag_factory.errors import Code, Location, Problem
+from dag_factory.errors import Code, Location, Problem, ProjectError, shown
 from dag_factory.settings import Settings
 from tests.support.plans import plans_and_problems
-from tests.unit.checks.test_secret_patterns import TOKENS
+from tests.unit.test_secret_patterns import TOKENS
 
 SECRET = "hunter2"  # noqa: S105 - not one
 
@@ -87,3 +87,20 @@ def test_a_line_without_a_secret_is_shown_whole(tmp_path):
     file.write_text("jobs: [{name: load, tasks: [tap-a target-b]}]\n")
     problem = Problem(Code.UNKNOWN_PLUGIN, Location(file, 1, 30), "no plugin", "add it")
     assert file.read_text().strip() in as_text([problem], tmp_path)
+
+
+@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS)
+def test_a_value_that_a_message_shows_is_masked_before_it_is_shortened(token):
+    assert token[:12] not in shown(f"call --with {token}")
+
+
+def test_a_value_is_masked_by_its_name_in_a_mapping():
+    assert shown({"password": SECRET, "user": "me"}) == "{'password': '***', 'user': 'me'}"
+
+
+def test_the_import_error_in_airflow_masks_what_a_message_quotes(tmp_path):
+    place = Location(tmp_path / "meltano.yml")
+    problem = Problem(
+        Code.INVALID_TASKS, place, "the task 'x --password hunter2' is wrong", "fix it"
+    )
+    assert SECRET not in str(ProjectError([problem], tmp_path))

@@ -145,7 +145,7 @@ def test_what_is_missing_is_named_and_all_at_once(secrets_manager):
         ({"k": CONTENT, "p": None}, "has null for 'p'"),
         ({"k": f"{CONTENT}\0"}, "has a character in 'k' that no variable can hold"),
         (f'{{"k": "{CONTENT}\\ud800"}}', "has a character in 'k' that no variable can hold"),
-        ({"": CONTENT}, "has a key that is not the name of a variable"),
+        ({"": CONTENT}, "has a key that cannot name an environment variable (letters, digits, _)"),
     ],
 )  # fmt: skip
 def test_what_is_no_object_of_values_is_told_without_what_it_holds(
@@ -161,7 +161,7 @@ def test_what_is_no_object_of_values_is_told_without_what_it_holds(
 def test_a_key_that_is_no_variable_is_told_where_it_should_be_one(secrets_manager, key):
     secrets_manager.put(f"{FOLDER}/p", {key: "v"})
     said, _ = said_of(of_variables("p"))
-    reason = "has a key that is not the name of a variable"
+    reason = "has a key that cannot name an environment variable (letters, digits, _)"
     assert said == f'the secret \'{FOLDER}/p\' {reason}: write {{"VARIABLE": "value"}} into it'
 
 
@@ -259,12 +259,12 @@ def test_a_role_that_cannot_be_had_for_the_moment_may_be_had_later(aws_environ):
             {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None},
             "there are no AWS credentials",
         ),
-        ({"AWS_DEFAULT_REGION": None}, "there is no AWS region: set AWS_DEFAULT_REGION"),
-        ({"AWS_SECRET_ACCESS_KEY": None}, "AWS cannot be asked: fix its configuration: "),
-        ({"AWS_PROFILE": "none"}, "AWS cannot be asked: fix its configuration: "),
+        ({"AWS_DEFAULT_REGION": None}, "no AWS region is set; set AWS_DEFAULT_REGION"),
+        ({"AWS_SECRET_ACCESS_KEY": None}, "the AWS client cannot be set up: "),
+        ({"AWS_PROFILE": "none"}, "the AWS client cannot be set up: "),
         (
             {"AWS_ENDPOINT_URL_SECRETS_MANAGER": "nowhere"},
-            "AWS cannot be asked: fix its configuration: ",
+            "the AWS client cannot be set up: ",
         ),
     ],
 )

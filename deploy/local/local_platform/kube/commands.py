@@ -124,7 +124,9 @@ def _running_cluster(checkout: Path, namespace: str, record: _Record) -> KubeClu
     used = {name: record.values.get(name, value) for name, value in wanted.items()}
     if used != wanted:
         place = f"the namespace {used['namespace']} of the cluster of {used['kubeconfig']}"
-        raise LocalError(f"it already uses {place}; continue there, or run make kube-down first")
+        raise LocalError(
+            f"this checkout already uses {place}; continue there, or run make kube-down first"
+        )
     if not cluster.answers():
         say("Starting Kubernetes ...")
         if cluster.shared.is_stopped:

@@ -208,7 +208,7 @@ def test_what_may_not_even_be_known_is_denied(run, answers):
     ("names", "reason", "expected"),
     [
         (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "there are no AWS credentials", 78),
-        (("AWS_DEFAULT_REGION",), "there is no AWS region", 78),
+        (("AWS_DEFAULT_REGION",), "no AWS region is set", 78),
         ((), "AWS cannot be reached", 69),
     ],
 )

@@ -33,7 +33,11 @@ def test_a_change_tells_names_and_shows_no_value(needs):
 @pytest.mark.parametrize(
     ("values", "old", "reason"),
     [
-        ({"a b": CONTENT}, None, "has a key that is not the name of a variable"),
+        (
+            {"a b": CONTENT},
+            None,
+            "has a key that cannot name an environment variable (letters, digits, _)",
+        ),
         ({"A": f"{CONTENT}\0"}, None, "has a character in 'A' that no variable can hold"),
         ({"A": CONTENT}, '{"B": null}', "has null for 'B'"),
     ],

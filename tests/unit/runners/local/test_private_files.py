@@ -108,4 +108,4 @@ def test_a_folder_of_another_user_is_told(project, monkeypatch, caplog):
     monkeypatch.setattr(Path, "chmod", refuse)
     with private_files(project, {}) as private:
         assert private
-    assert "it belongs to another user" in caplog.text
+    assert "which another user owns" in caplog.text

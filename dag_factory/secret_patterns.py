@@ -71,7 +71,7 @@ _RUNS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _LEAST_BITS = 3.0
 _LEAST_RUNS = 0.3
 _KEY = re.compile(r"(\w[\w .-]{0,60})[\"']?\s*:")
-_WORD = re.compile(r"[\w.-]+")
+_WORD = re.compile(r"\w[\w .-]*")
 _END_OF_FLOW_VALUE = re.compile(r"[,\]}]")
 _AROUND_VALUE = " \t[\"'"
 
@@ -173,7 +173,7 @@ def _starts_by_name(line: str) -> Iterator[int]:
     for key in _KEY.finditer(line):
         value = line[key.end() :].lstrip(_AROUND_VALUE)
         names = _WORD.findall(line) if key[1] in UNNAMED_KEYS else [key[1]]
-        if value.startswith("{") or not any(map(_is_called_secret, names)):
+        if value.startswith("{") or not any(map(_has_secret_name, names)):
             continue
         for written in (value, value.partition(" #")[0]):
             for each in (written, _END_OF_FLOW_VALUE.split(written)[0]):
@@ -196,7 +196,7 @@ def _plain(name: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _is_called_secret(name: str) -> bool:
+def _has_secret_name(name: str) -> bool:
     return _SECRET_NAME.fullmatch(_plain(name)) is not None
 
 
@@ -205,8 +205,8 @@ def _is_public(name: str) -> bool:
 
 
 def _is_secret(name: str, value: Any) -> bool:
-    """Return whether a value has the name of a secret, and may be one."""
-    if not (_is_called_secret(name) and is_literal(value)):
+    """Return whether the name of a value suggests a secret, and the value could be one."""
+    if not (_has_secret_name(name) and is_literal(value)):
         return False
     if not isinstance(value, str) or _is_random(value):
         return True

@@ -3,7 +3,7 @@ import string
 
 import pytest
 
-from dag_factory.checks.secret_patterns import is_literal, secret_in
+from dag_factory.secret_patterns import is_literal, secret_in
 
 # Put together here, so that no scanner takes this file for a leak.
 TOKENS = {
