@@ -61,7 +61,8 @@ def meltano_command(kind: TaskKind, *words: str) -> tuple[str, ...]:
 
 def command_blocks(argv: Sequence[str]) -> tuple[TaskKind, tuple[str, ...]]:
     """Return the kind and the blocks of what `meltano_command` made."""
-    return TaskKind(argv[1]), tuple(word for word in argv[2:] if not word.startswith("-"))
+    kind = TaskKind.ELT if TaskKind.ELT in argv[1:2] else TaskKind.RUN
+    return kind, tuple(word for word in argv[2:] if not word.startswith("-"))
 
 
 @dataclass(frozen=True)
