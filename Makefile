@@ -23,7 +23,7 @@ up: install
 	@.venv/bin/python -m local_platform up --port $(PORT)
 
 down:
-	@if [ -d .local ]; then .venv/bin/python -m local_platform down; \
+	@if [ -d .local ]; then deploy/local/install && .venv/bin/python -m local_platform down; \
 	else echo "Airflow was not running."; fi
 
 kube-up: install
@@ -31,13 +31,14 @@ kube-up: install
 		$(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 kube-down:
-	@if [ -d .local-kube ]; then .venv/bin/python -m local_platform kube-down; \
+	@if [ -d .local-kube ]; then deploy/local/install && .venv/bin/python -m local_platform kube-down; \
 	else echo "kube-up was not running."; fi
 
 clean:
 	@if [ -x .venv/bin/meltano-dags ] && [ -d .local-kube ]; then \
-		.venv/bin/python -m local_platform kube-down; fi
-	@if [ -x .venv/bin/meltano-dags ]; then .venv/bin/python -m local_platform clean; fi
+		deploy/local/install && .venv/bin/python -m local_platform kube-down; fi
+	@if [ -x .venv/bin/meltano-dags ]; then \
+		deploy/local/install && .venv/bin/python -m local_platform clean; fi
 	@rm -rf .venv build
 
 test: lint

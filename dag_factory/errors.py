@@ -189,6 +189,14 @@ class Problem:
 class _ShortForm(reprlib.Repr):
     """Masks secrets before it shortens a value: the rest of a token may not look like one."""
 
+    def repr1(self, x: Any, level: int) -> str:
+        # `Repr` goes by the name of a type, and YAML's mappings and lists have types of their own.
+        if isinstance(x, dict):
+            return self.repr_dict(x, level)
+        if isinstance(x, list):
+            return self.repr_list(x, level)
+        return super().repr1(x, level)
+
     def repr_str(self, x: str, level: int) -> str:
         return super().repr_str(without_secrets(x), level)
 

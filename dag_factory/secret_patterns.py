@@ -31,6 +31,9 @@ _SECRET_NAME = re.compile(
     r"|(?:.*_)?(?:api_keys|(?:access|api|auth|bearer)_tokens))"
     r"(?:_(?:json|string|value|base64|b64|dev|test|staging|stg|prod|production|old|new|\d+))*"
 )
+_SUSPICIOUS_NAME = re.compile(
+    r"pass|pwd|secret|token|credential|auth|key_id|api_?key|access_?key|private_?key"
+)
 _FILE = re.compile(
     r"[.~]{0,2}/.*|[A-Za-z]:\\.*|\S*\.(?:json|ya?ml|pem|p8|p12|pfx|key|crt|cer|txt|toml|ini|env)"
 )
@@ -173,11 +176,12 @@ def _starts_by_name(line: str) -> Iterator[int]:
     for key in _KEY.finditer(line):
         value = line[key.end() :].lstrip(_AROUND_VALUE)
         names = _WORD.findall(line) if key[1] in UNNAMED_KEYS else [key[1]]
-        if value.startswith("{") or not any(map(_has_secret_name, names)):
+        if value.startswith("{"):
             continue
         for written in (value, value.partition(" #")[0]):
             for each in (written, _END_OF_FLOW_VALUE.split(written)[0]):
-                if any(_is_secret(name, each.strip(_AROUND_VALUE)) for name in names):
+                text = each.strip(_AROUND_VALUE)
+                if any(_is_secret(name, text) or _may_be_secret(name, text) for name in names):
                     yield len(line) - len(value)
 
 
@@ -198,6 +202,13 @@ def _plain(name: str) -> str:
 @lru_cache(maxsize=4096)
 def _has_secret_name(name: str) -> bool:
     return _SECRET_NAME.fullmatch(_plain(name)) is not None
+
+
+def _may_be_secret(name: str, text: str) -> bool:
+    """Return whether an excerpt hides a value although `secret_in` may not call it a secret."""
+    plain = _plain(name)
+    is_suspicious = plain != "secrets" and _SUSPICIOUS_NAME.search(plain) is not None
+    return is_suspicious and is_literal(text)
 
 
 def _is_public(name: str) -> bool:

@@ -88,8 +88,8 @@ class TaskPlan:
     """
 
     task_id: str
-    kind: TaskKind = TaskKind.RUN
-    blocks: tuple[str, ...] = ()
+    kind: TaskKind
+    blocks: tuple[str, ...]
     arguments: tuple[str, ...] = ()
     upstream: tuple[str, ...] = ()
     state_ids: tuple[str, ...] = ()

@@ -43,8 +43,8 @@ class PlannedProject:
         plans: A plan for each job that can run.
         state_plan: The plan of the DAG that looks after Meltano's state; `None` if it cannot run.
         problems: All problems in the order of their places, except silenced warnings.
-        option_sources: Tells where the options of a plan are set. For a plan of another project,
-            such as the last good one, it returns no places.
+        option_sources: Tells where the options of a plan are set. It returns no places for a job
+            that the project does not have, as a last good plan may have one.
     """
 
     project: Project | None

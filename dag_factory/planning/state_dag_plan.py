@@ -46,5 +46,5 @@ def plan_state(project: Project, environment: Environment, settings: Settings) -
         schedules=(),
         after=None,
         options=DagOptions(),
-        tasks=(TaskPlan("state", TaskKind.STATE, secrets=secrets, options=options),),
+        tasks=(TaskPlan("state", TaskKind.STATE, (), secrets=secrets, options=options),),
     )

@@ -73,8 +73,16 @@ class TaskPlanner:
             used.add(task_id)
             states = tuple(dict.fromkeys(self._state_ids(job.name, blocks)))
             plugins = tuple(each.plugin for each in blocks)
-            task = self._task(job, task_id, states, plugins)
-            tasks.append(replace(task, blocks=tuple(each.text for each in blocks)))
+            words = tuple(each.text for each in blocks)
+            task = self._task(
+                job,
+                task_id,
+                kind=TaskKind.RUN,
+                blocks=words,
+                state_ids=states,
+                plugins=plugins,
+            )
+            tasks.append(task)
             loaders = (each for each in plugins if each.options.values.get("exclusive"))
             exclusive.append(frozenset(each.name for each in loaders))
         if self._levels.of_dag(job).order == "parallel":
@@ -86,12 +94,17 @@ class TaskPlanner:
     def of_elt_schedule(self, schedule: Schedule, plugins: tuple[Plugin, ...]) -> TaskPlan:
         """Plan the task of a schedule that has an extractor and a loader."""
         task_id = legal_id("-to-".join(plugin.name for plugin in plugins))
-        task = self._task(schedule, task_id, (schedule.name,), plugins)
         extractor, loader, *arguments = schedule.elt_args
-        return replace(
-            task,
+        task = self._task(
+            schedule,
+            task_id,
             kind=TaskKind.ELT,
             blocks=(extractor, loader),
+            state_ids=(schedule.name,),
+            plugins=plugins,
+        )
+        return replace(
+            task,
             arguments=tuple(arguments),
             assets=(),  # Its state ID is its name, which is the name of the DAG's own asset.
         )
@@ -100,6 +113,9 @@ class TaskPlanner:
         self,
         source: Job | Schedule,
         task_id: str,
+        *,
+        kind: TaskKind,
+        blocks: tuple[str, ...],
         state_ids: tuple[str, ...],
         plugins: tuple[Plugin, ...],
     ) -> TaskPlan:
@@ -110,6 +126,8 @@ class TaskPlanner:
         digest = task_digest(self._project, self._environment, plugins)
         return TaskPlan(
             task_id=task_id,
+            kind=kind,
+            blocks=blocks,
             state_ids=state_ids,
             assets=tuple(f"{prefix}{each}" for each in state_ids),
             extractors=tuple(dict.fromkeys(map(_extractor, extractors))),

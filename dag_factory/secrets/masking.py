@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from dag_factory.secret_patterns import MASK
+
 _MIN_LENGTH = 5
-_MASK = "***"
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -70,4 +71,4 @@ def make_mask(values: Iterable[str]) -> Callable[[str], str]:
     if not forms:
         return str
     pattern = re.compile("|".join(map(re.escape, forms)))
-    return lambda text: pattern.sub(_MASK, text)
+    return lambda text: pattern.sub(MASK, text)

@@ -2,7 +2,7 @@
 
 from dag_factory.errors import Problem
 from dag_factory.options.catalog import DagOptions
-from dag_factory.planning.plan import DagPlan, ExtractorPlan, SchedulePlan, TaskPlan
+from dag_factory.planning.plan import DagPlan, ExtractorPlan, SchedulePlan, TaskKind, TaskPlan
 from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
 
@@ -20,6 +20,7 @@ PLAN = DagPlan(
     tasks=(
         TaskPlan(
             "tap-a-to-target-x",
+            TaskKind.RUN,
             blocks=("tap-a", "target-x"),
             state_ids=("dev:tap-a-to-target-x",),
             assets=("dev:tap-a-to-target-x",),
@@ -29,7 +30,7 @@ PLAN = DagPlan(
                 ),
             ),
         ),
-        TaskPlan("dbt.run", blocks=("dbt:run",), upstream=("tap-a-to-target-x",)),
+        TaskPlan("dbt.run", TaskKind.RUN, ("dbt:run",), upstream=("tap-a-to-target-x",)),
     ),
 )
 

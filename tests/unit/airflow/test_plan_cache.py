@@ -253,3 +253,18 @@ def test_the_last_good_plan_outlives_a_new_image(write_project, tmp_path):
     plans, problems = recall(replace(settings, image="meltano:2"))
     assert plans == good
     assert [each.code for each in problems] == [Code.UNREADABLE_FILE]
+
+
+def test_a_kept_plan_of_another_shape_is_made_again(settings):
+    """An older version wrote `argv` in place of `kind` and `blocks`."""
+    good = recall(settings)[0]
+    for file in settings.state_dir.iterdir():
+        data = json.loads(file.read_text())
+        for plan in data["plans"]:
+            for task in plan["tasks"]:
+                del task["kind"], task["blocks"]
+                task["argv"] = ["meltano", "run", "tap-a"]
+        file.write_text(json.dumps(data))
+    (settings.project_root / "meltano.yml").write_text("[")
+    assert good
+    assert recall(settings)[0] == ()

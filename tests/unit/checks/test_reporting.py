@@ -43,6 +43,8 @@ def other_problem(file, text):
         "{url: 'https://me:hunter2@example.com/x'}",
         "{args: init --password hunter2}",
         "{url: 'https://example.com/a?token=hunter2'}",
+        "{password: a-b, api_auth: hunter2}",
+        "{password: a-b, refresh_tokens: [hunter2]}",
     ],
 )
 def test_a_secret_is_masked_in_every_problem_of_its_line(tmp_path, form, config):
@@ -104,3 +106,19 @@ def test_the_import_error_in_airflow_masks_what_a_message_quotes(tmp_path):
         Code.INVALID_TASKS, place, "the task 'x --password hunter2' is wrong", "fix it"
     )
     assert SECRET not in str(ProjectError([problem], tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jobs: [{name: load, tasks: [{tap-a: {password: hunter2}}]}]",
+        "schedules: [{name: s, interval: '@daily', job: {password: hunter2}}]",
+        f"jobs: [{{name: load, tasks: [[tap-a, {TOKENS['a token of GitLab']}, 5]]}}]",
+    ],
+)
+def test_no_problem_shows_a_secret_in_a_part_of_the_project(write_project, text):
+    _, found = plans_and_problems(Settings(write_project(text + "\n")))
+    messages = " ".join(each.message + each.hint for each in found)
+    assert found
+    assert SECRET not in messages
+    assert TOKENS["a token of GitLab"][-8:] not in messages

@@ -75,6 +75,10 @@ def test_an_environment_that_does_not_exist_leaves_the_project_without_plans(roo
     assert [each.code for each in planned.problems] == [Code.UNKNOWN_ENVIRONMENT]
 
 
-def test_a_plan_of_another_project_has_no_sources(root):
-    planned = read_and_plan(Settings(root))
-    assert PlannedProject(None).option_sources(planned.plans[0]) == OptionSources()
+def test_a_plan_whose_job_is_gone_has_no_sources(root):
+    before = read_and_plan(Settings(root))
+    file = root / "meltano.yml"
+    file.write_text(file.read_text().replace("name: load", "name: other"))
+    now = read_and_plan(Settings(root))
+    assert now.option_sources(now.plans[0]) != OptionSources()
+    assert now.option_sources(before.plans[0]) == OptionSources()
