@@ -17,6 +17,7 @@ from local_platform.kube.cluster import KubeCluster, find_cluster
 from local_platform.kube.image import image_tag
 from local_platform.kube.namespace import (
     check_namespace,
+    create_database,
     create_namespace,
     delete_namespace,
     show_pods,
@@ -73,7 +74,9 @@ def up(checkout: Path, port: int, namespace: str | None) -> None:
     create_namespace(cluster, namespace, record.folder / "data")
     _provide_image(cluster, image)
     airflow = _airflow(cluster, namespace, image)
-    _serve(airflow, port, cluster, namespace, record)
+    if not _is_ready(airflow, port, cluster, namespace, record):
+        create_database(cluster, namespace, first)
+        start(airflow)
     with airflow.api() as api:
         show_dags(api, plans)
         first_run(api, first.dag_id)
@@ -165,10 +168,10 @@ def _launcher_kubeconfig(checkout: Path) -> Path:
     return checkout / FOLDER / "launcher.kubeconfig"
 
 
-def _serve(
+def _is_ready(
     airflow: LocalAirflow, port: int, cluster: KubeCluster, namespace: str, record: _Record
-) -> None:
-    """Start Airflow, unless it is running, and tell the pods how to reach it."""
+) -> bool:
+    """Return whether Airflow is running with the image; tell the pods how to reach it."""
     image = airflow.variables["MELTANO_IMAGE"]
     if record.values.get("image", image) != image and airflow.stop():
         say("Airflow is stopped, to start with the new image.")
@@ -180,5 +183,4 @@ def _serve(
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
     cluster.apply(secret | {"stringData": airflow.tap_variables})
     cluster.launcher(namespace, _launcher_kubeconfig(cluster.checkout))
-    if not running:
-        start(airflow)
+    return running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,19 @@ def show_pods(cluster: KubeCluster, namespace: str, plan: DagPlan) -> None:
             say(f"    in the pod {name}")
 
 
+def create_database(cluster: KubeCluster, namespace: str, plan: DagPlan) -> None:
+    """Create Meltano's system database in the volume, by a pod like those of a job.
+
+    Two pods that start at the same time with an SQLite database that does not exist would both
+    create its tables, and one of them would fail.
+
+    Raises:
+        LocalError: The pod failed.
+    """
+    say("Creating Meltano's system database ...")
+    _run_pod(cluster, namespace, plan, name="database", command="meltano", args=["state", "list"])
+
+
 def show_rows(cluster: KubeCluster, namespace: str, plan: DagPlan) -> None:
     """Print the tables of the warehouse, read by a pod like those of the job.
 
@@ -91,30 +105,45 @@ def show_rows(cluster: KubeCluster, namespace: str, plan: DagPlan) -> None:
         LocalError: The pod failed.
     """
     script = files("local_platform").joinpath("warehouse_rows.py").read_text()
-    container = {"name": "base", "command": [_PYTHON], "args": ["-c", script, _WAREHOUSE]}
-    own = {"metadata": {"name": "rows"}, "spec": {"containers": [container]}}
+    args = ["-c", script, _WAREHOUSE]
+    lines = _run_pod(cluster, namespace, plan, name="rows", command=_PYTHON, args=args)
+    say(f"Rows in {_WAREHOUSE} of the volume:")
+    say("\n".join(lines))
+
+
+def _run_pod(
+    cluster: KubeCluster,
+    namespace: str,
+    plan: DagPlan,
+    *,
+    name: str,
+    command: str,
+    args: Sequence[str],
+) -> list[str]:
+    """Run a command in a pod like those of a job; return the lines that it prints."""
+    container = {"name": "base", "command": [command], "args": [*args]}
+    own = {"metadata": {"name": name}, "spec": {"containers": [container]}}
     pod = merge_pods(pod_template(plan, plan.tasks[0]), own)
     in_namespace = ("-n", namespace)
-    delete = (*in_namespace, "delete", "pod", "rows", "--ignore-not-found")
+    delete = (*in_namespace, "delete", "pod", name, "--ignore-not-found")
     cluster.kubectl(*delete)
     cluster.kubectl(*in_namespace, "create", "--filename=-", stdin=pod)
 
     def phase() -> str:
-        return str(cluster.get("pod", "rows", namespace)["status"]["phase"])
+        return str(cluster.get("pod", name, namespace)["status"]["phase"])
 
     def unfinished() -> str | None:
         now = phase()
-        return None if now in ("Succeeded", "Failed") else f"the pod rows ({now})"
+        return None if now in ("Succeeded", "Failed") else f"the pod {name} ({now})"
 
     try:
         wait_for(unfinished, limit=180)
-        lines = cluster.kubectl(*in_namespace, "logs", "rows").strip().split("\n")
+        lines = cluster.kubectl(*in_namespace, "logs", name).strip().split("\n")
         if phase() == "Failed":
-            raise LocalError(f"the rows could not be read: {lines[-1]}")
+            raise LocalError(f"the pod {name} failed: {lines[-1]}")
     finally:
         cluster.kubectl(*delete)
-    say(f"Rows in {_WAREHOUSE} of the volume:")
-    say("\n".join(lines))
+    return lines
 
 
 def _owner(cluster: KubeCluster, namespace: str) -> str | None:
