@@ -91,7 +91,7 @@ def test_a_pod_without_a_summary_is_not_tried_again_where_that_would_not_help(po
     assert run.end() == "failed"
     assert run.task["try_number"] == 1
     assert (
-        f"{said}: the pod wrote no summary; its image must have the entrypoint meltano-task"
+        f"{said}: the pod wrote no summary; the entrypoint of its image must be meltano-task"
         in run.log()
     )
 
