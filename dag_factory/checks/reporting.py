@@ -15,7 +15,6 @@ from dag_factory.secret_patterns import MASK, secret_start
 _IGNORE = re.compile(r"#\s*meltano-dags:\s*ignore:?((?:[\s,]+MDF\d+)+)", re.IGNORECASE)
 _TAB = 4
 _LONGEST_LINE = 300
-_SECRET_CODES = (Code.PLAINTEXT_SECRET, Code.OVERRIDDEN_SECRET, Code.INVALID_SCHEDULE_ENV)
 _KEY = re.compile(r"[\"']?([\w.-]+)[\"']?\s*:(?=\s|$)")
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
@@ -72,7 +71,7 @@ def excerpts(problems: Iterable[Problem], root: Path) -> Iterator[str]:
     known = [*problems]
     sources = _Sources()
     secrets: dict[tuple[Path, int], list[int]] = {}
-    for place in (each.location for each in known if each.code in _SECRET_CODES):
+    for place in (each.location for each in known if _hides_value(each)):
         secrets.setdefault((place.file, place.line), []).append(place.column - 1)
     for problem in known:
         place = problem.location
@@ -94,6 +93,11 @@ def _excerpt(problem: Problem, line: str, root: Path) -> str:
     return f"{problem.text(root)}\n{margin}{text}\n{' ' * (len(margin) + indent)}^"
 
 
+def _hides_value(problem: Problem) -> bool:
+    """Return whether the value at the place of a problem is, or may be, a secret."""
+    return problem.code.concerns_secret or problem.code is Code.INVALID_SCHEDULE_ENV
+
+
 def _visible(line: str, problem: Problem, secrets: Iterable[int]) -> str:
     """Return what an excerpt shows of a line: nothing from its first secret on.
 
@@ -103,7 +107,7 @@ def _visible(line: str, problem: Problem, secrets: Iterable[int]) -> str:
         secrets: The indices of the values, or of their keys, that are known to be secrets.
     """
     before = problem.location.column - 1
-    if problem.code in _SECRET_CODES:
+    if _hides_value(problem):
         key = _KEY.match(line, before)
         return f"{' ' * before}{f'{key[1]}: ' if key else ''}{MASK}"
     starts = [key.end() + 1 if (key := _KEY.match(line, each)) else each for each in secrets]

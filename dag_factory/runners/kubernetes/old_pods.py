@@ -26,7 +26,7 @@ def delete_old_pods(
 
     Args:
         client: The Kubernetes client that lists the pods.
-        manager: Deletes them; a pod that is gone already is no error.
+        manager: Deletes the pods, and ignores those that are already gone.
         namespace: The namespace of the pods.
         checked_label: The label of pods whose end a task has seen.
 

@@ -15,7 +15,7 @@ def row_counts(file: Path) -> str:
     """Return a drawing of the tables with their row counts; wait while another process writes.
 
     Raises:
-        duckdb.Error: There is no such file, or another process writes for more than a minute.
+        duckdb.Error: The file does not exist, or another process writes for more than a minute.
     """
     with _opened(file) as warehouse:
         tables = warehouse.execute(

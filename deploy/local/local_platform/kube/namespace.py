@@ -45,7 +45,7 @@ def create_namespace(cluster: KubeCluster, namespace: str, folder: Path) -> None
         folder: The folder of the volume on this machine, if the cluster provides no volumes.
 
     Raises:
-        LocalError: There is no way to get a volume.
+        LocalError: The cluster cannot provide a volume.
     """
     metadata = {"name": namespace, "annotations": {_OWNER: str(cluster.checkout)}}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
