@@ -3,16 +3,15 @@
 # make kube-up    the same with tasks in pods of a Kubernetes   (PORT=8080 NAMESPACE=meltano)
 # make kube-down  stop that Airflow, and remove its state, its namespace and its rows
 # make clean   stop both, and remove their state, the warehouse and .venv
-# make test    install, lint, type-check and run all tests except the long ones
-# make test-faults   the long tests: pods, nodes and servers that die, every verb of a Role; needs a cluster
-# make test-all   both, in one Airflow and one cluster
+# make test    install, lint, type-check, and run the tests that need no cluster
+# make test-faults   the long tests: pods, nodes and servers that die, what images hold; needs a cluster
 # make lint    the quick part of make test
 # make coverage   the lines and branches of dag_factory that its tests without servers reach
 # make lock    renew the lock files
 # make screenshots   renew the pictures of the docs from the running platform; needs Chromium
 # make bench   the cost of reading a project, of building its DAGs, and of reading secrets
 
-.PHONY: up down kube-up kube-down clean test test-faults test-all lint coverage lock screenshots bench install
+.PHONY: up down kube-up kube-down clean test test-faults lint coverage lock screenshots bench install
 PORT ?= 8080
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
@@ -42,13 +41,11 @@ clean:
 	@rm -rf .venv build
 
 test: lint
+	@tests/install-servers || true
 	@.venv/bin/pytest -n 2
 
 test-faults: install
-	@.venv/bin/pytest -m faults
-
-test-all: lint
-	@.venv/bin/pytest -n 2 -m "faults or not faults"
+	@.venv/bin/pytest -m "faults or cluster"
 
 lint: install
 	@.venv/bin/ruff check --quiet .

@@ -12,6 +12,8 @@ from tests.support.running import RunningAirflow, copy_checkout, free_port
 pytest_plugins = [
     "tests.support.aws",
     "tests.support.cluster",
+    "tests.support.known_races",
+    "tests.support.not_run",
     "tests.support.process_groups",
     "tests.connectors.servers.imap_source",
     "tests.connectors.servers.ldap_source",
@@ -29,9 +31,9 @@ for name in [each for each in os.environ if each.startswith("MELTANO_")]:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Name the tests that are left out: with several processes, pytest does not."""
-    if config.option.markexpr != "not faults":
+    if config.option.markexpr != "not faults and not cluster":
         return None
-    return "without the long tests, which `make test-faults` runs"
+    return "without the tests that take long or need a cluster, which `make test-faults` runs"
 
 
 def pytest_unconfigure() -> None:

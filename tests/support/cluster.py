@@ -1,29 +1,41 @@
-"""A real Kubernetes for tests: the cluster of KUBECONFIG, or a small one on this machine."""
+"""A real Kubernetes for tests: the cluster of KUBECONFIG, or that of TEST_CLUSTER_START."""
 
 import hashlib
 import os
 import secrets
+import shlex
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import yaml
 from local_platform.console import LocalError
-from local_platform.kube.cluster import KubeCluster, find_cluster, shared_kube
-from local_platform.kube.shared_kube import STATE
+from local_platform.kube.cluster import KubeCluster
 
 from tests.support.running import CHECKOUT, wait_until
 
 
+@dataclass(frozen=True)
 class Cluster(KubeCluster):
-    """A cluster in which tests create namespaces."""
+    """A cluster in which tests create namespaces.
+
+    Attributes:
+        start: The command that starts it on this machine, and again what of it was killed.
+    """
+
+    start: tuple[str, ...] = ()
 
     @contextmanager
-    def new_namespace(self) -> Iterator[str]:
+    def new_namespace(self, **labels: str) -> Iterator[str]:
         """A namespace with a name of its own, until the end of the block."""
         name = f"test-{secrets.token_hex(4)}"
-        self.kubectl("create", "namespace", name)
+        metadata = {"name": name, "labels": labels}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         try:
             account = ("get", "serviceaccount", "default", "-n", name)
             wait_until(lambda: not self.try_kubectl(*account).returncode, 60, "a ServiceAccount")
@@ -31,18 +43,33 @@ class Cluster(KubeCluster):
         finally:
             self.kubectl("delete", "namespace", name, "--wait=false")
 
+    def check_is_here(self) -> None:
+        """Skip the test unless its processes, and the images for it, are of this machine."""
+        if not self.start:
+            pytest.skip("needs a cluster of this machine: set TEST_CLUSTER_START")
+
     @contextmanager
     def without(self, component: str) -> Iterator[None]:
-        """Kill a part of the cluster, and start it again at the end of the block."""
-        if not self.is_ours:
-            pytest.skip(f"the {component} of this cluster cannot be killed from here")
-        process = psutil.Process(int((STATE / f"pid/{component}.pid").read_text()))
+        """Kill a process of the cluster, and start it again at the end of the block.
+
+        Args:
+            component: `kube-apiserver` or `kubelet`.
+        """
+        self.check_is_here()
+        process = _listener(component, self._port_of(component))
         process.kill()
         wait_until(lambda: not process.is_running(), 30, f"the end of {component}")
         try:
             yield
         finally:
-            self.shared.start()
+            subprocess.run(self.start, check=True, capture_output=True)
+
+    def _port_of(self, component: str) -> int:
+        if component == "kubelet":
+            path = "{.items[0].status.daemonEndpoints.kubeletEndpoint.Port}"
+            return int(self.kubectl("get", "nodes", f"--output=jsonpath={path}"))
+        config = yaml.safe_load(self.kubectl("config", "view", "--minify"))
+        return int(urlsplit(config["clusters"][0]["cluster"]["server"]).port or 443)
 
     def image(
         self,
@@ -76,30 +103,42 @@ class Cluster(KubeCluster):
         return tag
 
 
-@pytest.fixture(scope="session")
-def image_builder(platform_process: None) -> str:
-    """The command for `IMAGE_BUILDER`, with the base image imported."""
-    shared = shared_kube(CHECKOUT)
-    if advice := shared.missing():
-        pytest.skip(f"no builder of images: {advice}")
-    return str(shared.image_builder())
+def _listener(name: str, port: int) -> psutil.Process:
+    """Return the process of this machine that listens on a port; it must have a name."""
+    [pid] = {
+        each.pid
+        for each in psutil.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid
+    }
+    process = psutil.Process(pid)
+    assert process.name().startswith(name[:15]), f"{process.name()} listens on {port}, not {name}"
+    return process
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker("cluster")
 
 
 @pytest.fixture(scope="session")
-def cluster(platform_process: None) -> Iterator[Cluster]:
-    """A real Kubernetes, as it was found or started for this run of the tests."""
-    try:
-        found = find_cluster(CHECKOUT)
-    except LocalError as error:
-        pytest.skip(str(error))
-    must_stop = found.is_ours and found.shared.is_stopped
-    if found.is_ours:
-        found.shared.start()
-    try:
-        yield Cluster(found.checkout, found.kubeconfig, found.is_ours)
-    finally:
-        if must_stop:
-            found.shared.stop()
+def cluster(platform_process: None, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """A real Kubernetes: that of KUBECONFIG, or the one that TEST_CLUSTER_START starts."""
+    if kubeconfig := os.environ.get("KUBECONFIG"):
+        given = Cluster(CHECKOUT, kubeconfig)
+        if not given.answers():
+            pytest.skip(f"the cluster of KUBECONFIG={kubeconfig} does not answer; start it")
+        return given
+    start = tuple(shlex.split(os.environ.get("TEST_CLUSTER_START", "")))
+    if not start:
+        pytest.skip("no Kubernetes: set KUBECONFIG or TEST_CLUSTER_START, see CONTRIBUTING.md")
+    started = subprocess.run(start, check=True, stdout=subprocess.PIPE, text=True)
+    file = tmp_path_factory.mktemp("cluster") / "kubeconfig"
+    file.write_text(started.stdout)
+    found = Cluster(CHECKOUT, str(file), start)
+    assert found.answers(), f"{start[0]} printed a kubeconfig whose cluster does not answer"
+    return found
 
 
 @pytest.fixture(scope="module")

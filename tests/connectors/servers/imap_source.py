@@ -30,7 +30,7 @@ from imapclient import IMAPClient
 
 from tests.connectors.servers.imap_mails import MAILS
 
-PACKAGE = "apt-get install dovecot-imapd"
+MISSING = "no Dovecot server: apt-get install dovecot-imapd"
 USER = "books@example.com"
 # Whose mailboxes count no changes, as on a server without CONDSTORE.
 PLAIN_USER = "plain@example.com"
@@ -252,7 +252,7 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], source: MailSource) 
 def mail_source(sources_process: None) -> Iterator[MailSource]:
     """A Dovecot with the mails of imap_mails.py."""
     if not _SERVER.exists():
-        pytest.skip(f"there is no Dovecot: {PACKAGE}")
+        pytest.skip(MISSING)
     with running_dovecot() as source:
         fill(source)
         yield source

@@ -36,7 +36,7 @@ STAFF = 3000
 SIZE_LIMIT = 500
 # A control: referrals and faults are entries like others.
 MANAGE = [("2.16.840.1.113730.3.4.2", True, None)]
-PACKAGES = "apt-get install slapd ldap-utils"
+MISSING = "no OpenLDAP server: apt-get install slapd ldap-utils"
 _SLAPD = Path("/usr/sbin/slapd")
 _OWNER = "openldap"
 
@@ -260,7 +260,7 @@ def _configure(directory: Directory, *, tls: bool) -> None:
 def ldap_directory(sources_process: None) -> Iterator[Directory]:
     """A real OpenLDAP server with a company in it."""
     if not (_SLAPD.exists() and shutil.which("ldapadd")):
-        pytest.skip(f"no OpenLDAP server: {PACKAGES}")
+        pytest.skip(MISSING)
     with running_directory() as running:
         yield running
 

@@ -26,7 +26,7 @@ import requests
 
 INSTALLED = Path("/usr/share/redmine")
 PARTS = ("app", "bin", "config", "config.ru", "db", "extra", "Gemfile", "lib", "public", "Rakefile")
-MISSING = "needs Redmine: apt-get install redmine redmine-sqlite puma"
+MISSING = "no Redmine: apt-get install redmine redmine-sqlite puma"
 START_LIMIT = 300
 _OWNER = "www-data"
 # Summer time ends here: Redmine keeps local times.

@@ -1,4 +1,4 @@
-"""Which cluster `make kube-up` takes, and how it gives an image to it."""
+"""Whether a cluster answers, and how it gets an image."""
 
 import http.server
 import shutil
@@ -7,7 +7,7 @@ import threading
 import pytest
 import yaml
 from local_platform.console import LocalError
-from local_platform.kube.cluster import KubeCluster, find_cluster
+from local_platform.kube.cluster import KubeCluster
 from local_platform.subprocesses import run_command
 
 needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl")
@@ -20,7 +20,7 @@ def cluster_of(tmp_path, monkeypatch):
     def write(context):
         file = tmp_path / "kubeconfig"
         file.write_text(yaml.safe_dump({"kind": "Config", "current-context": context}))
-        return KubeCluster(tmp_path, str(file), is_ours=False)
+        return KubeCluster(tmp_path, str(file))
 
     return write
 
@@ -31,6 +31,7 @@ def cluster_of(tmp_path, monkeypatch):
     [
         ("kind-dev", "kind load docker-image --name dev"),
         ("k3d-dev-2", "k3d image import --cluster dev-2"),
+        ("minikube", "minikube image load --profile minikube"),
     ],
 )
 def test_a_cluster_of_a_known_kind_has_its_own_command(cluster_of, context, command):
@@ -39,10 +40,10 @@ def test_a_cluster_of_a_known_kind_has_its_own_command(cluster_of, context, comm
 
 @needs_kubectl
 def test_any_other_cluster_needs_one(cluster_of, monkeypatch):
-    with pytest.raises(LocalError, match="context minikube; set LOAD_IMAGE to a command"):
-        _ = cluster_of("minikube").image_loader
-    monkeypatch.setenv("LOAD_IMAGE", "minikube image load")
-    assert cluster_of("minikube").image_loader == ["minikube", "image", "load"]
+    with pytest.raises(LocalError, match="context acme: it is not of kind, k3d or minikube; set L"):
+        _ = cluster_of("acme").image_loader
+    monkeypatch.setenv("LOAD_IMAGE", "push-image --to acme")
+    assert cluster_of("acme").image_loader == ["push-image", "--to", "acme"]
 
 
 def test_a_command_that_is_not_there_is_one_clear_line():
@@ -76,7 +77,7 @@ def test_a_server_that_is_not_a_kubernetes_is_not_a_cluster(tmp_path):
         }
         file = tmp_path / "kubeconfig"
         file.write_text(yaml.safe_dump(config))
-        cluster = KubeCluster(tmp_path, str(file), is_ours=False)
+        cluster = KubeCluster(tmp_path, str(file))
         assert "Airflow" in cluster.kubectl("get", "--raw", "/version")
         assert not cluster.answers()
         server.shutdown()
@@ -92,16 +93,6 @@ def test_without_a_context_kubectl_asks_no_server(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(script.parent), prepend=":")
     empty = tmp_path / "empty"
     empty.touch()
-    assert not KubeCluster(tmp_path, str(empty), is_ours=False).answers()
-    assert not KubeCluster(tmp_path, str(tmp_path / "absent"), is_ours=False).answers()
+    assert not KubeCluster(tmp_path, str(empty)).answers()
+    assert not KubeCluster(tmp_path, str(tmp_path / "absent")).answers()
     assert calls.read_text().split() == ["config", "config"]
-
-
-def test_without_a_cluster_it_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
-    with pytest.raises(LocalError, match=r"^no Kubernetes: the cluster of KUBECONFIG ") as caught:
-        find_cluster(tmp_path)
-    assert str(caught.value).endswith("or put the scripts that start one at ../shared/kube")
-    monkeypatch.delenv("KUBECONFIG")
-    with pytest.raises(LocalError, match=r"^no Kubernetes: set KUBECONFIG to the kubeconfig of "):
-        find_cluster(tmp_path)

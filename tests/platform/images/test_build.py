@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import subprocess
 from configparser import ConfigParser
@@ -83,21 +85,22 @@ def test_the_digest_is_of_what_the_image_gets_of_the_project(checkout):
     assert digest() != before
 
 
-def test_no_secret_reaches_a_builder(checkout, image_builder):
+@pytest.mark.faults
+def test_no_secret_reaches_a_builder(checkout):
     for name in (*SECRETS, "id_rsa", "tests/.env", "extractors/tap-airflow/.env"):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text("TOKEN=secret")
-    dockerfile = checkout.parent / "Dockerfile"
-    dockerfile.write_text(
-        "FROM python:3.11-slim-bookworm\nCOPY . /context\n"
-        "RUN grep -rl TOKEN=secret /context || ls /context\n"
+    (checkout / "images/meltano/Dockerfile").write_text(
+        f"FROM python:3.11-slim-bookworm\nENV RUN_OF_THE_TEST={secrets.token_hex()}\n"
+        "COPY . /context\nRUN grep -rl TOKEN=secret /context || ls /context\n"
     )
-    tag = "localhost/meltano-dag-factory/context:test"
-    argv = [image_builder, tag, str(checkout), "-f", str(dockerfile), "--no-cache"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    subprocess.run(["buildah", "rmi", tag], capture_output=True, check=True)
-    assert "/context/" not in done.stdout
-    assert "setup.cfg" in done.stdout.splitlines()
+    done = build(checkout, "meltano", "localhost/meltano-dag-factory/context:test")
+    if "neither docker" in done.stderr:
+        pytest.skip("nothing that builds images: install docker or buildah, or set IMAGE_BUILDER")
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout + done.stderr  # docker writes what a step prints to stderr
+    assert "/context/" not in printed
+    assert re.search(r"\bsetup\.cfg$", printed, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

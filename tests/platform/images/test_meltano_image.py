@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from configparser import ConfigParser
 from dataclasses import replace
 from typing import Any
@@ -101,9 +101,8 @@ def look(cluster: Cluster, namespace: str, end: dict[str, Any]) -> Look:
 
 
 @pytest.fixture(scope="module")
-def labels(cluster: Cluster, meltano_image: str) -> Iterator[dict[str, str]]:
-    if not cluster.is_ours:
-        pytest.skip("the labels of an image that the cluster pulled are not at hand")
+def labels(cluster: Cluster, meltano_image: str) -> dict[str, str]:
+    cluster.check_is_here()
     argv = ["buildah", "inspect", "--type", "image", meltano_image]
     inspected = subprocess.run(argv, capture_output=True, text=True, check=True)
     return json.loads(inspected.stdout)["OCIv1"]["config"]["Labels"]

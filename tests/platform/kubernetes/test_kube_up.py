@@ -1,11 +1,13 @@
 """`make kube-up` shows the same as `make up`, with tasks in pods."""
 
+import json
 import os
 import re
 import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from local_platform.console import LocalError
 
 from tests.support.cluster import Cluster
 from tests.support.running import copy_checkout, finished, free_port, wait_until
+
+DEFAULT = "storageclass.kubernetes.io/is-default-class"
+USER = 10001  # of the image, see images/meltano/Dockerfile
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,49 @@ def kube_up(cluster: Cluster, tmp_path: Path) -> Iterator[KubeUp]:
         _ = cluster.image_loader
     except LocalError as error:
         pytest.skip(str(error))
-    if cluster.is_ours:
-        (tmp_path / "shared").symlink_to(cluster.shared.folder.parent)
     checkout = copy_checkout(tmp_path / "checkout")
     running = KubeUp(checkout, cluster, f"test-{secrets.token_hex(4)}")
-    yield running
-    down = running.run("kube-down")
-    assert down.returncode == 0, down.stdout + down.stderr
+    with default_storage_class(cluster, tmp_path / "volume"):
+        yield running
+        down = running.run("kube-down")
+        assert down.returncode == 0, down.stdout + down.stderr
+
+
+@contextmanager
+def default_storage_class(cluster: Cluster, folder: Path) -> Iterator[None]:
+    """Give a cluster of this machine that provides no volumes one in a folder, by default."""
+    classes = json.loads(cluster.kubectl("get", "storageclasses", "--output=json"))["items"]
+    if any(each["metadata"].get("annotations", {}).get(DEFAULT) == "true" for each in classes):
+        yield
+        return
+    cluster.check_is_here()
+    folder.mkdir()
+    os.chown(folder, USER, USER)
+    name = f"test-{secrets.token_hex(4)}"
+    storage_class = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name, "annotations": {DEFAULT: "true"}},
+        "provisioner": "kubernetes.io/no-provisioner",
+    }
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"},
+            "hostPath": {"path": str(folder), "type": "Directory"},
+            "storageClassName": name,
+        },
+    }
+    for each in (storage_class, volume):
+        cluster.apply(each)
+    try:
+        yield
+    finally:
+        for kind in ("storageclass", "pv"):
+            cluster.kubectl("delete", kind, name, "--wait=false")
 
 
 @pytest.mark.faults
@@ -94,7 +135,6 @@ def test_it_runs_the_same_dags_in_pods_until_kube_down(kube_up):
     assert down.returncode == 0, down.stdout + down.stderr
     assert not [process for process in family.values() if process.is_running()]
     assert not kube_up.is_there("namespace", kube_up.namespace)
-    assert not kube_up.is_there("pv", f"{kube_up.namespace}-warehouse")
     assert not (kube_up.checkout / ".local-kube").exists()
     assert kube_up.cluster.answers()
 

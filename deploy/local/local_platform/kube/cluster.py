@@ -1,7 +1,4 @@
-"""A Kubernetes for development and tests: the cluster of KUBECONFIG, or that of `../shared/kube`.
-
-No other cluster is used: the kubeconfig in a home directory may be for production.
-"""
+"""A Kubernetes for development and tests, with the rights of its administrator."""
 
 from __future__ import annotations
 
@@ -18,16 +15,11 @@ from typing import Any
 import yaml
 
 from local_platform.console import LocalError
-from local_platform.kube.shared_kube import ADMIN_KUBECONFIG, SharedKube
+from local_platform.kube.cluster_tools import image_loader
 from local_platform.subprocesses import run_command
 
 _SERVICE_ACCOUNT = "airflow"
 _TOKEN_HOURS = 720
-# The commands that load an image into a cluster, by the prefix of its context's name.
-_IMAGE_LOADERS = {
-    "kind-": "kind load docker-image --name",
-    "k3d-": "k3d image import --cluster",
-}
 
 
 @dataclass(frozen=True)
@@ -37,17 +29,10 @@ class KubeCluster:
     Attributes:
         checkout: The checkout that uses it.
         kubeconfig: The kubeconfig of the administrator, as in KUBECONFIG.
-        is_ours: Whether it is the cluster of `../shared/kube`, on this machine.
     """
 
     checkout: Path
     kubeconfig: str
-    is_ours: bool
-
-    @property
-    def shared(self) -> SharedKube:
-        """The scripts of `../shared/kube`."""
-        return shared_kube(self.checkout)
 
     def try_kubectl(self, *argv: str, stdin: Any = None) -> subprocess.CompletedProcess[str]:
         """Run kubectl, with a manifest for `--filename=-`."""
@@ -145,15 +130,12 @@ class KubeCluster:
         """
         if given := os.environ.get("LOAD_IMAGE"):
             return shlex.split(given)
-        if self.is_ours:
-            return [str(self.shared.image_loader)]
         context = self.kubectl("config", "current-context").strip()
-        for prefix, command in _IMAGE_LOADERS.items():
-            if context.startswith(prefix):
-                return [*command.split(), context.removeprefix(prefix)]
+        if known := image_loader(context):
+            return known
         raise LocalError(
-            f"cannot load images into the cluster of the context {context}; set LOAD_IMAGE to a "
-            "command that can, such as `minikube image load`"
+            f"cannot load images into the cluster of the context {context}: it is not of kind, k3d "
+            "or minikube; set LOAD_IMAGE to a command that loads an image into it"
         )
 
     def build_image(self, checkout: Path, name: str, tag: str, project: str = "meltano") -> None:
@@ -169,34 +151,5 @@ class KubeCluster:
             LocalError: The image cannot be built or loaded.
         """
         load = self.image_loader
-        environ = {"IMAGE_BUILDER": str(self.shared.image_builder())} if self.is_ours else {}
-        if given := os.environ.get("IMAGE_BUILDER"):
-            environ["IMAGE_BUILDER"] = given
-        run_command(checkout / "images/build", name, tag, project, **environ)
+        run_command(checkout / "images/build", name, tag, project)
         run_command(*load, tag)
-
-
-def shared_kube(checkout: Path) -> SharedKube:
-    """Return the scripts of `../shared/kube`, next to a checkout."""
-    return SharedKube(checkout.parent / "shared/kube")
-
-
-def find_cluster(checkout: Path) -> KubeCluster:
-    """Return the cluster of KUBECONFIG, or else that of `../shared/kube`, which may be stopped.
-
-    Raises:
-        LocalError: There is neither.
-    """
-    shared = shared_kube(checkout)
-    kubeconfig = os.environ.get("KUBECONFIG", "")
-    if kubeconfig:
-        found = KubeCluster(checkout, kubeconfig, shared.owns(kubeconfig))
-        if found.answers():
-            return found
-    if advice := shared.missing():
-        reason = "does not answer" if shutil.which("kubectl") else "needs kubectl"
-        unused = f"the cluster of KUBECONFIG {reason}; " if kubeconfig else ""
-        raise LocalError(
-            f"no Kubernetes: {unused}set KUBECONFIG to the kubeconfig of a cluster, or {advice}"
-        )
-    return KubeCluster(checkout, str(ADMIN_KUBECONFIG), is_ours=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ from typing import Any
 from dag_factory.planning.plan import DagPlan
 from dag_factory.settings import Settings
 from local_platform.airflow_server import LocalAirflow
-from local_platform.console import LocalError, say
-from local_platform.kube.cluster import KubeCluster, find_cluster
+from local_platform.console import LocalError, say, wait_for
+from local_platform.kube.cluster import KubeCluster
+from local_platform.kube.cluster_tools import cluster_tool
 from local_platform.kube.image import image_tag
 from local_platform.kube.namespace import (
     check_namespace,
@@ -71,7 +74,7 @@ def up(checkout: Path, port: int, namespace: str | None) -> None:
     record = _Record(checkout / FOLDER)
     namespace = namespace or record.values.get("namespace", _DEFAULT_NAMESPACE)
     cluster = _running_cluster(checkout, namespace, record)
-    create_namespace(cluster, namespace, record.folder / "data")
+    create_namespace(cluster, namespace)
     _provide_image(cluster, image)
     airflow = _airflow(cluster, namespace, image)
     if not _is_ready(airflow, port, cluster, namespace, record):
@@ -95,15 +98,16 @@ def down(checkout: Path) -> None:
         return
     stopped = LocalAirflow(checkout, FOLDER).stop()
     say("Airflow is stopped." if stopped else "Airflow was not running.")
-    cluster = KubeCluster(checkout, used["kubeconfig"], used["is_ours"])
+    cluster = KubeCluster(checkout, used["kubeconfig"])
     namespace = used.get("namespace")
-    if namespace and cluster.answers():
+    if program := used.get("tool"):
+        tool = cluster_tool(program)
+        tool.run(tool.delete, tool.name(checkout), Path(cluster.kubeconfig))
+        say(f"The cluster {tool.name(checkout)} is deleted.")
+    elif namespace and cluster.answers():
         delete_namespace(cluster, namespace)
     elif namespace:
         say(f"The cluster does not answer; if it has the namespace {namespace}, delete it there.")
-    if used.get("started"):
-        cluster.shared.stop()
-        say("Kubernetes is stopped.")
     shutil.rmtree(record.folder)
     say(f"Removed {record.folder}")
 
@@ -119,28 +123,58 @@ def _running_cluster(checkout: Path, namespace: str, record: _Record) -> KubeClu
     """Return a cluster that is running, and record which it is.
 
     Raises:
-        LocalError: There is none, another cluster or namespace is already in use, or the namespace
-            was not made by this checkout.
+        LocalError: There is none and none can be made, another cluster or namespace is already in
+            use, or the namespace was not made by this checkout.
     """
-    cluster = find_cluster(checkout)
-    wanted = {"kubeconfig": cluster.kubeconfig, "namespace": namespace}
+    given = os.environ.get("KUBECONFIG")
+    if not given:
+        cluster_tool(record.values.get("tool"))
+    if not shutil.which("kubectl"):
+        raise LocalError("kubectl is not installed; install it")
+    kubeconfig = given or str(record.folder / "cluster.kubeconfig")
+    wanted = {"kubeconfig": kubeconfig, "namespace": namespace}
     used = {name: record.values.get(name, value) for name, value in wanted.items()}
     if used != wanted:
         place = f"the namespace {used['namespace']} of the cluster of {used['kubeconfig']}"
         raise LocalError(
             f"this checkout already uses {place}; continue there, or run make kube-down first"
         )
-    if not cluster.answers():
-        say("Starting Kubernetes ...")
-        if cluster.shared.is_stopped:
-            record.update(kubeconfig=cluster.kubeconfig, is_ours=cluster.is_ours, started=True)
-    if cluster.is_ours:
-        cluster.shared.start()
+    cluster = KubeCluster(checkout, kubeconfig)
+    if not given:
+        _make_cluster(cluster, record)
+    elif not cluster.answers():
+        raise LocalError(
+            f"the cluster of KUBECONFIG={given} does not answer; start it, or unset KUBECONFIG"
+        )
     node = cluster.kubectl("get", "nodes", "--output=name").split()[0].removeprefix("node/")
     say(f"Kubernetes answers; its node is {node}, the namespace is {namespace}.")
     check_namespace(cluster, namespace)
-    record.update(**wanted, is_ours=cluster.is_ours)
+    record.update(**wanted)
     return cluster
+
+
+def _make_cluster(cluster: KubeCluster, record: _Record) -> None:
+    """Create a cluster on this machine, or start the one that was created before.
+
+    Raises:
+        LocalError: No program that can do so is installed, or it failed.
+    """
+    used = record.values
+    tool = cluster_tool(used.get("tool"))
+    name, kubeconfig = tool.name(cluster.checkout), Path(cluster.kubeconfig)
+    if used.get("is_created"):
+        if not cluster.answers():
+            say(f"Starting the cluster {name} ...")
+            tool.run(tool.resume, name, kubeconfig)
+            wait_for(lambda: None if cluster.answers() else f"the cluster {name}", limit=120)
+        return
+    if used.get("tool"):
+        with suppress(LocalError):  # whatever an interrupted creation has left
+            tool.run(tool.delete, name, kubeconfig)
+    record.update(kubeconfig=cluster.kubeconfig, tool=tool.program)
+    say(f"Creating the cluster {name} with {tool.program}, which takes a minute or two ...")
+    tool.run(tool.create, name, kubeconfig)
+    record.update(is_created=True)
 
 
 def _provide_image(cluster: KubeCluster, tag: str) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
 from dag_factory.options.pod_merge import merge_pods
 from dag_factory.planning.plan import DagPlan
@@ -17,8 +14,6 @@ from local_platform.kube.cluster import KubeCluster
 
 _OWNER = "meltano-dag-factory/checkout"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-# The user of the image; see images/meltano/Dockerfile.
-_USER = 10001
 _PYTHON = ".meltano/loaders/target-duckdb/venv/bin/python"
 _WAREHOUSE = "/data/warehouse.duckdb"
 
@@ -36,28 +31,21 @@ def check_namespace(cluster: KubeCluster, namespace: str) -> None:
         raise LocalError(f"the namespace {namespace} exists and was {maker}; {hint}")
 
 
-def create_namespace(cluster: KubeCluster, namespace: str, folder: Path) -> None:
-    """Create the namespace and the volume of the warehouse in it.
-
-    Args:
-        cluster: The cluster.
-        namespace: The name of the namespace.
-        folder: The folder of the volume on this machine, if the cluster provides no volumes.
+def create_namespace(cluster: KubeCluster, namespace: str) -> None:
+    """Create the namespace and the claim of the warehouse's volume in it.
 
     Raises:
         LocalError: The cluster cannot provide a volume.
     """
+    if not _has_default_storage_class(cluster):
+        raise LocalError(
+            "the cluster has no default StorageClass, from which the warehouse gets its volume; "
+            f"annotate one with {_DEFAULT_CLASS}=true"
+        )
     metadata = {"name": namespace, "annotations": {_OWNER: str(cluster.checkout)}}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-    spec: dict[str, Any] = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": "1Gi"}},
-    }
-    if not _has_default_storage_class(cluster):
-        if not cluster.is_ours:
-            raise LocalError("the cluster has no default StorageClass; set one")
-        spec |= {"storageClassName": "", "volumeName": _create_volume(cluster, namespace, folder)}
     metadata = {"name": "warehouse", "namespace": namespace}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
     cluster.apply(claim | {"spec": spec})
 
@@ -66,10 +54,6 @@ def delete_namespace(cluster: KubeCluster, namespace: str) -> None:
     """Delete the namespace with everything in it, if the cluster's checkout made it."""
     if _owner(cluster, namespace) != str(cluster.checkout):
         return
-    if cluster.is_ours:
-        # Kubernetes removes the volume after its claim is gone.
-        volume = _volume_name(namespace)
-        cluster.kubectl("delete", "pv", volume, "--ignore-not-found", "--wait=false")
     cluster.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=180s")
     say(f"The namespace {namespace} is deleted.")
 
@@ -158,25 +142,3 @@ def _has_default_storage_class(cluster: KubeCluster) -> bool:
     classes = json.loads(cluster.kubectl("get", "storageclasses", "--output=json"))["items"]
     annotations = [each["metadata"].get("annotations", {}) for each in classes]
     return any(each.get(_DEFAULT_CLASS) == "true" for each in annotations)
-
-
-def _volume_name(namespace: str) -> str:
-    return f"{namespace}-warehouse"
-
-
-def _create_volume(cluster: KubeCluster, namespace: str, folder: Path) -> str:
-    """Create a volume in a folder of this machine, which is the node; return its name."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    os.chown(folder, _USER, _USER)
-    name = _volume_name(namespace)
-    spec = {
-        "accessModes": ["ReadWriteOnce"],
-        "capacity": {"storage": "1Gi"},
-        "claimRef": {"name": "warehouse", "namespace": namespace},
-        "hostPath": {"path": str(folder), "type": "Directory"},
-        "storageClassName": "",
-    }
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
-    )
-    return name
