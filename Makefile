@@ -13,12 +13,15 @@
 
 .PHONY: up down kube-up kube-down clean test test-faults lint coverage lock screenshots bench install
 PORT ?= 8080
+# Without bytecode each process would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-emit-package meltano-dag-factory --quiet --upgrade
 # Meltano installs plugins with these. The image is built with them, but does not contain them.
 INSTALLERS = $(addprefix --no-emit-package ,pip uv virtualenv)
 
-up: install
+up:
+	@deploy/local/install --port $(PORT)
 	@.venv/bin/python -m local_platform up --port $(PORT)
 
 down:
@@ -42,7 +45,7 @@ clean:
 
 test: lint
 	@tests/install-servers || true
-	@.venv/bin/pytest -n 2
+	@.venv/bin/pytest -n 4
 
 test-faults: install
 	@.venv/bin/pytest -m "faults or cluster"

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
+_PODS = "tests/platform/kubernetes"
+
 
 @dataclass(frozen=True)
 class KnownRace:
@@ -23,9 +25,8 @@ class KnownRace:
 KNOWN_RACES = (
     KnownRace(
         tests=(
-            "tests/platform/kubernetes/test_runner.py::test_a_deferred_task_ends_as_any_other",
-            "tests/platform/kubernetes/test_faults.py"
-            "::test_an_image_that_is_not_to_be_had_is_named_when_the_task_was_deferred",
+            f"{_PODS}/test_runner.py::test_a_deferred_task_ends_as_any_other",
+            f"{_PODS}/test_faults.py::test_a_deferred_task_names_an_image_that_is_not_to_be_had",
         ),
         reason="a task that resumes at once after its deferral is taken for lost by the scheduler",
         issue="https://github.com/apache/airflow/issues/72716",

@@ -11,6 +11,7 @@ Modules:
     airflow_config  Airflow's configuration, from the template airflow.cfg
     airflow_api     Airflow's REST API
     console         what the commands print, and how they wait
+    ports           whether a port is free
     subprocesses    runs a command; its failure is one error
     private_files   files that only their owner can read
     warehouse_rows  counts the rows of a DuckDB warehouse, also in a pod

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
-import socket
 import string
 import sys
 from base64 import urlsafe_b64encode
@@ -14,7 +12,6 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from local_platform.console import LocalError
 from local_platform.private_files import write_private
 
 _SECRETS_BACKEND = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
@@ -77,22 +74,3 @@ def keep_keys(file: Path) -> dict[str, str]:
         keys["fernet_key"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
         write_private(file, json.dumps(keys))
     return dict(json.loads(file.read_text()))
-
-
-def check_port(host: str, port: int) -> None:
-    """Check that Airflow can listen on a port.
-
-    Raises:
-        LocalError: The port is invalid or in use.
-    """
-    if not port:
-        raise LocalError("port 0 would change at each start; choose another: PORT=8081")
-    with socket.socket() as candidate:
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            candidate.bind((host, port))
-        except (OSError, OverflowError) as error:
-            in_use = getattr(error, "errno", None) == errno.EADDRINUSE
-            reason = "is in use by another program" if in_use else f"cannot be used: {error}"
-            other = port + 1 if in_use else 8081
-            raise LocalError(f"port {port} {reason}; choose another: PORT={other}") from None

@@ -17,14 +17,15 @@ import psutil
 
 from local_platform.airflow_api import log_in, unhealthy_components
 from local_platform.airflow_config import (
-    check_port,
     keep_keys,
     keep_passwords,
     process_environ,
     write_config,
 )
 from local_platform.console import LocalError
+from local_platform.ports import port_problem
 from local_platform.private_files import write_private
+from local_platform.subprocesses import run_command
 
 # `airflow standalone` would start the same four, but its log servers listen on every interface, and
 # no setting binds them to loopback. On one machine logs are read from disk.
@@ -114,13 +115,22 @@ class LocalAirflow:
                     running[name] = process
         return running
 
+    def check_port(self, port: int) -> None:
+        """Check that Airflow can listen on a port.
+
+        Raises:
+            LocalError: The port does not exist, or is in use.
+        """
+        if problem := port_problem(self.host, port):
+            raise LocalError(problem)
+
     def configure(self, port: int) -> None:
         """Write the configuration.
 
         Raises:
-            LocalError: The port is invalid or in use.
+            LocalError: The port does not exist, or is in use.
         """
-        check_port(self.host, port)
+        self.check_port(port)
         self.home.mkdir(parents=True, exist_ok=True)
         keep_passwords(self.passwords_file)
         write_config(
@@ -158,20 +168,30 @@ class LocalAirflow:
         Raises:
             LocalError: `airflow db migrate` failed.
         """
-        if self._airflow("db", ("db", "migrate")).wait():
-            msg = f"`airflow db migrate` failed; its last lines are:\n{self.log_tail('db')}"
-            raise LocalError(msg)
+        run_command(
+            *("airflow", "db", "migrate"),
+            waiting=lambda _: "Airflow's database",
+            log=self.log_file("db"),
+            cwd=self.checkout,
+            environ=self.environ,
+            ends_on_interrupt=False,
+        )
 
     def start(self, *names: str) -> None:
         """Start components, unless they are running."""
         running = self.processes()
         digests = self._record.get("variables") if running else self._digests
+
+        def keep_record() -> None:
+            processes = {name: (each.pid, each.create_time()) for name, each in running.items()}
+            record = {"url": self.url, "processes": processes, "variables": digests}
+            write_private(self._record_file, json.dumps(record))
+
+        keep_record()
         for name in names:
             if name not in running:
                 running[name] = psutil.Process(self._airflow(name, COMPONENTS[name]).pid)
-        processes = {name: (each.pid, each.create_time()) for name, each in running.items()}
-        record = {"url": self.url, "processes": processes, "variables": digests}
-        write_private(self._record_file, json.dumps(record))
+                keep_record()
 
     @property
     def _digests(self) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import httpx
+from rich.console import Console
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from dag_factory.errors import SettingsError
@@ -28,29 +30,60 @@ def say(text: str = "") -> None:
     print(text, flush=True)
 
 
+class Stopwatch:
+    """Measures how long each step of a command takes."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure a step; its name completes the sentence "Took 5 s for ..."."""
+        started = time.monotonic()
+        yield
+        self._seconds[name] = time.monotonic() - started
+
+    def __str__(self) -> str:
+        """Return the duration of everything, then of each step that took a second or more."""
+        steps = [f"{name} {sec:.0f} s" for name, sec in self._seconds.items() if sec >= 1]
+        total = f"Took {sum(self._seconds.values()):.0f} s"
+        return f"{total}: {', '.join(steps)}." if steps else f"{total}."
+
+
 def wait_for(missing: Callable[[], str | None], limit: float) -> None:
     """Wait until `missing` returns nothing; meanwhile print what it returns.
+
+    A terminal shows it in one line that changes. Anything else gets a line every ten seconds.
 
     Raises:
         TookTooLongError: It took longer than `limit` seconds.
     """
     started = time.monotonic()
-    last_name, last_seconds = "", 0.0
+    console = Console(highlight=False)
+    status = console.status("", spinner="dots")
+    name, next_report = "", 0.0
 
     def look() -> str | None:
-        nonlocal last_name, last_seconds
-        name = missing()
+        nonlocal name, next_report
+        found = missing()
+        if not found:
+            return None
+        name = found
         seconds = time.monotonic() - started
-        if name and (name != last_name or seconds - last_seconds >= _REPORT_SECONDS):
-            say(f"    waiting for {name} ({seconds:.0f} s)")
-            last_name, last_seconds = name, seconds
-        return name
+        line = f"waiting for {name} ({seconds:.0f} s)"
+        if console.is_terminal:
+            status.update(line)
+        elif seconds >= next_report:
+            say(f"    {line}")
+            next_report += _REPORT_SECONDS
+        return found
 
     wait = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(limit), wait=wait_fixed(1))
-    try:
-        wait(look)
-    except RetryError:
-        raise TookTooLongError(f"gave up waiting for {last_name} after {limit:.0f} s") from None
+    with status:
+        try:
+            wait(look)
+        except RetryError:
+            raise TookTooLongError(f"gave up waiting for {name} after {limit:.0f} s") from None
 
 
 def report(command: str, logs: Path, run: Callable[[], None]) -> int:

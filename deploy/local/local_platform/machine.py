@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import subprocess
 from pathlib import Path
 
 from dag_factory.settings import Settings
 from local_platform.airflow_server import LocalAirflow
-from local_platform.console import LocalError, say
+from local_platform.console import Stopwatch, say
 from local_platform.steps import (
     FIRST_JOB,
     first_run,
@@ -18,6 +18,7 @@ from local_platform.steps import (
     show_login,
     start,
 )
+from local_platform.subprocesses import lock, run_command
 from local_platform.warehouse_rows import row_counts
 
 FOLDER = ".local"
@@ -33,19 +34,28 @@ _PLUGIN_SOURCES = (
 
 def up(airflow: LocalAirflow, port: int) -> None:
     """Install the plugins, start Airflow, run a first job, and show its rows."""
+    watch = Stopwatch()
     plans = planned_dags(Settings(airflow.checkout / "meltano"))
-    _install_plugins(airflow)
-    if not is_running(airflow, port, "make down"):
-        if not airflow.processes():
-            airflow.configure(port)
-            airflow.write_dotenv()
-        start(airflow)
-    with airflow.api() as api:
-        show_dags(api, plans)
-        first_run(api, FIRST_JOB)
-    warehouse = Path("meltano/output/warehouse.duckdb")
-    say(f"Rows in {warehouse}:")
-    say(row_counts(airflow.checkout / warehouse))
+    if not airflow.processes():
+        airflow.check_port(port)
+    with lock(airflow.state):
+        with watch.step("Meltano's plugins"):
+            _install_plugins(airflow)
+        with watch.step("Airflow"):
+            if not is_running(airflow, port, "make down"):
+                if not airflow.processes():
+                    airflow.configure(port)
+                    airflow.write_dotenv()
+                start(airflow)
+        with airflow.api() as api:
+            with watch.step("DAGs"):
+                show_dags(api, plans)
+            with watch.step("first run"):
+                first_run(api, FIRST_JOB)
+        warehouse = Path("meltano/output/warehouse.duckdb")
+        say(f"Rows in {warehouse}:")
+        say(row_counts(airflow.checkout / warehouse))
+    say(str(watch))
     show_login(airflow, "make down")
 
 
@@ -75,18 +85,18 @@ def _install_plugins(airflow: LocalAirflow) -> None:
         say("Meltano's plugins are installed.")
         return
     say("Installing Meltano's plugins ...")
-    airflow.state.mkdir(exist_ok=True)
-    log = airflow.log_file("meltano-install")
-    with log.open("wb") as output:
-        done = subprocess.run(
-            ["meltano", "--environment=dev", "install", "--clean"],  # noqa: S607 - on the PATH given
-            cwd=checkout / "meltano",
-            env=airflow.environ,
-            stdout=output,
-            stderr=output,
-            check=False,
-        )
-    if done.returncode:
-        tail = airflow.log_tail("meltano-install")
-        raise LocalError(f"`meltano install` failed, see {log}; its last lines are:\n{tail}")
+    run_command(
+        *("meltano", "--environment=dev", "install", "--clean"),
+        waiting=_plugins_left,
+        log=airflow.log_file("meltano-install"),
+        cwd=checkout / "meltano",
+        environ=airflow.environ,
+    )
     stamp.write_text(definitions)
+
+
+def _plugins_left(log: str) -> str:
+    """Return the plugins that Meltano is installing, by what it has printed."""
+    begun = re.findall(r"Installing \w+ '(.+)'", log)
+    done = set(re.findall(r"Installed \w+ '(.+)'", log))
+    return ", ".join(name for name in begun if name not in done) or "meltano install"

@@ -11,10 +11,12 @@ from dag_factory.planning.plan import DagPlan
 from dag_factory.planning.planned_project import check_project
 from dag_factory.settings import Settings
 from local_platform.airflow_server import COMPONENTS, LocalAirflow
-from local_platform.console import LocalError, say, wait_for
+from local_platform.console import LocalError, TookTooLongError, say, wait_for
 
 FIRST_JOB = "reference_data"
 _FINISHED = ("success", "failed")
+_HEALTHY_SECONDS = 300
+_NAMED = 3
 
 
 def is_running(airflow: LocalAirflow, port: int, stop: str) -> bool:
@@ -30,23 +32,42 @@ def is_running(airflow: LocalAirflow, port: int, stop: str) -> bool:
 
 
 def start(airflow: LocalAirflow) -> None:
-    """Start the components of Airflow that are not running; wait until all are healthy."""
+    """Start the components of Airflow that are not running; wait until all are healthy.
+
+    Whatever goes wrong, no component is left running.
+
+    Raises:
+        LocalError: A component ended, or was not healthy in time; the message names its log.
+    """
     say(f"Starting Airflow at {airflow.url}")
     airflow.migrate()
+    try:
+        # A scheduler that starts before the API server answers loses the tasks that are due.
+        _start_components(airflow, "api-server")
+        _start_components(airflow, *COMPONENTS)
+    except BaseException:
+        airflow.stop()
+        raise
 
-    def unhealthy(*started: str) -> str:
-        for name in started:
+
+def _start_components(airflow: LocalAirflow, *names: str) -> None:
+    def unhealthy() -> str:
+        for name in names:
             if name not in airflow.processes():
                 raise LocalError(
-                    f"Airflow's {name} ended; its last lines are:\n{airflow.log_tail(name)}"
+                    f"Airflow's {name} ended, see {airflow.log_file(name)}; its last lines are:\n"
+                    f"{airflow.log_tail(name)}"
                 )
-        return ", ".join(airflow.unhealthy())
+        # The REST API writes dag_processor.
+        components = [each.replace("_", "-") for each in airflow.unhealthy()]
+        return ", ".join(each for each in components if each in names or each not in COMPONENTS)
 
-    # A scheduler that starts before the API server answers loses the tasks that are due.
-    airflow.start("api-server")
-    wait_for(lambda: "api-server" if "api-server" in unhealthy("api-server") else None, limit=300)
-    airflow.start(*COMPONENTS)
-    wait_for(lambda: unhealthy(*COMPONENTS), limit=300)
+    airflow.start(*names)
+    try:
+        wait_for(unhealthy, limit=_HEALTHY_SECONDS)
+    except TookTooLongError as error:
+        logs = ", ".join(str(airflow.log_file(name)) for name in names)
+        raise LocalError(f"Airflow does not start: {error}; its logs are {logs}") from None
 
 
 def planned_dags(settings: Settings) -> tuple[DagPlan, ...]:
@@ -68,7 +89,10 @@ def show_dags(api: httpx.Client, plans: Sequence[DagPlan]) -> None:
 
     def missing() -> str | None:
         left = [each.dag_id for each in plans if api.get(f"dags/{each.dag_id}").is_error]
-        return f"the DAGs {', '.join(left)}" if left else None
+        if len(left) == len(plans):
+            return f"{len(left)} DAGs"
+        names = ", ".join(left[:_NAMED]) + (" ..." if len(left) > _NAMED else "")
+        return f"{len(left)} of {len(plans)} DAGs: {names}" if left else None
 
     wait_for(missing, limit=180)
     say("DAGs, one per job of meltano/meltano.yml:")
@@ -77,15 +101,21 @@ def show_dags(api: httpx.Client, plans: Sequence[DagPlan]) -> None:
 
 
 def first_run(api: httpx.Client, dag_id: str) -> None:
-    """Run a DAG and wait for the end, unless a run has succeeded before.
+    """Run a DAG and wait for the end, unless a run has succeeded before or is still going on.
 
     Raises:
         LocalError: The run failed.
     """
-    if _get(api, f"dags/{dag_id}/dagRuns", state="success", limit=1)["dag_runs"]:
+    runs = f"dags/{dag_id}/dagRuns"
+    if _get(api, runs, state="success", limit=1)["dag_runs"]:
         say(f"{dag_id} has run before.")
         return
-    run = api.post(f"dags/{dag_id}/dagRuns", json={"logical_date": None}).raise_for_status().json()
+    going_on = _get(api, runs, state=["queued", "running"], limit=1)["dag_runs"]
+    run = (
+        going_on[0]
+        if going_on
+        else api.post(runs, json={"logical_date": None}).raise_for_status().json()
+    )
     path = f"dags/{dag_id}/dagRuns/{run['dag_run_id']}"
     state = ""
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -14,9 +15,9 @@ def checkout(tmp_path):
     return copy_checkout(tmp_path / "checkout")
 
 
-def install(checkout, **environ):
+def install(checkout, *options, **environ):
     return subprocess.run(
-        ["/bin/sh", str(checkout / "deploy/local/install")],
+        ["/bin/sh", str(checkout / "deploy/local/install"), *options],
         env=os.environ | environ,
         capture_output=True,
         text=True,
@@ -51,6 +52,18 @@ def test_without_disk_it_says_how_much_is_needed(checkout, tmp_path):
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "needs 2 GB of free disk space" in line
+
+
+def test_a_port_in_use_is_named_before_anything_is_installed(checkout):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = install(checkout, "--port", str(port))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    start = f"make up: port {port} is in use by another program; choose another: PORT="
+    assert line.startswith(start)
+    assert int(line.removeprefix(start)) > port
+    assert not (checkout / ".venv").exists()
 
 
 @pytest.mark.faults

@@ -144,7 +144,7 @@ def test_a_pod_that_is_evicted(begun):
     assert "Evicted: the pod" in run.log()
 
 
-def test_an_image_that_is_not_to_be_had_is_named_when_the_task_was_deferred(pods):
+def test_a_deferred_task_names_an_image_that_is_not_to_be_had(pods):
     run = pods.start("absent_deferred")
     assert run.end() == "failed"
     assert NO_IMAGE.search(run.log())

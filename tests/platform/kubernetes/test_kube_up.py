@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,19 @@ from local_platform.airflow_server import LocalAirflow
 from local_platform.console import LocalError
 
 from tests.support.cluster import Cluster
+from tests.support.interruptions import interrupt
 from tests.support.running import copy_checkout, finished, free_port, wait_until
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
+# A part of the output that begins a step, and how it is interrupted then.
+POINTS = (
+    ("Kubernetes answers", signal.SIGKILL),
+    ("waiting for the image to be built", signal.SIGINT),
+    ("Creating Meltano's system database", signal.SIGKILL),
+    ("waiting for api-server", signal.SIGINT),
+    ("waiting for 19 DAGs", signal.SIGKILL),
+    ("waiting for the run of reference_data", signal.SIGINT),
+)
 USER = 10001  # of the image, see images/meltano/Dockerfile
 
 
@@ -34,20 +45,29 @@ class KubeUp:
     def airflow(self) -> LocalAirflow:
         return LocalAirflow(self.checkout, ".local-kube", self.cluster.host)
 
+    port: int
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return os.environ | {"KUBECONFIG": self.cluster.kubeconfig}
+
     def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run what `make COMMAND` runs."""
         return subprocess.run(
             [sys.executable, "-m", "local_platform", command, *options],
             cwd=self.checkout,
-            env=os.environ | {"KUBECONFIG": self.cluster.kubeconfig},
+            env=self.environ,
             capture_output=True,
             text=True,
             check=False,
         )
 
+    @property
+    def up_options(self) -> tuple[str, ...]:
+        return "kube-up", f"--port={self.port}", f"--namespace={self.namespace}"
+
     def up(self) -> subprocess.CompletedProcess[str]:
-        port = free_port(self.cluster.host)
-        return self.run("kube-up", f"--port={port}", f"--namespace={self.namespace}")
+        return self.run(*self.up_options)
 
     def is_there(self, *words: str) -> bool:
         return bool(self.cluster.kubectl("get", *words, "--ignore-not-found"))
@@ -60,7 +80,8 @@ def kube_up(cluster: Cluster, tmp_path: Path) -> Iterator[KubeUp]:
     except LocalError as error:
         pytest.skip(str(error))
     checkout = copy_checkout(tmp_path / "checkout")
-    running = KubeUp(checkout, cluster, f"test-{secrets.token_hex(4)}")
+    namespace = f"test-{secrets.token_hex(4)}"
+    running = KubeUp(checkout, cluster, namespace, free_port(cluster.host))
     with default_storage_class(cluster, tmp_path / "volume"):
         yield running
         down = running.run("kube-down")
@@ -108,10 +129,13 @@ def default_storage_class(cluster: Cluster, folder: Path) -> Iterator[None]:
 @pytest.mark.timeout(1200)
 # Airflow's components are stopped by pid.
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
-def test_it_runs_the_same_dags_in_pods_until_kube_down(kube_up):
+def test_interrupted_at_each_step_it_runs_the_same_dags_in_pods_until_kube_down(kube_up):
+    argv = [sys.executable, "-m", "local_platform", *kube_up.up_options]
+    for point, how in POINTS:
+        interrupt(argv, point, how, kube_up.checkout, kube_up.environ)
     up = kube_up.up()
     assert up.returncode == 0, up.stdout + up.stderr
-    assert "reference_data ran to success" in up.stdout
+    assert re.search("reference_data (ran to success|has run before)", up.stdout)
     assert "in the pod reference-data-tap-spreadsheets-to-target-warehouse-" in up.stdout
     assert "tap_spreadsheets.time_zones │   312" in up.stdout
     assert "with plain HTTP; whoever reaches that can try to log in" in up.stdout

@@ -151,5 +151,6 @@ class KubeCluster:
             LocalError: The image cannot be built or loaded.
         """
         load = self.image_loader
-        run_command(checkout / "images/build", name, tag, project)
-        run_command(*load, tag)
+        build = (str(checkout / "images/build"), name, tag, project)
+        run_command(*build, waiting=lambda _: "the image to be built")
+        run_command(*load, tag, waiting=lambda _: "the image to be loaded into the cluster")

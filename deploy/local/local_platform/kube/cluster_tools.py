@@ -7,6 +7,7 @@ current one.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -48,7 +49,12 @@ class ClusterTool:
         Raises:
             LocalError: The command failed.
         """
-        run_command(*command.split(), cluster, KUBECONFIG=str(kubeconfig))
+        run_command(
+            *command.split(),
+            cluster,
+            waiting=lambda _: f"{self.program}",
+            environ=os.environ | {"KUBECONFIG": str(kubeconfig)},
+        )
 
 
 CLUSTER_TOOLS = (

@@ -14,7 +14,7 @@ from typing import Any
 from dag_factory.planning.plan import DagPlan
 from dag_factory.settings import Settings
 from local_platform.airflow_server import LocalAirflow
-from local_platform.console import LocalError, say, wait_for
+from local_platform.console import LocalError, Stopwatch, say, wait_for
 from local_platform.kube.cluster import KubeCluster
 from local_platform.kube.cluster_tools import cluster_tool
 from local_platform.kube.image import image_tag
@@ -36,6 +36,7 @@ from local_platform.steps import (
     show_login,
     start,
 )
+from local_platform.subprocesses import lock
 
 FOLDER = ".local-kube"
 ENVIRONMENT = "kube"
@@ -73,18 +74,29 @@ def up(checkout: Path, port: int, namespace: str | None) -> None:
     first = _plan_of(plans, FIRST_JOB)
     record = _Record(checkout / FOLDER)
     namespace = namespace or record.values.get("namespace", _DEFAULT_NAMESPACE)
-    cluster = _running_cluster(checkout, namespace, record)
-    create_namespace(cluster, namespace)
-    _provide_image(cluster, image)
-    airflow = _airflow(cluster, namespace, image)
-    if not _is_ready(airflow, port, cluster, namespace, record):
-        create_database(cluster, namespace, first)
-        start(airflow)
-    with airflow.api() as api:
-        show_dags(api, plans)
-        first_run(api, first.dag_id)
-    show_pods(cluster, namespace, first)
-    show_rows(cluster, namespace, first)
+    watch = Stopwatch()
+    with lock(record.folder):
+        with watch.step("cluster"):
+            cluster = _running_cluster(checkout, namespace, record)
+            create_namespace(cluster, namespace)
+        airflow = _airflow(cluster, namespace, image)
+        if not airflow.processes():
+            airflow.check_port(port)
+        with watch.step("image"):
+            _provide_image(cluster, image)
+        with watch.step("Airflow"):
+            if not _is_ready(airflow, port, cluster, namespace, record):
+                create_database(cluster, namespace, first)
+                start(airflow)
+        with airflow.api() as api:
+            with watch.step("DAGs"):
+                show_dags(api, plans)
+            with watch.step("first run"):
+                first_run(api, first.dag_id)
+        show_pods(cluster, namespace, first)
+        with watch.step("rows"):
+            show_rows(cluster, namespace, first)
+    say(str(watch))
     say(f"It listens on {cluster.host} with plain HTTP; whoever reaches that can try to log in.")
     show_login(airflow, "make kube-down")
 
