@@ -174,6 +174,7 @@ def test_what_looks_after_the_platform_finds_it_well(loaded):
     assert re.search(r"\d\d tables are fresh", said)
 
 
+@pytest.mark.faults
 def test_state_comes_back_from_its_backup(loaded):
     loaded.meltano("run", "--no-install", "state_backup")
     [backup] = (loaded.root / "output/state-backups").iterdir()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.running import copy_checkout, stand_in
 
+pytestmark = pytest.mark.faults
 BIN = Path(sys.executable).parent
 RUNS = """
 create or replace table tap_airflow.dag_runs (

@@ -24,6 +24,7 @@ def act(api, trigger, read_log):
     return run
 
 
+@pytest.mark.faults
 def test_state_is_listed_shown_copied_and_cleared(api, trigger, act):
     run = trigger("airflow_history")
     assert wait_until(lambda: finished(api, run), 180, "airflow_history") == "success"

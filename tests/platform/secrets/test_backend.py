@@ -17,7 +17,10 @@ from tests.support.running import CHECKOUT, finished, free_port, shown, task_log
 from tests.support.shell_project import PROJECT, make_project
 
 # The components are children of this process, and outlive the call that starts them.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen")
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen"),
+]
 FOLDER = "acme/data/dev/airflow"
 PASSWORD, CHANGED, TOKEN, SAID = "marker-4f1c", "marker-77d0", "marker-c3a9", "marker-0be2"
 DAGS = """

@@ -32,7 +32,10 @@ from tests.support.mail_server import MailServer, serving_mail
 from tests.support.running import CHECKOUT, finished, free_port, wait_until
 
 # The components are children of this process, and outlive the call that starts them.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen")
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <function Popen"),
+]
 
 
 @dataclass(frozen=True)
