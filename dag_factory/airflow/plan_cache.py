@@ -196,7 +196,11 @@ def _read(file: Path) -> Snapshot | None:
         if not isinstance(error, FileNotFoundError):
             _log.warning("DAG_FACTORY_STATE_DIR: cannot read the plan: %s", error)
     except (msgspec.MsgspecError, RecursionError):
-        _log.warning("DAG_FACTORY_STATE_DIR: %s is from another version, or damaged", file)
+        _log.warning(
+            "DAG_FACTORY_STATE_DIR: the plan in %s is not used: another version of "
+            "meltano-dag-factory wrote it, or it is damaged; a good plan replaces it",
+            file,
+        )
     return None
 
 

@@ -16,10 +16,12 @@ from dag_factory.project.model import Project
 from dag_factory.project.plugins import Plugin, flat_settings
 from dag_factory.secret_patterns import UNNAMED_KEYS, is_literal, secret_in
 
-_SET_WHERE_MELTANO_RUNS = "take it out of the file, and set the variable {} where Meltano runs"
-_WRITE_REFERENCE = "write a variable such as ${{TOKEN}} instead"
+_SET_WHERE_MELTANO_RUNS = (
+    "take it out of the file, and set the environment variable {} where Meltano runs"
+)
+_WRITE_REFERENCE = "replace the secret with a variable such as ${{TOKEN}}"
 _LET_OTHERS_HOLD_IT = "move it to an Airflow connection or a Kubernetes Secret"
-_SILENCE_HINT = "; if it is not a secret, end the line with `# meltano-dags: ignore MDF050`"
+_SILENCE_HINT = "; if the value is not a secret, end the line with `# meltano-dags: ignore MDF050`"
 # The keys below these are the names of columns: `{password: {selected: false}}`.
 _COLUMN_KEYS = ("metadata", "schema", "select", "stream_maps")
 
@@ -124,7 +126,7 @@ def _check_env(
             problems.add(Code.PLAINTEXT_SECRET, env.at(name), message, hint)
         elif overrides and value not in (f"${name}", f"${{{name}}}"):
             message = f"env {name} replaces the value that {what} gets from the environment"
-            hint = f"remove it here, and set the variable {name} where Meltano runs"
+            hint = f"remove it here, and set the environment variable {name} where Meltano runs"
             problems.add(Code.OVERRIDDEN_SECRET, env.at(name), message, hint)
 
 

@@ -34,10 +34,11 @@ _CONFLICT_MARKER = "<<<<<<<"
 # The hint for a syntax error depends on the character at its place, or else on libyaml's message.
 _HINTS_BY_CHARACTER = {
     "\t": "indent with spaces",
-    "@": 'quote it, such as "@daily"',
-    "`": "quote it",
-    "*": 'quote it, such as "* * * * *"',
-    "&": "quote it, or name the anchor with letters, digits, - and _",
+    "@": 'put quotes around the text that begins with @, such as "@daily"',
+    "`": "put quotes around the text that begins with `",
+    "*": 'put quotes around the text that begins with *, such as "* * * * *"',
+    "&": "put quotes around the text that begins with &, "
+    "or name the anchor with letters, digits, - and _",
     "%": "remove the line that begins with %",
 }
 _HINTS_BY_MESSAGE = {

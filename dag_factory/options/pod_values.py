@@ -142,10 +142,14 @@ def labels(value: Any) -> Mapping[str, str]:
         if not _LABEL_KEY.fullmatch(name):
             raise InvalidValueError(f"has {name!r}, which is not the name of a label")
         if not isinstance(each, str):
-            raise InvalidValueError(f"has a value for {name} that must be a string", "quote it")
+            raise InvalidValueError(
+                f"has the label {name}, whose value must be a string", "put quotes around the value"
+            )
         if not _LABEL_VALUE.fullmatch(each):
-            wrong = wrong_value("the value of a label", each)
-            raise InvalidValueError(f"has a value for {name} that {wrong.reason}")
+            raise InvalidValueError(
+                f"has the label {name} with the value {each!r}",
+                "the value of a label has up to 63 letters, digits, -, _ or .; correct it",
+            )
     return found
 
 

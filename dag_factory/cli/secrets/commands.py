@@ -58,7 +58,11 @@ def add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentParse
     plan.add_argument("--max-age", type=int, metavar="DAYS", help="fail if a value is older")
     plan.set_defaults(run=_plan)
     push = commands.add_parser("push", parents=[shared], help="write values into secrets")
-    push.add_argument("name", nargs="?", help="one secret, or its plugin (default: all secrets)")
+    push.add_argument(
+        "name",
+        nargs="?",
+        help="write one secret: its name, or the name of its plugin (default: all secrets)",
+    )
     source = push.add_mutually_exclusive_group()
     source.add_argument(
         "--from-file", type=Path, metavar="FILE", help="read values from a JSON, YAML or .env file"

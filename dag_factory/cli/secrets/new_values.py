@@ -39,7 +39,9 @@ def read_values(file: Path) -> Values:
     Numbers and the like in YAML are taken as they are written: `0123` is a text of four characters.
 
     Raises:
-        UsageError: It holds something else. The message does not quote it.
+        UsageError: The file is not UTF-8, not valid JSON or YAML, or not a mapping of names to
+            values; or the package that reads `.env` is not installed. The message never quotes the
+            content of the file, which may be secret.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -84,7 +86,8 @@ def _is_scalar(value: Any) -> bool:
 
 def _checked_mapping(file: Path, values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise UsageError(f"{file} must hold names and values: write `NAME: value` into it")
+        form = '{"NAME": "value"}' if file.suffix == ".json" else "NAME: value"
+        raise UsageError(f"{file} must be a mapping of names to values: write `{form}` into it")
     return values
 
 

@@ -277,7 +277,9 @@ def test_what_to_do_with_a_secret_depends_on_where_it_stands(write_project):
     lines = {
         line.partition("hunter2-")[2][:2]: n for n, line in enumerate(EVERYWHERE.split("\n"), 1)
     }
-    assert hints[lines["10"]] == "write a variable such as ${TOKEN} instead"
+    assert hints[lines["10"]] == "replace the secret with a variable such as ${TOKEN}"
     assert hints[lines["17"]] == "move it to an Airflow connection or a Kubernetes Secret"
-    for_meltano = "take it out of the file, and set the variable SHOP_TOKEN where Meltano runs"
+    for_meltano = (
+        "take it out of the file, and set the environment variable SHOP_TOKEN where Meltano runs"
+    )
     assert hints[lines["23"]] == for_meltano

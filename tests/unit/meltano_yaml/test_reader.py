@@ -350,8 +350,16 @@ def test_what_is_no_readable_file_is_a_problem_and_never_waited_for(tmp_path):
         (b"a: 1\nb: \x80\n", 2, "is not UTF-8"),
         ("a: 1".encode("utf-16"), 1, "is not UTF-8"),
         (b"a: 1\r\nb: 'x\x00'\r\n", 2, "U+0000"),
-        (b"a: 1\nb: @daily\n", 2, 'quote it, such as "@daily"'),
-        (b"a: 1\nb: * * * * *\n", 2, 'quote it, such as "* * * * *"'),
+        (
+            b"a: 1\nb: @daily\n",
+            2,
+            'put quotes around the text that begins with @, such as "@daily"',
+        ),
+        (
+            b"a: 1\nb: * * * * *\n",
+            2,
+            'put quotes around the text that begins with *, such as "* * * * *"',
+        ),
         (b"a: 1\nb: *b\n", 2, "write &b before the value"),
         (b"a: 1\nb: c: d\n", 2, "quote the value that contains a colon"),
         (b"a: 1\nb: 2\na: 3\n", 3, "merge it with line 1"),

@@ -132,14 +132,20 @@ def test_labels_are_texts_of_texts():
 @pytest.mark.parametrize(
     ("value", "wrong"),
     [
-        ({"spot": True}, "a value for spot that must be a string; quote it"),
-        ({"gpus": 2}, "a value for gpus that must be a string; quote it"),
+        (
+            {"spot": True},
+            "the label spot, whose value must be a string; put quotes around the value",
+        ),
+        ({"gpus": 2}, "the label gpus, whose value must be a string"),
         ({"a b": "c"}, "'a b', which is not the name of a label"),
         ({"a/b/c": "d"}, "not the name of a label"),
         ({"-a": "b"}, "not the name of a label"),
         ({"a" * 64: "b"}, "not the name of a label"),
-        ({"a": "b c"}, "a value for a that must be the value of a label, not 'b c'"),
-        ({"a": "b" * 64}, "must be the value of a label"),
+        (
+            {"a": "b c"},
+            "has the label a with the value 'b c'; the value of a label has up to 63 letters",
+        ),
+        ({"a": "b" * 64}, "the value of a label has up to 63 letters"),
         (["a"], "must be a mapping"),
     ],
 )

@@ -58,10 +58,14 @@ def test_any_other_file_is_read_as_meltanos_env_file(read, name):
     [
         ("a.json", f'{{\n"a": "{CONTENT}', "a.json:2 is not valid JSON: correct it"),
         ("a.json", "[" * 100_000, "a.json:1 is not valid JSON: correct it"),
-        ("a.json", f'["{CONTENT}"]', "a.json must hold names and values: write `NAME: value`"),
+        (
+            "a.json",
+            f'["{CONTENT}"]',
+            'a.json must be a mapping of names to values: write `{"NAME": "value"}`',
+        ),
         ("a.yml", f"a: b\nc: *{CONTENT}\n", "a.yml:2 is not YAML as Meltano reads it: quote"),
         ("a.yaml", f"a: {{{CONTENT}\n", "is not YAML as Meltano reads it: quote"),
-        ("a.yaml", CONTENT, "a.yaml must hold names and values"),
+        ("a.yaml", CONTENT, "a.yaml must be a mapping of names to values: write `NAME: value`"),
         (".env", b"\xff", ".env is not UTF-8: save it as UTF-8"),
     ],
 )
