@@ -13,6 +13,7 @@ from tests.support.loads import Load, assert_same, load
 from tests.support.running import wait_until
 from tests.support.singer_source import BATCH, Stream, person, state
 
+pytestmark = pytest.mark.faults
 PEOPLE = Stream("people", rows=[person(number) for number in range(3 * BATCH + 5)])
 FIRST = BATCH - 3
 """The rows before the first STATE: no whole batch, so that some wait to be loaded."""

@@ -1,9 +1,12 @@
 """`meltano run` when the tap or the loader is killed: what it remembers is in the warehouse."""
 
+import pytest
+
 from tests.support.loads import assert_same
 from tests.support.shop_project import ORDERS, Shop
 from tests.support.tap_shop import row
 
+pytestmark = pytest.mark.faults
 ROWS = 60
 
 

@@ -14,6 +14,11 @@ from local_platform.steps import start
 from tests.support.interruptions import interrupt
 from tests.support.running import RunningAirflow, copy_checkout, count, free_port
 
+pytestmark = [
+    pytest.mark.faults,
+    # Airflow's components are stopped by pid.
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+]
 # A part of the output that begins a step, and how it is interrupted then.
 POINTS = (
     ("Installing Meltano's plugins", signal.SIGKILL),
@@ -33,9 +38,6 @@ def running(tmp_path: Path, platform_process: None):
     assert down.returncode == 0, down.stdout + down.stderr
 
 
-@pytest.mark.faults
-# Airflow's components are stopped by pid.
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_interrupted_at_each_step_it_carries_on(running):
     port = free_port()
     argv = [sys.executable, "-m", "local_platform", "up", "--port", str(port)]
@@ -50,7 +52,6 @@ def test_interrupted_at_each_step_it_carries_on(running):
     assert strays_of(running.local) == set()
 
 
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_failed_start_leaves_nothing_running_and_names_the_log(tmp_path, platform_process):
     checkout = copy_checkout(tmp_path / "checkout")
     bad = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": "no JSON"}
