@@ -3,6 +3,8 @@
 The fixture of a shared server uses `platform_process`, `sources_process` or `loaders_process`. Each
 test that uses the server, directly or through other fixtures, then gets the marker of that name.
 
+These tests run first, and then the other tests of the platform: they take longest.
+
 The process that schedules tests collects none and knows only their node IDs. So each process that
 runs tests writes down their groups before it reports what it has collected. (The `xdist_group` of
 pytest-xdist 3.8 has no effect with pytest 9.2: it sets `_nodeid`, which pytest no longer reads.)
@@ -78,6 +80,7 @@ class _Controller:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
+        config.option.loadscopereorder = False
         config.pluginmanager.register(_Controller())
 
 
@@ -86,6 +89,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if group := group_of(item):
             item.add_marker(group)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """Return a number that is lower for tests that run earlier."""
+    if group := group_of(item):
+        return GROUPS.index(group)
+    return len(GROUPS) + ("platform" not in item.path.parts)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reports what was collected

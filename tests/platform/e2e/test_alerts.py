@@ -10,6 +10,7 @@ from tap_airflow.tap import TapAirflow
 from tests.support.mail_server import serving_mail
 from tests.support.running import finished, shown, wait_until
 
+pytestmark = pytest.mark.faults
 NAMED = {
     "class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier",
     "kwargs": {

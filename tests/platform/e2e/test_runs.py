@@ -158,6 +158,7 @@ def test_a_dry_run_moves_nothing_and_nothing_runs_after_it(api, project, trigger
     assert asset_events(api, run) == []
 
 
+@pytest.mark.faults
 def test_a_backfill_loads_its_window_again_and_moves_no_bookmark(airflow, api, project, trigger):
     run = trigger("windows")
     assert wait_until(lambda: finished(api, run), 120, "its end") == "success"
@@ -195,6 +196,7 @@ def test_a_backfill_loads_its_window_again_and_moves_no_bookmark(airflow, api, p
     assert meltano(project, suffixed) == [(0,)]
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("project")
 def test_a_backfill_without_a_number_of_runs_never_runs_a_task_twice_at_a_time(api):
     dates = [f"2026-10-0{day}T00:00:00" for day in (4, 5, 6)]
@@ -214,6 +216,7 @@ def test_a_backfill_without_a_number_of_runs_never_runs_a_task_twice_at_a_time(a
     assert all(end <= start for (_, end), (start, _) in pairwise(sorted(times)))
 
 
+@pytest.mark.faults
 def test_a_schedule_of_the_older_form_runs_and_a_backfill_of_the_command_has_a_state_of_its_own(
     airflow, api, project, trigger
 ):

@@ -28,6 +28,7 @@ def test_a_failed_task_says_what_the_tap_said(api, edit, trigger, read_log):
     assert "wrong" not in log
 
 
+@pytest.mark.faults
 def test_a_task_that_is_marked_failed_takes_meltano_and_the_tap_with_it(
     airflow, api, edit, trigger, request
 ):
