@@ -19,7 +19,7 @@ from tests.support.meltano_oracle import Meltano, RefusedError, Run
 from tests.support.meltano_projects import listed_projects, written
 from tests.support.meltano_runs import runnable_projects
 
-EXAMPLES = int(os.environ.get("AGREEMENT_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("AGREEMENT_EXAMPLES", "100"))
 RUN = ("meltano", "run", "--no-install")
 ELT = ("meltano", "elt", "--no-install")
 # What Meltano finds out only when it has started the plugin.

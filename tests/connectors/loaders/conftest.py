@@ -76,7 +76,8 @@ def emulator(folder, target_snowflake):
 def snowflake_account(request, loaders_process):
     """A real account: it costs money, and its schemas are dropped in the end."""
     if ACCOUNT is None:
-        pytest.skip(f"set {', '.join(VARIABLES)} and SNOWFLAKE_PRIVATE_KEY or SNOWFLAKE_PASSWORD")
+        variables = f"{', '.join(VARIABLES)} and SNOWFLAKE_PRIVATE_KEY or SNOWFLAKE_PASSWORD"
+        pytest.skip(f"no account of Snowflake: set {variables}")
     python = request.getfixturevalue("target_snowflake")
     with contextlib.closing(Snowflake(python, ACCOUNT)) as destination:
         yield destination
@@ -84,7 +85,12 @@ def snowflake_account(request, loaders_process):
 
 @pytest.fixture(
     scope="session",
-    params=["duckdb_file", "postgres_server", "emulator", *(["snowflake_account"] * bool(ACCOUNT))],
+    params=[
+        "duckdb_file",
+        "postgres_server",
+        pytest.param("emulator", marks=pytest.mark.faults),
+        *(["snowflake_account"] * bool(ACCOUNT)),
+    ],
 )
 def destination(request, loaders_process):
     """Each warehouse in turn."""

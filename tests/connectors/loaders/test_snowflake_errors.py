@@ -5,6 +5,7 @@ import pytest
 from tests.support.loads import Load, assert_same, load
 from tests.support.singer_source import BATCH, Stream, person, state
 
+pytestmark = pytest.mark.faults
 PEOPLE = Stream("people", rows=[person(number) for number in range(BATCH + 2)])
 VISITS = Stream("visits", rows=PEOPLE.rows, keys=())
 

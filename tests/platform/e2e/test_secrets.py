@@ -46,6 +46,7 @@ def run_airflow(home, *argv):
     return done.stdout
 
 
+@pytest.mark.faults
 def test_each_task_has_what_its_secret_holds_then_and_nobody_else_hears_of_it(
     airflow_home, secrets_manager
 ):
