@@ -48,7 +48,7 @@ test: lint
 	@.venv/bin/pytest -n 4
 
 test-faults: install
-	@.venv/bin/pytest -m "faults or cluster"
+	@.venv/bin/pytest -n 2 -m "faults or cluster"
 
 lint: install
 	@.venv/bin/ruff check --quiet .
