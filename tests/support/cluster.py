@@ -104,15 +104,16 @@ class Cluster(KubeCluster):
 
 
 def _listener(name: str, port: int) -> psutil.Process:
-    """Return the process of this machine that listens on a port; it must have a name."""
-    [pid] = {
+    """Return the process of this machine that has a name and listens on a port, or skip the test."""
+    listening = {
         each.pid
         for each in psutil.net_connections("tcp")
         if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid
     }
-    process = psutil.Process(pid)
-    assert process.name().startswith(name[:15]), f"{process.name()} listens on {port}, not {name}"
-    return process
+    for process in map(psutil.Process, listening):
+        if process.name().startswith(name[:15]):
+            return process
+    pytest.skip(f"needs a cluster whose {name} is a process of this machine")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects

@@ -31,5 +31,8 @@ def _is_free(host: str, port: int) -> bool:
 
 
 if __name__ == "__main__":
-    if problem := port_problem("127.0.0.1", int(sys.argv[1])):
+    given = sys.argv[1]
+    if not given.isdecimal():
+        sys.exit(f"make up: PORT must be a number such as 8081, not {given!r}")
+    if problem := port_problem("127.0.0.1", int(given)):
         sys.exit(f"make up: {problem}")

@@ -66,6 +66,12 @@ def test_a_port_in_use_is_named_before_anything_is_installed(checkout):
     assert not (checkout / ".venv").exists()
 
 
+def test_a_port_that_is_no_number_is_one_clear_line(checkout):
+    done = install(checkout, "--port", "80a")
+    assert done.returncode == 1
+    assert done.stderr == "make up: PORT must be a number such as 8081, not '80a'\n"
+
+
 @pytest.mark.faults
 def test_an_interrupted_install_carries_on(checkout):
     argv = ["/bin/sh", str(checkout / "deploy/local/install")]

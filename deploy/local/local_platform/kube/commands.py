@@ -106,6 +106,7 @@ def down(checkout: Path) -> None:
     record = _Record(checkout / FOLDER)
     used = record.values
     if not used:
+        shutil.rmtree(record.folder, ignore_errors=True)
         say("kube-up was not running.")
         return
     stopped = LocalAirflow(checkout, FOLDER).stop()
