@@ -21,8 +21,8 @@ LOCK = .venv/bin/uv pip compile --universal --python-version 3.11 --generate-has
 INSTALLERS = $(addprefix --no-emit-package ,pip uv virtualenv)
 
 up:
-	@deploy/local/install --port $(PORT)
-	@.venv/bin/python -m local_platform up --port $(PORT)
+	@deploy/local/install --port "$(PORT)"
+	@.venv/bin/python -m local_platform up --port "$(PORT)"
 
 down:
 	@if [ -d .local ]; then deploy/local/install && .venv/bin/python -m local_platform down; \

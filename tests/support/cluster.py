@@ -104,7 +104,7 @@ class Cluster(KubeCluster):
 
 
 def _listener(name: str, port: int) -> psutil.Process:
-    """Return the process of this machine that has a name and listens on a port, or skip the test."""
+    """Return the process of this machine with a name that listens on a port, or skip the test."""
     listening = {
         each.pid
         for each in psutil.net_connections("tcp")
