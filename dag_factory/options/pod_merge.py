@@ -109,8 +109,9 @@ def check_mergeable(part: Any) -> None:
     for key, value in part.items():
         names = MERGE_KEYS.get(key)
         if key.startswith("$"):
-            hint = "set what must go to `null`"
-            raise InvalidValueError(f"has `{key}`, which only kubectl knows", hint)
+            hint = "to remove a key, set its value to `null`"
+            reason = f"has `{key}`: the directives of kubectl are not supported"
+            raise InvalidValueError(reason, hint)
         if names and value is not None and not _are_named(value, names):
             needed = " and a ".join(f"`{name}`" for name in names if name not in _DEFAULTS)
             form = f"a list of items with a {needed} each"

@@ -174,8 +174,8 @@ class Planner:
         planned = plan_schedule(schedule, self.levels.of_dag(schedule).timezone, self.problems)
         plugins = elt_plugins(schedule, self.project, self._is_rejected, self.problems)
         if schedule.name in self.jobs:
-            message = f"the schedule {schedule.name!r} has the name of a job"
-            hint = "rename it: its name is also its state ID, and the ID of its DAG"
+            message = f"the schedule {schedule.name!r} has the name of a job: both would be one DAG"
+            hint = "rename the schedule, and copy its state, which Meltano keeps under its name"
             self.problems.add(Code.NAME_TAKEN, schedule.entry.at("name"), message, hint)
         elif (
             planned

@@ -142,7 +142,8 @@ class _JobReader:
             return False
         if not all(words):
             message = f"the task {shown(task)} has an extra space"
-            self.report(Code.INVALID_TASKS, place, message, "put one space between blocks")
+            hint = "remove spaces at its start and its end, and put one between blocks"
+            self.report(Code.INVALID_TASKS, place, message, hint)
             return False
         return True
 
@@ -207,7 +208,8 @@ class _JobReader:
         if word in self.grammar.jobs:
             message, hint = f"{word!r} is a plugin and a job", "rename the job"
         elif is_mapping and len(self.grammar.mappers[name]) > 1:
-            message, hint = f"more than one mapper has the mapping {word!r}", "rename one of them"
+            message = f"more than one mapper has a mapping named {word!r}"
+            hint = "rename the mapping in all mappers but one"
         elif is_mapping and plugin.loaded_twice:
             message = f"Meltano loads the mapping {word!r} twice, and rejects it"
             hint = "write all mappers into one file"
@@ -240,7 +242,7 @@ class _JobReader:
             if waits_for_loader and not continues:
                 break
             if continues and not waits_for_loader:
-                message = f"{block.text!r} has no extractor before it"
+                message = f"{block.text!r} does not come directly after an extractor or a mapping"
                 self.report(Code.NOT_A_BLOCK_SEQUENCE, block.location, message, _WRITE_SEQUENCE)
                 return ()
             waits_for_loader = block if kind in ("extractors", "mappers") else None

@@ -61,7 +61,9 @@ def finish_run(
         raise AirflowSkipException("This was a dry run of the whole job.")
     if summary.is_whole and (uncounted := set(run.streams) - set(summary.rows or ())):
         names = ", ".join(sorted(uncounted))
-        _log.warning("No rows were counted for %s: is that the name of a stream?", names)
+        _log.warning(
+            "The run counted no rows for %s, chosen in the trigger form: check the names", names
+        )
     if unmet := [*_unmet_expectations(run, summary)]:
         raise AirflowFailException(f"Meltano succeeded, but {'; '.join(unmet)}")
     for asset in outlets:

@@ -19,8 +19,13 @@ def main() -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="local_platform", description=__doc__)
     parser.add_argument("command", choices=_COMMANDS)
-    parser.add_argument("--port", type=int, default=8080, help="of Airflow's UI (default: 8080)")
-    parser.add_argument("--namespace", help="of the pods (default: as before, or meltano)")
+    parser.add_argument(
+        "--port", type=int, default=8080, help="the port of Airflow's UI (default: 8080)"
+    )
+    parser.add_argument(
+        "--namespace",
+        help="the namespace of the pods (default: that of the last kube-up, or else meltano)",
+    )
     arguments = parser.parse_args()
     checkout = Path.cwd()
     folder = kube.FOLDER if arguments.command.startswith("kube-") else machine.FOLDER

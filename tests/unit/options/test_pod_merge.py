@@ -252,7 +252,10 @@ def test_parts_can_be_merged_before_the_pod_is_there(first, second):
             {"spec": {"topologySpreadConstraints": [{"topologyKey": "zone"}]}},
             "with a `topologyKey` and a `whenUnsatisfiable` each",
         ),
-        (of_base(env=[{"name": "A", "$patch": "delete"}]), "`$patch`, which only kubectl knows"),
+        (
+            of_base(env=[{"name": "A", "$patch": "delete"}]),
+            "`$patch`: the directives of kubectl are not supported",
+        ),
     ],
 )
 def test_what_cannot_be_merged_is_said(part, wrong):

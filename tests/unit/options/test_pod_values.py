@@ -253,7 +253,7 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
             {"spec": {"containers": [{"name": "base", "args": ["x"]}]}},
             "has args for 'base'; remove them",
         ),
-        ({"spec": {"volumes": [{"name": "a", "$patch": "delete"}]}}, "only kubectl knows"),
+        ({"spec": {"volumes": [{"name": "a", "$patch": "delete"}]}}, "the directives of kubectl"),
     ],
 )
 def test_what_is_no_part_of_a_pod_is_refused(value, wrong):

@@ -63,7 +63,7 @@ def test_a_chosen_stream_of_which_nothing_is_counted_is_named(project, caplog):
     operator = make_operator(project)
     operator.prepare = lambda _: PreparedRun(COMMAND, {}, streams=("rivers",))
     operator.execute({})
-    assert "No rows were counted for rivers: is that the name of a stream?" in caplog.text
+    assert "The run counted no rows for rivers, chosen in the trigger form" in caplog.text
 
 
 def test_a_dry_run_moves_nothing_and_skips_what_comes_after(project):
