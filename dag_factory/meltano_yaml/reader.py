@@ -215,8 +215,7 @@ class _Reader:
         try:
             return scalars.value(event)
         except InvalidValueError as error:
-            hint = "quote it to make it a string"
-            raise self.error(event, f"the value {error.reason}", hint) from error
+            raise self.error(event, f"the value {error.reason}", error.hint) from error
 
     def collection(self, event: Any) -> YamlMap | YamlList:
         kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"

@@ -81,11 +81,13 @@ def value(event: yaml.ScalarEvent) -> Any:
     if tag == _STRING:
         return event.value
     if not fits(tag, "scalar"):
-        raise InvalidValueError(f"cannot have the tag {tag}")
+        name = tag.replace(_TAG, "!!")
+        raise InvalidValueError(f"is one value, and cannot have the tag {name}", "remove the tag")
     try:
         return _READERS.get(tag, str)(event.value)
     except (LookupError, OverflowError, ValueError) as error:
-        raise InvalidValueError(f"is not a valid {tag.removeprefix(_TAG)}") from error
+        hint = "correct it, or remove the tag" if event.tag else "quote it to make it a string"
+        raise InvalidValueError(f"is not a valid {tag.removeprefix(_TAG)}", hint) from error
 
 
 def is_merge(event: yaml.Event) -> bool:

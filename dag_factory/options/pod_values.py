@@ -148,7 +148,8 @@ def labels(value: Any) -> Mapping[str, str]:
         if not _LABEL_VALUE.fullmatch(each):
             raise InvalidValueError(
                 f"has the label {name} with the value {each!r}",
-                "the value of a label has up to 63 letters, digits, -, _ or .; correct it",
+                "the value of a label has up to 63 letters, digits, -, _ or .; the first and the "
+                "last are letters or digits; correct it",
             )
     return found
 
@@ -202,8 +203,8 @@ def _check_not_reserved(pod: Mapping[str, Any]) -> None:
         hint = "remove it; the option `retries` says how often a task is retried"
         raise InvalidValueError("has a `restartPolicy`", hint)
     if "containers" in spec and spec["containers"] is None:
-        reason = f"has `containers` without {BASE_CONTAINER!r}, which runs Meltano"
-        raise InvalidValueError(reason, "remove it")
+        reason = f"sets `containers` to null, also the container {BASE_CONTAINER!r} of Meltano"
+        raise InvalidValueError(reason, "remove `containers`")
     for container in spec.get("containers") or ():
         if container["name"] == BASE_CONTAINER:
             _check_base_container(container)

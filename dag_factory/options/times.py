@@ -12,6 +12,7 @@ from dag_factory.options.values import alternatives, text, wrong_value
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ISO_8601 = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_OFFSET = re.compile(r"[+-]\d")
 # Airflow adds durations to dates, which end with the year 9999.
 _LONGEST = timedelta(days=3650)
 
@@ -70,5 +71,8 @@ def timezone(value: Any) -> str:
     try:
         return ZoneInfo(text(value)).key
     except (KeyError, ValueError, OSError):
-        hint = guess(value, available_timezones(), "")
+        is_offset = _OFFSET.search(str(value))
+        hint = (
+            "write a place, not an offset" if is_offset else guess(value, available_timezones(), "")
+        )
         raise wrong_value("a time zone such as Europe/Prague", value, hint) from None

@@ -175,7 +175,10 @@ class Planner:
         plugins = elt_plugins(schedule, self.project, self._is_rejected, self.problems)
         if schedule.name in self.jobs:
             message = f"the schedule {schedule.name!r} has the name of a job: both would be one DAG"
-            hint = "rename the schedule, and copy its state, which Meltano keeps under its name"
+            hint = (
+                "rename the schedule, and copy its state to the new name: "
+                f"`meltano state copy {schedule.name} NEW_NAME`"
+            )
             self.problems.add(Code.NAME_TAKEN, schedule.entry.at("name"), message, hint)
         elif (
             planned

@@ -243,7 +243,10 @@ def test_a_part_of_a_pod_is_taken_as_it_is():
             {"spec": {"terminationGracePeriodSeconds": -1}},
             "which must be a whole number of at least 0",
         ),
-        ({"spec": {"containers": None}}, "has `containers` without 'base', which runs Meltano"),
+        (
+            {"spec": {"containers": None}},
+            "sets `containers` to null, also the container 'base' of Meltano",
+        ),
         ({"spec": {"containers": [{"env": []}]}}, "must be a list of items with a `name` each"),
         (
             {"spec": {"containers": [{"name": "base", "image": "meltano:latest"}]}},

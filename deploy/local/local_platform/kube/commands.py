@@ -144,13 +144,15 @@ def _running_cluster(checkout: Path, namespace: str, record: _Record) -> KubeClu
         cluster_tool(record.values.get("tool"))
     if not shutil.which("kubectl"):
         raise LocalError("kubectl is not installed; install it")
-    kubeconfig = given or str(record.folder / "cluster.kubeconfig")
+    own = str(record.folder / "cluster.kubeconfig")
+    kubeconfig = given or own
     wanted = {"kubeconfig": kubeconfig, "namespace": namespace}
     used = {name: record.values.get(name, value) for name, value in wanted.items()}
     if used != wanted:
-        place = f"the namespace {used['namespace']} of the cluster of {used['kubeconfig']}"
         raise LocalError(
-            f"this checkout already uses {place}; continue there, or run make kube-down first"
+            f"this checkout already uses the namespace {used['namespace']}, and the cluster of the "
+            f"kubeconfig {used['kubeconfig']}; to continue, set NAMESPACE={used['namespace']} and "
+            f"{_to_use(used['kubeconfig'], own)}; or run make kube-down first"
         )
     cluster = KubeCluster(checkout, kubeconfig)
     if not given:
@@ -164,6 +166,11 @@ def _running_cluster(checkout: Path, namespace: str, record: _Record) -> KubeClu
     check_namespace(cluster, namespace)
     record.update(**wanted)
     return cluster
+
+
+def _to_use(kubeconfig: str, own: str) -> str:
+    """Return what to do so that kube-up uses a kubeconfig."""
+    return "unset KUBECONFIG" if kubeconfig == own else f"KUBECONFIG={kubeconfig}"
 
 
 def _make_cluster(cluster: KubeCluster, record: _Record) -> None:
