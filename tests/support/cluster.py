@@ -116,15 +116,8 @@ def _listener(name: str, port: int) -> psutil.Process:
     pytest.skip(f"needs a cluster whose {name} is a process of this machine")
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker("cluster")
-
-
 @pytest.fixture(scope="session")
-def cluster(platform_process: None, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+def cluster(cluster_process: None, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """A real Kubernetes: that of KUBECONFIG, or the one that TEST_CLUSTER_START starts."""
     if kubeconfig := os.environ.get("KUBECONFIG"):
         given = Cluster(CHECKOUT, kubeconfig)

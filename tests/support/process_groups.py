@@ -1,7 +1,8 @@
 """Keeps the tests that share servers in one process of `pytest -n`, and marks them.
 
-The fixture of a shared server uses `platform_process`, `sources_process` or `loaders_process`. Each
-test that uses the server, directly or through other fixtures, then gets the marker of that name.
+The fixture of a shared server uses `cluster_process`, `platform_process`, `sources_process` or
+`loaders_process`. Each test that uses the server, directly or through other fixtures, then gets the
+marker of that name; the first of them, if it uses several.
 
 These tests run first, and then the other tests of the platform: they take longest.
 
@@ -19,13 +20,18 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
-GROUPS = ("platform", "sources", "loaders")
+GROUPS = ("cluster", "platform", "sources", "loaders")
 _FOLDER = "process_groups_folder"
 
 
 @pytest.fixture(scope="session")
+def cluster_process() -> None:
+    """For the cluster that tests share, and the Airflow of those that use both."""
+
+
+@pytest.fixture(scope="session")
 def platform_process() -> None:
-    """For the Airflow and the cluster that tests share."""
+    """For the Airflow that tests without a cluster share."""
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ def test_shares_none(number):
 SETTINGS = """
 [pytest]
 markers =
+    cluster
     platform
     sources
     loaders

@@ -31,7 +31,7 @@ POINTS = (
 
 
 @pytest.fixture
-def running(tmp_path: Path, platform_process: None):
+def running(tmp_path: Path):
     found = RunningAirflow(copy_checkout(tmp_path / "checkout"), "")
     yield found
     down = found.run_command("down")
@@ -52,7 +52,7 @@ def test_interrupted_at_each_step_it_carries_on(running):
     assert strays_of(running.local) == set()
 
 
-def test_a_failed_start_leaves_nothing_running_and_names_the_log(tmp_path, platform_process):
+def test_a_failed_start_leaves_nothing_running_and_names_the_log(tmp_path):
     checkout = copy_checkout(tmp_path / "checkout")
     bad = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": "no JSON"}
     airflow = LocalAirflow(checkout, variables=bad)
