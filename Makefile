@@ -29,7 +29,7 @@ down:
 	else echo "Airflow was not running."; fi
 
 kube-up: install
-	@.venv/bin/python -m local_platform kube-up --port $(PORT) \
+	@.venv/bin/python -m local_platform kube-up --port "$(PORT)" \
 		$(if $(NAMESPACE),--namespace $(NAMESPACE))
 
 kube-down:

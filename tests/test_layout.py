@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.support.known_races import KNOWN_RACES
 from tests.support.running import CHECKOUT
 
 TESTS = CHECKOUT / "tests"
@@ -16,6 +17,12 @@ def test_a_unit_test_has_the_name_of_the_module_that_it_tests(module):
     folder, _, name = f"dag_factory/{module}".rpartition("/")
     tested = CHECKOUT / folder / name.removeprefix("test_")
     assert tested.is_file()
+
+
+def test_each_test_of_a_known_race_exists():
+    for test in (test for race in KNOWN_RACES for test in race.tests):
+        file, _, name = test.partition("::")
+        assert f"\ndef {name}(" in (CHECKOUT / file).read_text()
 
 
 def test_the_readme_names_each_folder_and_no_other():

@@ -21,6 +21,7 @@ from tests.support.running import CHECKOUT
 
 CORPUS = os.environ.get("TEST_CORPUS")
 PROJECTS = sorted(folder.parent for folder in Path(CORPUS).glob("*/.oracle")) if CORPUS else []
+assert PROJECTS or not CORPUS, f"TEST_CORPUS={CORPUS} has no folder with an .oracle in it"
 needs_corpus = pytest.mark.skipif(
     not CORPUS, reason="no public Meltano projects: set TEST_CORPUS, see CONTRIBUTING.md"
 )

@@ -121,8 +121,7 @@ def cluster(cluster_process: None, tmp_path_factory: pytest.TempPathFactory) -> 
     """A real Kubernetes: that of KUBECONFIG, or the one that TEST_CLUSTER_START starts."""
     if kubeconfig := os.environ.get("KUBECONFIG"):
         given = Cluster(CHECKOUT, kubeconfig)
-        if not given.answers():
-            pytest.skip(f"the cluster of KUBECONFIG={kubeconfig} does not answer; start it")
+        assert given.answers(), f"the cluster of KUBECONFIG={kubeconfig} does not answer; start it"
         return given
     start = tuple(shlex.split(os.environ.get("TEST_CLUSTER_START", "")))
     if not start:

@@ -16,7 +16,13 @@ def interrupt(
     """Run a command, interrupt it when it prints something, and return what it printed."""
     printed = ""
     with subprocess.Popen(
-        argv, cwd=cwd, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
+        argv,
+        cwd=cwd,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     ) as process:
         for line in process.stdout:
             printed += line

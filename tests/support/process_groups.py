@@ -102,7 +102,7 @@ def _place(item: pytest.Item) -> int:
     """Return a number that is lower for tests that run earlier."""
     if group := group_of(item):
         return GROUPS.index(group)
-    return len(GROUPS) + ("platform" not in item.path.parts)
+    return len(GROUPS) + (not item.nodeid.startswith("tests/platform/"))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reports what was collected

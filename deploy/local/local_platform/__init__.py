@@ -12,7 +12,7 @@ Modules:
     airflow_api     Airflow's REST API
     console         what the commands print, and how they wait
     ports           whether a port is free
-    subprocesses    runs a command; its failure is one error
+    subprocesses    runs other commands, and holds the lock of a checkout
     private_files   files that only their owner can read
     warehouse_rows  counts the rows of a DuckDB warehouse, also in a pod
 """

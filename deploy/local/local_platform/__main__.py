@@ -20,7 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="local_platform", description=__doc__)
     parser.add_argument("command", choices=_COMMANDS)
     parser.add_argument(
-        "--port", type=int, default=8080, help="the port of Airflow's UI (default: 8080)"
+        "--port", type=_port, default=8080, help="the port of Airflow's UI (default: 8080)"
     )
     parser.add_argument(
         "--namespace",
@@ -43,6 +43,12 @@ def main() -> int:
         commands[arguments.command]()
 
     return report(arguments.command, airflow.log_file("*"), run)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"PORT must be a number such as 8081, not {text!r}")
+    return int(text)
 
 
 def _check_checkout(folder: Path) -> None:

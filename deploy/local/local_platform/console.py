@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from pathlib import Path
 import duckdb
 import httpx
 from rich.console import Console
+from rich.text import Text
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from dag_factory.errors import SettingsError
@@ -31,14 +34,15 @@ def say(text: str = "") -> None:
 
 
 class Stopwatch:
-    """Measures how long each step of a command takes."""
+    """Measures how long a command takes, and each of its steps."""
 
     def __init__(self) -> None:
+        self._started = time.monotonic()
         self._seconds: dict[str, float] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Measure a step; its name completes the sentence "Took 5 s for ..."."""
+        """Measure a step."""
         started = time.monotonic()
         yield
         self._seconds[name] = time.monotonic() - started
@@ -46,7 +50,7 @@ class Stopwatch:
     def __str__(self) -> str:
         """Return the duration of everything, then of each step that took a second or more."""
         steps = [f"{name} {sec:.0f} s" for name, sec in self._seconds.items() if sec >= 1]
-        total = f"Took {sum(self._seconds.values()):.0f} s"
+        total = f"Took {time.monotonic() - self._started:.0f} s"
         return f"{total}: {', '.join(steps)}." if steps else f"{total}."
 
 
@@ -59,7 +63,8 @@ def wait_for(missing: Callable[[], str | None], limit: float) -> None:
         TookTooLongError: It took longer than `limit` seconds.
     """
     started = time.monotonic()
-    console = Console(highlight=False)
+    is_terminal = sys.stdout.isatty() and os.environ.get("TERM") not in (None, "dumb")
+    console = Console(force_terminal=is_terminal)
     status = console.status("", spinner="dots")
     name, next_report = "", 0.0
 
@@ -71,11 +76,11 @@ def wait_for(missing: Callable[[], str | None], limit: float) -> None:
         name = found
         seconds = time.monotonic() - started
         line = f"waiting for {name} ({seconds:.0f} s)"
-        if console.is_terminal:
-            status.update(line)
+        if is_terminal:
+            status.update(Text(line, no_wrap=True, overflow="ellipsis"))
         elif seconds >= next_report:
             say(f"    {line}")
-            next_report += _REPORT_SECONDS
+            next_report = seconds + _REPORT_SECONDS
         return found
 
     wait = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(limit), wait=wait_fixed(1))

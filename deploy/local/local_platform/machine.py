@@ -61,17 +61,23 @@ def up(airflow: LocalAirflow, port: int) -> None:
 
 def down(airflow: LocalAirflow) -> None:
     """Stop Airflow; keep its history and the warehouse."""
+    with lock(airflow.state):
+        _stop(airflow)
+
+
+def _stop(airflow: LocalAirflow) -> None:
     say("Airflow is stopped." if airflow.stop() else "Airflow was not running.")
 
 
 def clean(airflow: LocalAirflow) -> None:
     """Stop Airflow and remove everything that `make up` made except meltano/.env and .venv."""
-    down(airflow)
-    meltano = airflow.checkout / "meltano"
-    for folder in (airflow.state, meltano / ".meltano", meltano / "output"):
-        if folder.exists():
-            shutil.rmtree(folder)
-            say(f"Removed {folder}")
+    with lock(airflow.state):
+        _stop(airflow)
+        meltano = airflow.checkout / "meltano"
+        for folder in (airflow.state, meltano / ".meltano", meltano / "output"):
+            if folder.exists():
+                shutil.rmtree(folder)
+                say(f"Removed {folder}")
     say("meltano/.env is kept, as it may hold your secrets.")
 
 
@@ -85,6 +91,7 @@ def _install_plugins(airflow: LocalAirflow) -> None:
         say("Meltano's plugins are installed.")
         return
     say("Installing Meltano's plugins ...")
+    stamp.unlink(missing_ok=True)
     run_command(
         *("meltano", "--environment=dev", "install", "--clean"),
         waiting=_plugins_left,

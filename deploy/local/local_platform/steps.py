@@ -16,6 +16,8 @@ from local_platform.console import LocalError, TookTooLongError, say, wait_for
 FIRST_JOB = "reference_data"
 _FINISHED = ("success", "failed")
 _HEALTHY_SECONDS = 300
+# A task that `make down` stopped waits for its retry_delay, by default six minutes.
+_RUN_SECONDS = 900
 _NAMED = 3
 
 
@@ -40,8 +42,8 @@ def start(airflow: LocalAirflow) -> None:
         LocalError: A component ended, or was not healthy in time; the message names its log.
     """
     say(f"Starting Airflow at {airflow.url}")
-    airflow.migrate()
     try:
+        airflow.migrate()
         # A scheduler that starts before the API server answers loses the tasks that are due.
         _start_components(airflow, "api-server")
         _start_components(airflow, *COMPONENTS)
@@ -51,6 +53,12 @@ def start(airflow: LocalAirflow) -> None:
 
 
 def _start_components(airflow: LocalAirflow, *names: str) -> None:
+    """Start components, and wait until they are healthy.
+
+    Raises:
+        LocalError: One of them ended, or was not healthy in time.
+    """
+
     def unhealthy() -> str:
         for name in names:
             if name not in airflow.processes():
@@ -110,12 +118,11 @@ def first_run(api: httpx.Client, dag_id: str) -> None:
     if _get(api, runs, state="success", limit=1)["dag_runs"]:
         say(f"{dag_id} has run before.")
         return
-    going_on = _get(api, runs, state=["queued", "running"], limit=1)["dag_runs"]
-    run = (
-        going_on[0]
-        if going_on
-        else api.post(runs, json={"logical_date": None}).raise_for_status().json()
-    )
+    unfinished_runs = _get(api, runs, state=["queued", "running"], limit=1)["dag_runs"]
+    if unfinished_runs:
+        run = unfinished_runs[0]
+    else:
+        run = api.post(runs, json={"logical_date": None}).raise_for_status().json()
     path = f"dags/{dag_id}/dagRuns/{run['dag_run_id']}"
     state = ""
 
@@ -124,7 +131,7 @@ def first_run(api: httpx.Client, dag_id: str) -> None:
         state = _get(api, path)["state"]
         return None if state in _FINISHED else f"the run of {dag_id} ({state})"
 
-    wait_for(unfinished, limit=300)
+    wait_for(unfinished, limit=_RUN_SECONDS)
     url = f"{api.base_url.copy_with(path='/')}dags/{dag_id}/runs/{run['dag_run_id']}"
     if state != "success":
         raise LocalError(f"the run of {dag_id} failed; its log is at {url}")

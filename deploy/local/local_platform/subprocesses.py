@@ -1,4 +1,4 @@
-"""Running the commands of others, one command of the Makefile at a time."""
+"""Running the commands of others, and a lock that they hold too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local_platform.console import LocalError, wait_for
+from local_platform.console import LocalError, TookTooLongError, wait_for
 
 _HOUR = 3600
 _held_locks: list[int] = []
@@ -22,23 +22,36 @@ def lock(folder: Path) -> Iterator[None]:
 
     The commands that `run_command` runs hold it too. So when this process is killed, the next one
     waits for the end of what it began.
+
+    Raises:
+        TookTooLongError: Another process holds it for an hour.
     """
-    folder.mkdir(exist_ok=True)
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-
-    def held_by_another() -> str | None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return "the end of what an earlier command of this checkout began"
-        return None
-
+    file = _locked(folder)
+    _held_locks.append(file)
     try:
-        wait_for(held_by_another, limit=_HOUR)
-        _held_locks.append(file)
         yield
     finally:
-        _held_locks.clear()
+        _held_locks.remove(file)
+        os.close(file)
+
+
+def _locked(folder: Path) -> int:
+    """Return the open lock file of a folder, which whoever held it before may have removed."""
+    path = folder / "lock"
+    while True:
+        folder.mkdir(exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+        def held_by_another(file: int = file) -> str | None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return "another command in this checkout, or what an interrupted one began"
+            return None
+
+        wait_for(held_by_another, limit=_HOUR)
+        if path.exists() and path.stat().st_ino == os.fstat(file).st_ino:
+            return file
         os.close(file)
 
 
@@ -65,6 +78,7 @@ def run_command(
 
     Raises:
         LocalError: The command was not found, or failed.
+        TookTooLongError: It ran for more than an hour; it is stopped.
     """
     with TemporaryDirectory() as folder:
         file = log or Path(folder, "log")
@@ -88,9 +102,13 @@ def run_command(
             return file.read_bytes()[begin:].decode(errors="replace")
 
         if waiting:
-            wait_for(
-                lambda: None if process.poll() is not None else waiting(printed()), limit=_HOUR
-            )
+            try:
+                wait_for(
+                    lambda: None if process.poll() is not None else waiting(printed()), limit=_HOUR
+                )
+            except TookTooLongError:
+                process.terminate()
+                raise
         if process.wait():
             tail = "\n".join(printed().splitlines()[-5:])
             line = " ".join([Path(command).name, *argv])

@@ -1,7 +1,7 @@
 """`make kube-up` without KUBECONFIG makes a cluster with kind, k3d or minikube.
 
-The three are stand-ins here, and so is kubectl: they write down how they are called. A cluster
-answers as soon as its program has written its kubeconfig.
+The three, docker and kubectl are stand-ins here, which write down how they are called. A cluster
+answers from when its program has started it until it is deleted.
 """
 
 import subprocess
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from local_platform.kube.cluster import DEFAULT_CLASS
 from local_platform.kube.cluster_tools import CLUSTER_TOOLS, ClusterTool, image_loader
 
 from tests.support.running import copy_checkout
@@ -19,16 +20,19 @@ PROGRAM = """#!/bin/sh
 PATH=/usr/bin:/bin
 echo "$(basename "$0") $*" >>{calls}
 case "$*" in
-*delete*) rm -f "$KUBECONFIG" ;;
-*create*|*start*|*export*) [ ! -e {broken} ] || exit 1; echo a cluster >"$KUBECONFIG" ;;
+*delete*) rm -f {running} ;;
+*create*|*start*) [ ! -e {broken} ] || exit 1; touch {running}; echo a cluster >"$KUBECONFIG" ;;
 esac
 """
 KUBECTL = """#!/bin/sh
-[ -s "$KUBECONFIG" ] || exit 1
+[ -e {running} ] || exit 1
 case "$*" in
 */version*) echo '{{"gitVersion": "v1.34.0"}}' ;;
 *nodes*--output=name*) echo node/node1 ;;
-*storageclasses*) echo '{{"items": []}}' ;;
+*nodes*) echo "node1   Ready   control-plane   1m   v1.34.0" ;;
+*storageclasses*)
+    echo '{{"items": [{{"metadata": {{"annotations": {{"{default}": "true"}}}}}}]}}' ;;
+*apply*) echo "no, this is not a cluster" >&2; exit 1 ;;
 esac
 """
 
@@ -39,6 +43,7 @@ class Machine:
 
     checkout: Path
     folder: Path
+    running: Path
     broken: Path
     calls_file: Path
 
@@ -58,10 +63,6 @@ class Machine:
     def calls(self) -> list[str]:
         return self.calls_file.read_text().splitlines()
 
-    @property
-    def kubeconfig(self) -> Path:
-        return self.checkout / ".local-kube/cluster.kubeconfig"
-
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Callable[..., Machine]:
@@ -71,14 +72,17 @@ def machine(tmp_path: Path) -> Callable[..., Machine]:
         found = Machine(
             copy_checkout(tmp_path / "checkout"),
             tmp_path / "bin",
+            tmp_path / "running",
             tmp_path / "broken",
             tmp_path / "calls",
         )
         found.folder.mkdir()
-        texts = dict.fromkeys(programs, PROGRAM) | ({"kubectl": KUBECTL} if kubectl else {})
+        texts = dict.fromkeys([*programs, "docker"], PROGRAM)
+        texts |= {"kubectl": KUBECTL} if kubectl else {}
+        places = {name: getattr(found, name) for name in ("running", "broken")}
         for name, text in texts.items():
             file = found.folder / name
-            file.write_text(text.format(calls=found.calls_file, broken=found.broken))
+            file.write_text(text.format(calls=found.calls_file, default=DEFAULT_CLASS, **places))
             file.chmod(0o755)
         return found
 
@@ -92,21 +96,18 @@ def test_a_cluster_is_created_once_resumed_and_deleted(machine, tool: ClusterToo
     up = here.run("kube-up")
     assert f"Creating the cluster {name} with {tool.program}, which takes" in up.stdout
     assert "Kubernetes answers; its node is node1, the namespace is meltano." in up.stdout
-    assert up.stdout.splitlines()[-1] == (
-        "make kube-up: the cluster has no default StorageClass, from which the warehouse gets its "
-        "volume; annotate one with storageclass.kubernetes.io/is-default-class=true"
-    )
-    assert here.calls == [f"{tool.create} {name}"]
+    assert up.stdout.splitlines()[-1].endswith("failed: no, this is not a cluster")
+    assert here.calls == [tool.create.format(name)]
     here.run("kube-up")
     assert here.calls == []
-    here.kubeconfig.unlink()
+    here.running.unlink()
     assert f"Starting the cluster {name} ..." in here.run("kube-up").stdout
-    assert here.calls == [f"{tool.resume} {name}"]
+    assert here.calls == [tool.resume.format(name)]
     down = here.run("kube-down")
     assert down.returncode == 0, down.stdout + down.stderr
     assert f"The cluster {name} is deleted." in down.stdout
-    assert here.calls == [f"{tool.delete} {name}"]
-    assert not here.kubeconfig.parent.exists()
+    assert here.calls == [tool.delete.format(name)]
+    assert not here.checkout.joinpath(".local-kube").exists()
 
 
 def test_what_an_interrupted_creation_has_left_is_deleted_first(machine):
@@ -116,10 +117,10 @@ def test_what_an_interrupted_creation_has_left_is_deleted_first(machine):
     kind = CLUSTER_TOOLS[0]
     name = kind.name(here.checkout)
     assert up.returncode == 1
-    assert f"make kube-up: `{kind.create} {name}` failed" in up.stdout
+    assert f"make kube-up: `{kind.create.format(name)}` failed" in up.stdout
     here.broken.unlink()
     here.run("kube-up")
-    assert here.calls == [f"{kind.delete} {name}", f"{kind.create} {name}"]
+    assert here.calls == [kind.delete.format(name), kind.create.format(name)]
 
 
 def test_kind_is_taken_first(machine):
@@ -136,7 +137,7 @@ def test_two_checkouts_have_two_clusters():
 def test_the_image_is_loaded_by_the_program_that_made_the_cluster(tool: ClusterTool):
     name = tool.name(Path("/checkout"))
     context = name if tool.program == "minikube" else f"{tool.program}-{name}"
-    assert image_loader(context) == [*tool.load.split(), name]
+    assert image_loader(context) == tool.load.format(name).split()
 
 
 def test_without_any_of_them_it_says_what_to_install(machine):

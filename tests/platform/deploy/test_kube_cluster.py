@@ -40,7 +40,7 @@ def test_a_cluster_of_a_known_kind_has_its_own_command(cluster_of, context, comm
 
 @needs_kubectl
 def test_any_other_cluster_needs_one(cluster_of, monkeypatch):
-    with pytest.raises(LocalError, match="context acme: it is not of kind, k3d or minikube; set L"):
+    with pytest.raises(LocalError, match="context acme, which is not named as by kind, k3d or m"):
         _ = cluster_of("acme").image_loader
     monkeypatch.setenv("LOAD_IMAGE", "push-image --to acme")
     assert cluster_of("acme").image_loader == ["push-image", "--to", "acme"]

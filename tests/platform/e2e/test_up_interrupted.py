@@ -25,7 +25,7 @@ POINTS = (
     ("waiting for Airflow's database", signal.SIGINT),
     ("waiting for api-server", signal.SIGKILL),
     ("waiting for scheduler", signal.SIGINT),
-    ("waiting for 19 DAGs", signal.SIGKILL),
+    ("DAGs, one per job of", signal.SIGKILL),
     ("waiting for the run of", signal.SIGINT),
 )
 

@@ -105,7 +105,7 @@ def look(cluster: Cluster, namespace: str, end: dict[str, Any]) -> Look:
 def labels(cluster: Cluster, meltano_image: str) -> dict[str, str]:
     cluster.check_is_here()
     if not shutil.which("buildah"):
-        pytest.skip("needs an image that buildah has built")
+        pytest.skip("needs an image that buildah has built: set IMAGE_BUILDER")
     argv = ["buildah", "inspect", "--type", "image", meltano_image]
     inspected = subprocess.run(argv, capture_output=True, text=True, check=True)
     return json.loads(inspected.stdout)["OCIv1"]["config"]["Labels"]

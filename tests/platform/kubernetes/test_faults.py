@@ -241,6 +241,7 @@ def test_a_scheduler_that_is_killed_with_its_workers_finds_the_pod(pods, quick_t
 
 
 def test_a_kubelet_that_is_killed_and_comes_back(pods):
+    pods.cluster.check_is_here()
     run = pods.start("kubelet")
     run.wait_for_rows("kubelet")
     with pods.cluster.without("kubelet"):
@@ -252,6 +253,7 @@ def test_a_kubelet_that_is_killed_and_comes_back(pods):
 
 
 def test_an_api_server_that_is_away_for_half_a_minute(pods):
+    pods.cluster.check_is_here()
     schemas = {"server": "server", "server_deferred": "server2"}
     runs = {job: pods.start(job) for job in schemas}
     for job, run in runs.items():

@@ -1,6 +1,5 @@
 """`make kube-up` shows the same as `make up`, with tasks in pods."""
 
-import json
 import os
 import re
 import secrets
@@ -15,19 +14,19 @@ from pathlib import Path
 import pytest
 from local_platform.airflow_server import LocalAirflow
 from local_platform.console import LocalError
+from local_platform.kube.cluster import DEFAULT_CLASS
 
 from tests.support.cluster import Cluster
 from tests.support.interruptions import interrupt
 from tests.support.running import copy_checkout, finished, free_port, wait_until
 
-DEFAULT = "storageclass.kubernetes.io/is-default-class"
 # A part of the output that begins a step, and how it is interrupted then.
 POINTS = (
     ("Kubernetes answers", signal.SIGKILL),
     ("waiting for the image to be built", signal.SIGINT),
     ("Creating Meltano's system database", signal.SIGKILL),
     ("waiting for api-server", signal.SIGINT),
-    ("waiting for 19 DAGs", signal.SIGKILL),
+    ("DAGs, one per job of", signal.SIGKILL),
     ("waiting for the run of reference_data", signal.SIGINT),
 )
 USER = 10001  # of the image, see images/meltano/Dockerfile
@@ -91,8 +90,7 @@ def kube_up(cluster: Cluster, tmp_path: Path) -> Iterator[KubeUp]:
 @contextmanager
 def default_storage_class(cluster: Cluster, folder: Path) -> Iterator[None]:
     """Give a cluster of this machine that provides no volumes one in a folder, by default."""
-    classes = json.loads(cluster.kubectl("get", "storageclasses", "--output=json"))["items"]
-    if any(each["metadata"].get("annotations", {}).get(DEFAULT) == "true" for each in classes):
+    if cluster.has_default_storage_class():
         yield
         return
     cluster.check_is_here()
@@ -102,7 +100,7 @@ def default_storage_class(cluster: Cluster, folder: Path) -> Iterator[None]:
     storage_class = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
-        "metadata": {"name": name, "annotations": {DEFAULT: "true"}},
+        "metadata": {"name": name, "annotations": {DEFAULT_CLASS: "true"}},
         "provisioner": "kubernetes.io/no-provisioner",
     }
     volume = {

@@ -176,7 +176,7 @@ def test_airflow_tells_it_nowhere(runs):
 def test_no_layer_of_the_image_holds_it(cluster, image, tmp_path):
     cluster.check_is_here()
     if not shutil.which("buildah"):
-        pytest.skip("needs an image that buildah has built")
+        pytest.skip("needs an image that buildah has built: set IMAGE_BUILDER")
     archive = tmp_path / "image.tar"
     subprocess.run(["buildah", "push", "--quiet", image, f"docker-archive:{archive}"], check=True)
     taps, leaks = [], []

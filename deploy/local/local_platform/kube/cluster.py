@@ -18,6 +18,8 @@ from local_platform.console import LocalError
 from local_platform.kube.cluster_tools import image_loader
 from local_platform.subprocesses import run_command
 
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+"""The annotation of the default StorageClass; it is `true`."""
 _SERVICE_ACCOUNT = "airflow"
 _TOKEN_HOURS = 720
 
@@ -77,6 +79,19 @@ class KubeCluster:
         )
         return '"gitVersion"' in version.stdout and not ready.returncode
 
+    def is_complete(self) -> bool:
+        """Return whether it answers, has a node that is ready, and provides volumes."""
+        if not self.answers():
+            return False
+        ready = " Ready " in self.kubectl("get", "nodes", "--no-headers")
+        return ready and self.has_default_storage_class()
+
+    def has_default_storage_class(self) -> bool:
+        """Return whether it provides a volume to a claim that names no StorageClass."""
+        classes = json.loads(self.kubectl("get", "storageclasses", "--output=json"))["items"]
+        annotations = [each["metadata"].get("annotations", {}) for each in classes]
+        return any(each.get(DEFAULT_CLASS) == "true" for each in annotations)
+
     @property
     def host(self) -> str:
         """The address of this machine at which the cluster's pods reach a server."""
@@ -134,8 +149,8 @@ class KubeCluster:
         if known := image_loader(context):
             return known
         raise LocalError(
-            f"cannot load images into the cluster of the context {context}: it is not of kind, k3d "
-            "or minikube; set LOAD_IMAGE to a command that loads an image into it"
+            f"cannot load images into the cluster of the context {context}, which is not named as "
+            "by kind, k3d or minikube; set LOAD_IMAGE to a command that loads an image into it"
         )
 
     def build_image(self, checkout: Path, name: str, tag: str, project: str = "meltano") -> None:

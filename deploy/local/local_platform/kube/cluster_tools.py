@@ -1,7 +1,7 @@
 """The programs that make a Kubernetes on this machine: kind, k3d and minikube.
 
-Each writes the kubeconfig of its cluster to the file that KUBECONFIG names, with its context as the
-current one.
+When they create a cluster, they write its kubeconfig to the file that KUBECONFIG names, with its
+context as the current one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from local_platform.subprocesses import run_command
 
 @dataclass(frozen=True)
 class ClusterTool:
-    """A program that makes a Kubernetes. Its commands end where the name of the cluster follows.
+    """A program that makes a Kubernetes. In its commands, `{}` is the name of the cluster.
 
     Attributes:
         program: The program on the PATH.
@@ -28,7 +28,7 @@ class ClusterTool:
         create: Creates a cluster.
         resume: Starts a cluster that was created before, if it is stopped.
         delete: Deletes a cluster.
-        load: Loads an image of this machine into a cluster; the image's name is the last word.
+        load: Loads an image of this machine into a cluster; the name of the image follows.
     """
 
     program: str
@@ -50,9 +50,8 @@ class ClusterTool:
             LocalError: The command failed.
         """
         run_command(
-            *command.split(),
-            cluster,
-            waiting=lambda _: f"{self.program}",
+            *command.format(cluster).split(),
+            waiting=lambda _: self.program,
             environ=os.environ | {"KUBECONFIG": str(kubeconfig)},
         )
 
@@ -62,28 +61,28 @@ CLUSTER_TOOLS = (
         program="kind",
         cluster="meltano-{}",
         context=r"kind-(.+)",
-        create="kind create cluster --wait=3m --name",
-        resume="kind export kubeconfig --name",
-        delete="kind delete cluster --name",
-        load="kind load docker-image --name",
+        create="kind create cluster --wait=3m --name {}",
+        resume="docker start {}-control-plane",
+        delete="kind delete cluster --name {}",
+        load="kind load docker-image --name {}",
     ),
     ClusterTool(
         program="k3d",
         cluster="meltano-{}",
         context=r"k3d-(.+)",
-        create="k3d cluster create --wait",
-        resume="k3d cluster start --wait",
-        delete="k3d cluster delete",
-        load="k3d image import --cluster",
+        create="k3d cluster create --wait {}",
+        resume="k3d cluster start --wait {}",
+        delete="k3d cluster delete {}",
+        load="k3d image import --cluster {}",
     ),
     ClusterTool(
         program="minikube",
         cluster="minikube-meltano-{}",
         context=r"(minikube.*)",
-        create="minikube start --profile",
-        resume="minikube start --profile",
-        delete="minikube delete --profile",
-        load="minikube image load --profile",
+        create="minikube start --profile {}",
+        resume="minikube start --profile {}",
+        delete="minikube delete --profile {}",
+        load="minikube image load --profile {}",
     ),
 )
 """The programs, in the order in which kube-up looks for them."""
@@ -109,5 +108,5 @@ def image_loader(context: str) -> list[str] | None:
     """Return the command that loads an image into the cluster of a context, if it is known."""
     for tool in CLUSTER_TOOLS:
         if named := re.fullmatch(tool.context, context):
-            return [*tool.load.split(), named[1]]
+            return tool.load.format(named[1]).split()
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from dag_factory.settings import Settings
 from local_platform.airflow_server import LocalAirflow
 from local_platform.console import LocalError, Stopwatch, say, wait_for
 from local_platform.kube.cluster import KubeCluster
-from local_platform.kube.cluster_tools import cluster_tool
+from local_platform.kube.cluster_tools import ClusterTool, cluster_tool
 from local_platform.kube.image import image_tag
 from local_platform.kube.namespace import (
     check_namespace,
@@ -104,25 +104,29 @@ def up(checkout: Path, port: int, namespace: str | None) -> None:
 def down(checkout: Path) -> None:
     """Stop Airflow and remove everything that `kube-up` made except the image."""
     record = _Record(checkout / FOLDER)
-    used = record.values
-    if not used:
-        shutil.rmtree(record.folder, ignore_errors=True)
-        say("kube-up was not running.")
-        return
+    with lock(record.folder):
+        if record.values:
+            _remove(checkout, record.values)
+        else:
+            say("kube-up was not running.")
+        shutil.rmtree(record.folder)
+
+
+def _remove(checkout: Path, used: Mapping[str, Any]) -> None:
+    """Remove what `kube-up` made outside the folder of its state."""
     stopped = LocalAirflow(checkout, FOLDER).stop()
     say("Airflow is stopped." if stopped else "Airflow was not running.")
     cluster = KubeCluster(checkout, used["kubeconfig"])
     namespace = used.get("namespace")
     if program := used.get("tool"):
-        tool = cluster_tool(program)
-        tool.run(tool.delete, tool.name(checkout), Path(cluster.kubeconfig))
-        say(f"The cluster {tool.name(checkout)} is deleted.")
+        tool, name = cluster_tool(program), used["cluster"]
+        tool.run(tool.delete, name, Path(cluster.kubeconfig))
+        say(f"The cluster {name} is deleted.")
     elif namespace and cluster.answers():
         delete_namespace(cluster, namespace)
     elif namespace:
         say(f"The cluster does not answer; if it has the namespace {namespace}, delete it there.")
-    shutil.rmtree(record.folder)
-    say(f"Removed {record.folder}")
+    say(f"Removed {checkout / FOLDER}")
 
 
 def _plan_of(plans: Sequence[DagPlan], job: str) -> DagPlan:
@@ -161,8 +165,10 @@ def _running_cluster(checkout: Path, namespace: str, record: _Record) -> KubeClu
         raise LocalError(
             f"the cluster of KUBECONFIG={given} does not answer; start it, or unset KUBECONFIG"
         )
-    node = cluster.kubectl("get", "nodes", "--output=name").split()[0].removeprefix("node/")
-    say(f"Kubernetes answers; its node is {node}, the namespace is {namespace}.")
+    nodes = cluster.kubectl("get", "nodes", "--output=name").replace("node/", "").split()
+    if not nodes:
+        raise LocalError("the cluster has no node, so no pod can run; add one")
+    say(f"Kubernetes answers; its node is {nodes[0]}, the namespace is {namespace}.")
     check_namespace(cluster, namespace)
     record.update(**wanted)
     return cluster
@@ -181,20 +187,30 @@ def _make_cluster(cluster: KubeCluster, record: _Record) -> None:
     """
     used = record.values
     tool = cluster_tool(used.get("tool"))
-    name, kubeconfig = tool.name(cluster.checkout), Path(cluster.kubeconfig)
-    if used.get("is_created"):
-        if not cluster.answers():
-            say(f"Starting the cluster {name} ...")
-            tool.run(tool.resume, name, kubeconfig)
-            wait_for(lambda: None if cluster.answers() else f"the cluster {name}", limit=120)
+    name = used.get("cluster", tool.name(cluster.checkout))
+    kubeconfig = Path(cluster.kubeconfig)
+    if used.get("tool") and cluster.answers():
         return
-    if used.get("tool"):
-        with suppress(LocalError):  # whatever an interrupted creation has left
-            tool.run(tool.delete, name, kubeconfig)
-    record.update(kubeconfig=cluster.kubeconfig, tool=tool.program)
-    say(f"Creating the cluster {name} with {tool.program}, which takes a minute or two ...")
-    tool.run(tool.create, name, kubeconfig)
-    record.update(is_created=True)
+    if used.get("is_created"):
+        say(f"Starting the cluster {name} ...")
+        _resume(tool, name, kubeconfig)
+    else:
+        if used.get("tool"):
+            with suppress(LocalError):  # whatever an interrupted creation has left
+                tool.run(tool.delete, name, kubeconfig)
+        record.update(kubeconfig=cluster.kubeconfig, tool=tool.program, cluster=name)
+        say(f"Creating the cluster {name} with {tool.program}, which takes a minute or two ...")
+        tool.run(tool.create, name, kubeconfig)
+        record.update(is_created=True)
+    wait_for(lambda: None if cluster.is_complete() else f"the cluster {name}", limit=180)
+
+
+def _resume(tool: ClusterTool, name: str, kubeconfig: Path) -> None:
+    try:
+        tool.run(tool.resume, name, kubeconfig)
+    except LocalError as error:
+        advice = "for another cluster, run make kube-down, and then make kube-up"
+        raise LocalError(f"{error}\n{advice}") from None
 
 
 def _provide_image(cluster: KubeCluster, tag: str) -> None:

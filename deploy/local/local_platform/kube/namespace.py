@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 
 from dag_factory.options.pod_merge import merge_pods
 from dag_factory.planning.plan import DagPlan
 from dag_factory.runners.kubernetes.pod_spec import pod_name, pod_template
-from local_platform.console import LocalError, say, wait_for
-from local_platform.kube.cluster import KubeCluster
+from local_platform.console import LocalError, TookTooLongError, say, wait_for
+from local_platform.kube.cluster import DEFAULT_CLASS, KubeCluster
 
 _OWNER = "meltano-dag-factory/checkout"
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _PYTHON = ".meltano/loaders/target-duckdb/venv/bin/python"
 _WAREHOUSE = "/data/warehouse.duckdb"
+_POD_SECONDS = 180
 
 
 def check_namespace(cluster: KubeCluster, namespace: str) -> None:
@@ -37,10 +38,10 @@ def create_namespace(cluster: KubeCluster, namespace: str) -> None:
     Raises:
         LocalError: The cluster cannot provide a volume.
     """
-    if not _has_default_storage_class(cluster):
+    if not cluster.has_default_storage_class():
         raise LocalError(
             "the cluster has no default StorageClass, from which the warehouse gets its volume; "
-            f"annotate one with {_DEFAULT_CLASS}=true"
+            f"annotate one with {DEFAULT_CLASS}=true"
         )
     metadata = {"name": namespace, "annotations": {_OWNER: str(cluster.checkout)}}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
@@ -110,23 +111,28 @@ def _run_pod(
     pod = merge_pods(pod_template(plan, plan.tasks[0]), own)
     in_namespace = ("-n", namespace)
     delete = (*in_namespace, "delete", "pod", name, "--ignore-not-found")
-    cluster.kubectl(*delete)
-    cluster.kubectl(*in_namespace, "create", "--filename=-", stdin=pod)
 
     def phase() -> str:
-        return str(cluster.get("pod", name, namespace)["status"]["phase"])
+        path = "--output=jsonpath={.status.phase}"
+        return cluster.kubectl(*in_namespace, "get", "pod", name, "--ignore-not-found", path)
+
+    def running() -> str | None:
+        return f"the pod {name} of an interrupted command" if phase() == "Running" else None
 
     def unfinished() -> str | None:
         now = phase()
         return None if now in ("Succeeded", "Failed") else f"the pod {name} ({now})"
 
-    try:
-        wait_for(unfinished, limit=180)
-        lines = cluster.kubectl(*in_namespace, "logs", name).strip().split("\n")
-        if phase() == "Failed":
-            raise LocalError(f"the pod {name} failed: {lines[-1]}")
-    finally:
-        cluster.kubectl(*delete)
+    with suppress(TookTooLongError):
+        wait_for(running, limit=_POD_SECONDS)
+    cluster.kubectl(*delete)
+    cluster.kubectl(*in_namespace, "create", "--filename=-", stdin=pod)
+    wait_for(unfinished, limit=_POD_SECONDS)
+    lines = cluster.kubectl(*in_namespace, "logs", name).strip().split("\n")
+    has_failed = phase() == "Failed"
+    cluster.kubectl(*delete)
+    if has_failed:
+        raise LocalError(f"the pod {name} failed: {lines[-1]}")
     return lines
 
 
@@ -136,9 +142,3 @@ def _owner(cluster: KubeCluster, namespace: str) -> str | None:
     if not found:
         return None
     return str(json.loads(found)["metadata"].get("annotations", {}).get(_OWNER, ""))
-
-
-def _has_default_storage_class(cluster: KubeCluster) -> bool:
-    classes = json.loads(cluster.kubectl("get", "storageclasses", "--output=json"))["items"]
-    annotations = [each["metadata"].get("annotations", {}) for each in classes]
-    return any(each.get(_DEFAULT_CLASS) == "true" for each in annotations)
