@@ -54,12 +54,12 @@ def test_interrupted_at_each_step_it_carries_on(running):
 
 def test_a_failed_start_leaves_nothing_running_and_names_the_log(tmp_path):
     checkout = copy_checkout(tmp_path / "checkout")
-    bad = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": "no JSON"}
+    bad = {"AIRFLOW__TRIGGERER__DEFAULT_CAPACITY": "no number"}
     airflow = LocalAirflow(checkout, variables=bad)
     airflow.configure(free_port())
     with pytest.raises(LocalError) as caught:
         start(airflow)
-    assert str(airflow.log_file("dag-processor")) in str(caught.value)
+    assert str(airflow.log_file("triggerer")) in str(caught.value)
     assert airflow.processes() == {}
     assert strays_of(airflow) == set()
 
