@@ -4,6 +4,7 @@ The three, docker and kubectl are stand-ins here, which write down how they are 
 answers from when its program has started it until it is deleted.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -110,7 +111,7 @@ def test_a_cluster_is_created_once_resumed_and_deleted(machine, tool: ClusterToo
     assert not here.checkout.joinpath(".local-kube").exists()
 
 
-def test_what_an_interrupted_creation_has_left_is_deleted_first(machine):
+def test_a_creation_that_fails_leaves_nothing(machine):
     here = machine("kind")
     here.broken.touch()
     up = here.run("kube-up")
@@ -118,9 +119,24 @@ def test_what_an_interrupted_creation_has_left_is_deleted_first(machine):
     name = kind.name(here.checkout)
     assert up.returncode == 1
     assert f"make kube-up: `{kind.create.format(name)}` failed" in up.stdout
-    here.broken.unlink()
+    assert here.calls == [kind.create.format(name), kind.delete.format(name)]
+    assert here.run("kube-down").stdout == "kube-up was not running.\n"
+
+
+def test_what_an_interrupted_creation_has_left_is_deleted_unless_it_answers(machine):
+    here = machine("kind")
+    kind = CLUSTER_TOOLS[0]
+    name = kind.name(here.checkout)
+    record = here.checkout / ".local-kube/kube.json"
+    record.parent.mkdir()
+    begun = {"kubeconfig": f"{record.parent}/cluster.kubeconfig", "tool": "kind", "cluster": name}
+    record.write_text(json.dumps(begun))
     here.run("kube-up")
     assert here.calls == [kind.delete.format(name), kind.create.format(name)]
+    record.write_text(json.dumps(begun))
+    here.run("kube-up")
+    assert here.calls == []
+    assert json.loads(record.read_text())["is_created"] is True
 
 
 def test_kind_is_taken_first(machine):

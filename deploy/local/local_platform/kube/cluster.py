@@ -81,10 +81,11 @@ class KubeCluster:
 
     def is_complete(self) -> bool:
         """Return whether it answers, has a node that is ready, and provides volumes."""
-        if not self.answers():
+        try:
+            ready = " Ready " in self.kubectl("get", "nodes", "--no-headers")
+            return ready and self.has_default_storage_class()
+        except LocalError:
             return False
-        ready = " Ready " in self.kubectl("get", "nodes", "--no-headers")
-        return ready and self.has_default_storage_class()
 
     def has_default_storage_class(self) -> bool:
         """Return whether it provides a volume to a claim that names no StorageClass."""

@@ -61,6 +61,9 @@ class _Record:
         self.folder.mkdir(exist_ok=True)
         write_private(self._file, json.dumps(self.values | values))
 
+    def forget(self) -> None:
+        self._file.unlink()
+
     @property
     def _file(self) -> Path:
         return self.folder / "kube.json"
@@ -190,8 +193,8 @@ def _make_cluster(cluster: KubeCluster, record: _Record) -> None:
     name = used.get("cluster", tool.name(cluster.checkout))
     kubeconfig = Path(cluster.kubeconfig)
     if used.get("tool") and cluster.answers():
-        return
-    if used.get("is_created"):
+        record.update(is_created=True)
+    elif used.get("is_created"):
         say(f"Starting the cluster {name} ...")
         _resume(tool, name, kubeconfig)
     else:
@@ -200,7 +203,13 @@ def _make_cluster(cluster: KubeCluster, record: _Record) -> None:
                 tool.run(tool.delete, name, kubeconfig)
         record.update(kubeconfig=cluster.kubeconfig, tool=tool.program, cluster=name)
         say(f"Creating the cluster {name} with {tool.program}, which takes a minute or two ...")
-        tool.run(tool.create, name, kubeconfig)
+        try:
+            tool.run(tool.create, name, kubeconfig)
+        except LocalError:
+            with suppress(LocalError):
+                tool.run(tool.delete, name, kubeconfig)
+            record.forget()
+            raise
         record.update(is_created=True)
     wait_for(lambda: None if cluster.is_complete() else f"the cluster {name}", limit=180)
 

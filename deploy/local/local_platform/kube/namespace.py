@@ -127,7 +127,11 @@ def _run_pod(
         wait_for(running, limit=_POD_SECONDS)
     cluster.kubectl(*delete)
     cluster.kubectl(*in_namespace, "create", "--filename=-", stdin=pod)
-    wait_for(unfinished, limit=_POD_SECONDS)
+    try:
+        wait_for(unfinished, limit=_POD_SECONDS)
+    except TookTooLongError:
+        cluster.kubectl(*delete)
+        raise
     lines = cluster.kubectl(*in_namespace, "logs", name).strip().split("\n")
     has_failed = phase() == "Failed"
     cluster.kubectl(*delete)
