@@ -1,5 +1,6 @@
 """Interrupting a command at a step of its own."""
 
+import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ def interrupt(
     cwd: Path,
     environ: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a command, interrupt it when it prints something, and return what it printed."""
+    """Run a command, interrupt it when it prints a pattern, and return what it printed."""
     printed = ""
     with subprocess.Popen(
         argv,
@@ -26,8 +27,8 @@ def interrupt(
     ) as process:
         for line in process.stdout:
             printed += line
-            if point in line:
+            if re.search(point, line):
                 process.send_signal(how)
-    assert point in printed, printed
+    assert re.search(point, printed), printed
     assert "Traceback" not in printed, printed
     return printed

@@ -25,8 +25,9 @@ POINTS = (
     ("waiting for Airflow's database", signal.SIGINT),
     ("waiting for api-server", signal.SIGKILL),
     ("waiting for scheduler", signal.SIGINT),
-    ("DAGs, one per job of", signal.SIGKILL),
-    ("waiting for the run of", signal.SIGINT),
+    ("DAGs, one per job of", signal.SIGINT),
+    # A scheduled run may have ended before.
+    ("run of reference_data|reference_data (has run before|ran)", signal.SIGKILL),
 )
 
 

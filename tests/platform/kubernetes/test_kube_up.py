@@ -28,7 +28,8 @@ POINTS = (
     ("Creating Meltano's system database", signal.SIGKILL),
     ("waiting for api-server", signal.SIGINT),
     ("DAGs, one per job of", signal.SIGKILL),
-    ("waiting for the run of reference_data", signal.SIGINT),
+    # A scheduled run may have ended before.
+    ("run of reference_data|reference_data (has run before|ran)", signal.SIGINT),
 )
 USER = 10001  # of the image, see images/meltano/Dockerfile
 
